@@ -1,0 +1,121 @@
+# One Makefile, no recursion, no configure. `make help` lists the targets.
+PROG    := casbridge
+CONFIG  ?= release
+B       := build/$(CONFIG)
+V       ?= 0
+Q       := $(if $(filter 1,$(V)),,@)
+HOSTCC  ?= gcc
+PYTHON  ?= /usr/bin/python3
+# what the tests read besides this tree; absent: they skip and say so
+CASBRIDGE_SHARED ?= $(abspath ../shared)
+export CASBRIDGE_SHARED
+
+STD     := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes \
+           -Wold-style-definition -Wwrite-strings -Wvla -Wpointer-arith -Wundef \
+           -Wimplicit-fallthrough -Wconversion -Wno-sign-conversion
+WERROR  ?= 1
+WARN    += $(if $(filter 1,$(WERROR)),-Werror)
+HARDEN  := -fstack-protector-strong -fstack-clash-protection -fno-common
+PIE     := -fPIE -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
+SAN     := -fno-omit-frame-pointer -fno-sanitize-recover=all
+OPT.release  := -O2 -g $(HARDEN) -D_FORTIFY_SOURCE=2
+OPT.debug    := -O0 -g3 $(HARDEN) -DDEBUG
+OPT.asan     := -O1 -g -fsanitize=address,undefined $(SAN) -DDEBUG
+OPT.tsan     := -O1 -g -fsanitize=thread $(SAN) -DDEBUG
+OPT.coverage := -O0 -g --coverage -DDEBUG
+OPT.fuzz     := -O1 -g -fsanitize=fuzzer-no-link,address,undefined $(SAN) -DDEBUG -DFUZZING
+ifeq ($(CONFIG),fuzz)
+CC := clang
+endif
+INCLUDES := -I. -I$(B) -I/usr/include/libxml2
+CFLAGS_ALL  = $(STD) $(WARN) $(OPT.$(CONFIG)) -fPIE -pthread $(INCLUDES) $(CPPFLAGS) $(CFLAGS)
+LDFLAGS_ALL = $(OPT.$(CONFIG)) $(PIE) -pthread $(LDFLAGS)
+
+# Layer -> archives and libraries it may link. A unit test links its own layer's chain only, so an upward call is a link error.
+LAYERS        := core remoting tui
+DEPS.core     :=
+DEPS.remoting := core
+DEPS.tui      := remoting core
+LIBS.core     := -lldap -llber -lgssapi_krb5 -lkrb5 -lcurl -lssl -lcrypto -lsqlite3 -ljansson -lxml2 -linih -lz -lm
+LIBS.remoting := -lssh2
+LIBS.tui      := -lncursesw -ltinfo
+src     = $(filter-out tui/main.c core/gen/%,$(wildcard $(1)/*.c $(1)/*/*.c)) $(GEN.$(1))
+objs    = $(patsubst $(B)/%.c,$(B)/%.o,$(patsubst %.c,$(B)/%.o,$(filter-out $(B)/%,$(call src,$(1)))) $(filter $(B)/%,$(call src,$(1))))
+lib     = $(B)/lib$(1).a
+chain   = $(call lib,$(1)) $(foreach d,$(DEPS.$(1)),$(call lib,$(d)))
+syslibs = $(LIBS.$(1)) $(foreach d,$(DEPS.$(1)),$(LIBS.$(d)))
+GEN.core := $(B)/core/model/builds.gen.c $(B)/core/route/rows.gen.c
+GEN.tui  := $(B)/tui/themes.gen.c
+
+.PHONY: all setup-build setup-lab setup-test run test lint check unit integration console asan debug tsan coverage fuzz \
+        bench clean distclean install uninstall man help compile_commands.json FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: build/$(PROG)        ## build the program: build/casbridge
+
+build/$(PROG): build/release/$(PROG)
+	$(Q)ln -sf release/$(PROG) $@
+ifneq ($(CONFIG),release)
+build/release/$(PROG): FORCE
+	$(Q)$(MAKE) --no-print-directory CONFIG=release build/release/$(PROG)
+endif
+
+define layer_rules
+$(call lib,$(1)): $(call objs,$(1))
+	@echo "  AR    $$@"; rm -f $$@
+	$(Q)$(AR) rcs $$@ $$^
+$(B)/tests/unit/$(1)_%: $(B)/tests/unit/$(1)_%.o $(call chain,$(1))
+	@echo "  LD    $$@"
+	$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $(call syslibs,$(1)) -lcmocka
+endef
+$(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
+
+$(B)/$(PROG): $(B)/tui/main.o $(foreach l,tui remoting core,$(call lib,$(l)))
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS.tui) $(LIBS.remoting) $(LIBS.core)
+$(B)/%.o: %.c $(B)/.flags
+	@echo "  CC    $<"; mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+$(B)/%.gen.o: $(B)/%.gen.c $(B)/.flags
+	@echo "  CC    $<"
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+$(B)/.flags: FORCE
+	@mkdir -p $(@D); echo '$(CC) $(CFLAGS_ALL)' | cmp -s - $@ || echo '$(CC) $(CFLAGS_ALL)' > $@
+FORCE:
+
+# tables that are data: CSV and theme files become C at build time
+build/tools/%: core/gen/%.c
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) -std=c11 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -o $@ $<
+$(B)/core/model/builds.gen.c: core/model/builds.csv core/model/builds.spec build/tools/csv2c
+	@mkdir -p $(@D); echo "  GEN   $@"
+	$(Q)build/tools/csv2c core/model/builds.spec $< > $@
+$(B)/core/route/rows.gen.c: core/route/routing.csv core/route/routing.spec build/tools/csv2c
+	@mkdir -p $(@D); echo "  GEN   $@"
+	$(Q)build/tools/csv2c core/route/routing.spec $< > $@
+$(B)/tui/themes.gen.c: $(wildcard themes/*.theme) build/tools/text2c
+	@mkdir -p $(@D); echo "  GEN   $@"
+	$(Q)build/tools/text2c theme_builtin $(sort $(wildcard themes/*.theme)) > $@
+
+UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*.c))
+unit: $(UNIT)             ## unit tests of this CONFIG
+	$(Q)tests/run-unit $(B) $(UNIT)
+
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+fuzz-bins: $(FUZZERS:%=build/fuzz/tests/fuzz/%)
+build/fuzz/tests/fuzz/%: build/fuzz/tests/fuzz/%.o build/fuzz/libremoting.a build/fuzz/libcore.a
+	@echo "  LD    $@"
+	$(Q)clang -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(LIBS.remoting) $(LIBS.core)
+fuzz:                     ## libFuzzer targets, run briefly each (FUZZ_SECONDS=5)
+	$(Q)$(MAKE) --no-print-directory CONFIG=fuzz fuzz-bins
+	$(Q)tests/run-fuzz build/fuzz/tests/fuzz
+
+clean:                    ## remove what was built (the lab stays)
+	rm -rf build/release build/debug build/asan build/tsan build/coverage build/fuzz build/tools build/$(PROG)
+help:                     ## this list
+	@grep -hE '^[a-z][a-z -]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+compile_commands.json:
+	bear -- $(MAKE) CONFIG=debug all
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,29 @@
+/*
+ * Secrets: passwords and key passphrases. A type of their own so that no printf path exists; zeroed when freed.
+ * A reference (file:PATH, env:NAME, ask) says where one comes from (cli.md, SECRET).
+ */
+#ifndef CORE_BASE_SECRET_H
+#define CORE_BASE_SECRET_H
+
+#include "core/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define SECRET_MAX 1024
+
+struct secret {
+    char *bytes; /* NUL-terminated; NULL: empty */
+    size_t len;
+};
+
+enum err secret_set(struct secret *s, const char *bytes, size_t len) MUST_CHECK;
+void secret_fini(struct secret *s);
+bool secret_is_set(const struct secret *s);
+/* Asks on /dev/tty without echo when ref is "ask"; ERR_REFUSED when there is no terminal. */
+enum err secret_resolve(struct secret *out, const char *ref, const char *prompt,
+                        struct errinfo *ei) MUST_CHECK;
+/* Syntax only, for checking a configuration file. */
+bool secret_ref_is_valid(const char *ref);
+
+#endif

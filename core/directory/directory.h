@@ -1,0 +1,40 @@
+/*
+ * Reading the organisation: from a live directory over LDAP or from an LDIF export, by one decoder.
+ *
+ * Who may call: commands, views (through jobs), probes for mailbox look-ups. Blocking; from job threads.
+ */
+#ifndef CORE_DIRECTORY_DIRECTORY_H
+#define CORE_DIRECTORY_DIRECTORY_H
+
+#include "core/base/stop.h"
+#include "core/model/org.h"
+#include "core/model/profile.h"
+
+/* source: ldap://, ldaps://, ldapi://, ldif:FILE, NULL: profile's source, else a domain controller by DNS SRV of the Kerberos realm.
+   (snapshot: is opened by core/report.) A broken tail of an LDIF or a part of the tree that cannot be read leaves a note in
+   org->notes and a warning; it is an error only when nothing could be read. */
+enum err directory_read(struct org **out, const struct profile *p, const char *source,
+                        const struct stop *stop, struct errinfo *ei) MUST_CHECK;
+
+struct directory; /* an open connection (or LDIF index) for look-ups, kept; thread-safe: calls take turns */
+enum err directory_open(struct directory **out, const struct profile *p, const char *source,
+                        const struct stop *stop, struct errinfo *ei) MUST_CHECK;
+void directory_close(struct directory **d);
+/* By userPrincipalName, SMTP address, DOMAIN\sam or sam, legacyExchangeDN, mailbox GUID (with or without @domain).
+   ERR_NOTFOUND when nobody has it; ERR_INPUT when several have. Reconnects once when the connection was lost. */
+enum err directory_mailbox(struct directory *d, const struct org *org, const char *who, struct mailbox *out,
+                           const struct stop *stop, struct errinfo *ei) MUST_CHECK;
+/* One attribute of one object, all values; for preconditions and re-reading. n 0 when absent. ERR_NOTFOUND: no such object. Values are
+   malloc'ed: free with directory_values_free. Integers and booleans as AD writes them. */
+struct directory_values {
+    char **v;
+    size_t n;
+};
+enum err directory_attribute(struct directory *d, const char *dn, const char *attribute,
+                             struct directory_values *out, const struct stop *stop,
+                             struct errinfo *ei) MUST_CHECK;
+void directory_values_free(struct directory_values *v);
+/* The controller that answers, for "said by DC1". Borrowed. */
+const char *directory_controller(const struct directory *d);
+
+#endif

@@ -1,0 +1,117 @@
+/*
+ * Evidence: what was observed, when, by whom. A growing set of typed observations, filled by probes and by
+ * readers (directory, IIS files, Kerberos), then read by rules as an immutable value.
+ *
+ * One struct observation is one fact about one server (or one namespace). Strings live in the set's arena.
+ * Not thread-safe: probes return their own small sets, the owner merges them with evidence_merge().
+ */
+#ifndef CORE_MODEL_EVIDENCE_H
+#define CORE_MODEL_EVIDENCE_H
+
+#include "core/base/arena.h"
+#include "core/base/vec.h"
+#include "core/model/auth.h"
+#include "core/model/org.h"
+
+/* source names of cli.md */
+enum evidence_source {
+    EVIDENCE_DIRECTORY,
+    EVIDENCE_WIRE,
+    EVIDENCE_IIS,
+    EVIDENCE_KERBEROS,
+    EVIDENCE_HOST,
+};
+const char *evidence_source_name(enum evidence_source s);
+
+enum observation_kind {
+    OBSERVATION_STEP,      /* a probe step with nothing typed: dns, tcp, ... */
+    OBSERVATION_CHALLENGE, /* anonymous request: status and offered schemes */
+    OBSERVATION_TLS,       /* handshake and leaf certificate */
+    OBSERVATION_TICKET,    /* Kerberos service ticket for a SPN */
+    OBSERVATION_LOGON,     /* an authenticated request with one method */
+    OBSERVATION_IIS,       /* authentication switches from applicationHost.config */
+    OBSERVATION_BUILD,     /* exact build asked from the server itself */
+};
+
+enum outcome {
+    OUTCOME_OK,
+    OUTCOME_FAILED, /* the step ran and the answer is bad */
+    OUTCOME_ERROR,  /* the step could not be carried out (unreachable, timeout): the fact is unknown */
+    OUTCOME_SKIPPED,
+};
+const char *outcome_name(enum outcome o);
+
+struct certificate {
+    const char *subject_cn, *issuer;
+    const char **names; /* DNS SANs as written, then the CN when there are none */
+    size_t n_names;
+    int64_t not_before, not_after;
+    const char *key_type; /* "RSA", "EC" */
+    int key_bits;
+    const char *signature_hash; /* "sha256" */
+    const char *sha256;         /* fingerprint, lower-case hex */
+    bool chain_ok;
+    const char *chain_error; /* OpenSSL's words, NULL when chain_ok */
+};
+
+struct observation {
+    enum observation_kind kind;
+    enum evidence_source source;
+    enum outcome outcome;
+    const char *server; /* name as in the organisation; NULL for a namespace */
+    const char *step;   /* "dns", "tcp", "tls", "certificate", "challenge", "ticket", "logon-basic", ... */
+    enum protocol protocol; /* PROTOCOL_UNKNOWN when of no protocol */
+    const char *subject;    /* URL, SPN, host name: what was asked */
+    const char *by_name;    /* the name used: the server's own, or the namespace */
+    const char *detail;     /* one line for people, safe to show; why on failure */
+    int64_t at;             /* Unix seconds */
+    int elapsed_ms;
+    union {
+        struct {
+            int status;                            /* HTTP status, 0 when none */
+            auth_set offered;                      /* from WWW-Authenticate */
+            bool anonymous;                        /* 2xx without credentials */
+            const char *server_header, *fe_server; /* Server, X-FEServer; NULL */
+        } challenge;
+        struct {
+            const char *version, *cipher; /* "TLSv1.2" */
+            struct certificate cert;
+            bool name_ok; /* by_name is among the names */
+        } tls;
+        struct {
+            int etype, kvno;
+            int64_t end_time;
+            int error; /* RFC 4120 error code, 0 */
+        } ticket;
+        struct {
+            const char *method; /* "basic", "negotiate" */
+            const char *user;
+            int status;
+        } logon;
+        struct {
+            const char *path; /* "Default Web Site/Rpc" */
+            bool anonymous, basic, windows, digest;
+        } iis;
+        struct {
+            struct version version;
+        } build;
+    } u;
+};
+
+struct evidence {
+    struct arena arena;
+    VEC(struct observation) items;
+};
+
+void evidence_init(struct evidence *e, size_t limit);
+void evidence_fini(struct evidence *e);
+/* A zeroed observation at the end of the set, time stamped; NULL past the limit. Fill its strings with
+   arena_str(&e->arena, ...). The pointer holds until the next add. */
+struct observation *evidence_add(struct evidence *e, enum observation_kind kind, enum evidence_source source);
+/* Copies everything of src, strings too. A newer observation of the same kind, server, step, protocol, subject and by_name replaces an older one. */
+enum err evidence_merge(struct evidence *dst, const struct evidence *src) MUST_CHECK;
+/* Newest observation that matches; server NULL matches any, protocol PROTOCOL_UNKNOWN any, step NULL any. */
+const struct observation *evidence_find(const struct evidence *e, enum observation_kind kind,
+                                        const char *server, enum protocol protocol, const char *step);
+
+#endif

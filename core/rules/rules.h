@@ -1,0 +1,41 @@
+/*
+ * The rules: pure functions (organisation, evidence, target) -> findings. No I/O, no clock but the given one.
+ */
+#ifndef CORE_RULES_RULES_H
+#define CORE_RULES_RULES_H
+
+#include "core/model/finding.h"
+
+struct rule_input {
+    const struct org *org;
+    const struct evidence *evidence; /* never NULL; may be empty */
+    enum generation target;
+    const char *const
+        *namespaces; /* names the new CAS takes; n 0: taken from the newest CAS's Outlook Anywhere names */
+    size_t n_namespaces;
+    const char *legacy_namespace; /* NULL */
+    bool
+        probed; /* wire evidence was asked for: what is missing is unknown because of failure, else "not probed" */
+    int64_t now;             /* Unix seconds */
+    int64_t poll_interval_s; /* RpcHttpConfigurator, 900 */
+};
+
+struct rule; /* one entry of the catalogue */
+
+struct rule_info {
+    const char *id;
+    enum severity severity;
+    const char *title;   /* "Outlook Anywhere offers Windows authentication" */
+    const char *explain; /* why it matters, in two or three sentences */
+    const char *source;
+};
+size_t rules_count(void);
+const struct rule_info *rules_info(size_t i);
+const struct rule_info *rules_find(const char *id);
+
+/* out must be initialised. Every rule says found, passed or unknown for each subject it applies to. */
+enum err rules_evaluate(const struct rule_input *in, struct findings *out, struct errinfo *ei) MUST_CHECK;
+/* The name clients will use for Outlook Anywhere at the new CAS: profile namespace first, else the newest CAS's external host name. NULL unknown. */
+const char *rules_oa_name(const struct rule_input *in);
+
+#endif

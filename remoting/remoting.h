@@ -1,0 +1,19 @@
+/*
+ * Remoting: what carries a cmdlet to a server. Implements core/transport.h; knows no terminal.
+ */
+#ifndef REMOTING_REMOTING_H
+#define REMOTING_REMOTING_H
+
+#include "core/model/profile.h"
+#include "core/transport.h"
+
+/* SSH (libssh2): powershell -NoProfile -NonInteractive -EncodedCommand. Borrows the profile. ask_host_key: called when a host is not in
+   known_hosts (NULL: refuse); returns true to go on and remember. Secrets are resolved once, at creation. */
+typedef bool remoting_ask_host_key(void *arg, const char *host, const char *fingerprint);
+enum err remoting_ssh_new(struct transport **out, const struct profile *p, remoting_ask_host_key *ask,
+                          void *arg, struct errinfo *ei) MUST_CHECK;
+/* By name: "ssh". ERR_USAGE with what there is. */
+enum err remoting_transport_new(struct transport **out, const char *via, const struct profile *p,
+                                remoting_ask_host_key *ask, void *arg, struct errinfo *ei) MUST_CHECK;
+
+#endif
