@@ -1,5 +1,6 @@
 #include "core/base/arena.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

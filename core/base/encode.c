@@ -100,6 +100,8 @@ enum err utf16le_encode(struct buf *out, const char *s, size_t len)
         n = utf8_next(s + i, len - i, &c);
         if (!n) {
             out->len = begun;
+            if (out->data)
+                out->data[begun] = '\0';
             return ERR_INPUT;
         }
         if (c >= 0x10000) {
