@@ -1,0 +1,298 @@
+/* casbridge plan, apply, rollback, resume: the commands that lead to a change. */
+#include "core/base/log.h"
+#include "core/base/path.h"
+#include "core/base/str.h"
+#include "core/plan/plan.h"
+#include "core/report/json.h"
+#include "tui/commands/cli.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_PLAN_FILE ((size_t)32 * 1024 * 1024)
+
+const struct arg_spec plan_specs[] = {
+    {"finding", 0, ARG_LIST, offsetof(struct plan_options, findings), "ID",
+     "only what fixes this rule; repeatable"},
+    {"server", 0, ARG_LIST, offsetof(struct plan_options, servers), "S", "only this server; repeatable"},
+    {"probe", 0, ARG_FLAG, offsetof(struct plan_options, probe), NULL, "ask every CAS on the wire first"},
+    {0},
+};
+#define APPLY_SPECS                                                                                            \
+    {"via", 0, ARG_TEXT, offsetof(struct apply_options, via), "ssh", "transport; default from the profile"},   \
+        {"yes",    0,                                                                                          \
+         ARG_TEXT, offsetof(struct apply_options, yes),                                                        \
+         "ORG",    "the organisation's name, instead of asking"},                                              \
+        {"reason", 0, ARG_TEXT, offsetof(struct apply_options, reason), "TEXT", "why; goes into the journal"}, \
+        {"canary", 0,                                                                                          \
+         ARG_INT,  offsetof(struct apply_options, canary),                                                     \
+         "N",      "hosts done first, one by one (1)"},                                                        \
+        {"wave",  0,                                                                                           \
+         ARG_INT, offsetof(struct apply_options, wave),                                                        \
+         "N",     "hosts in a wave after the canary (8)"},                                                     \
+        {"max-fail", 0,                                                                                        \
+         ARG_INT,    offsetof(struct apply_options, max_fail),                                                 \
+         "N",        "stop after so many failed hosts (1)"},                                                   \
+    {                                                                                                          \
+        "parallel", 0, ARG_INT, offsetof(struct apply_options, parallel), "N", "hosts at once (8)"             \
+    }
+const struct arg_spec apply_specs[] = {APPLY_SPECS, {0}};
+const struct arg_spec rollback_specs[] = {
+    APPLY_SPECS,
+    {"server", 0, ARG_LIST, offsetof(struct apply_options, servers), "S", "only this server; repeatable"},
+    {0},
+};
+
+static void changes_text(struct buf *out, const struct plan_change *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        buf_addf(out, "%s%s ", i ? "; " : "", c[i].property);
+        if (c[i].is_null)
+            buf_adds(out, "none");
+        for (size_t k = 0; k < c[i].n_values; k++) {
+            buf_adds(out, k ? ", " : "");
+            cli_cell(out, c[i].values[k], 0);
+        }
+    }
+    if (!n)
+        buf_adds(out, "nothing");
+}
+
+static void cmdlet_line(struct buf *out, const char *label, const struct cmdlet *c)
+{
+    struct buf text;
+    buf_init(&text, 65536);
+    if (c->name && cmdlet_text(&text, c, NULL) == ERR_OK) {
+        buf_addf(out, "    %-8s ", label);
+        cli_cell(out, buf_str(&text), 0);
+        buf_adds(out, "\n");
+    }
+    buf_fini(&text);
+}
+
+static void plan_text(struct buf *out, const struct plan *p)
+{
+    if (!p->n_steps) {
+        buf_adds(out, "Nothing to do: what can be fixed from here is right already.\n");
+        return;
+    }
+    buf_addf(out, "Plan %s for ", p->id);
+    cli_cell(out, p->organization, 0);
+    buf_addf(out, ": %zu steps\n", p->n_steps);
+    for (size_t i = 0; i < p->n_steps; i++) {
+        const struct plan_step *s = &p->steps[i];
+        buf_addf(out, "\n%3d ", s->n);
+        cli_cell(out, s->server, 14);
+        buf_addf(out, "%s\n", s->finding);
+        buf_adds(out, "    change   ");
+        changes_text(out, s->before, s->n_before);
+        buf_adds(out, "  ->  ");
+        changes_text(out, s->after, s->n_after);
+        buf_adds(out, "\n");
+        cmdlet_line(out, "cmdlet", &s->cmdlet);
+        cmdlet_line(out, "inverse", &s->inverse);
+        buf_addf(out, "    effect   %s\n    impact   %s\n", s->takes_effect ? s->takes_effect : "-",
+                 s->impact ? s->impact : "-");
+    }
+}
+
+COMMAND_RUN(cmd_plan)
+{
+    const struct plan_options *o = options;
+    struct plan_filter filter = {o->findings.v, o->findings.n, o->servers.v, o->servers.n};
+    struct plan *plan = NULL;
+    char who[256], from[256];
+    (void)rest;
+    if (words->n)
+        return err_set(ei, ERR_USAGE, "casbridge help plan", "plan takes no words: %s", words->v[0]);
+    enum err e = cli_evaluate(cli, o->probe, ei);
+    for (size_t i = 0; !e && i < o->servers.n; i++)
+        if (!org_server(cli->org, o->servers.v[i]))
+            e = err_set(ei, ERR_USAGE, "casbridge inventory lists them", "there is no server %s",
+                        o->servers.v[i]);
+    if (e)
+        return e;
+    cli_who(cli, who, sizeof who, from, sizeof from);
+    e = plan_build(&plan, cli->org, &cli->findings, &filter, who, ei);
+    if (e)
+        return e;
+    if (plan->n_steps)
+        *code = 1;
+    /* a file is always the JSON that apply reads; on a terminal people read text unless they ask for JSON */
+    bool to_file = cli->o.output && strcmp(cli->o.output, "-") != 0;
+    if (to_file || cli->format == FORMAT_JSON)
+        e = plan_to_json(plan, &cli->out, ei);
+    else
+        plan_text(&cli->out, plan);
+    if (!e && to_file) {
+        e = cli_flush(cli, ei);
+        if (!e && cli->format == FORMAT_TEXT) {
+            struct buf text;
+            buf_init(&text, MAX_PLAN_FILE);
+            plan_text(&text, plan);
+            fputs(buf_str(&text), stdout);
+            buf_fini(&text);
+        }
+    }
+    plan_free(&plan);
+    return e;
+}
+
+struct shown {
+    struct cli *cli;
+    const struct plan *plan;
+};
+
+/* One line per host and phase. */
+static void progress(void *arg, const char *run, const struct plan_step *step, enum plan_phase phase,
+                     const char *detail)
+{
+    struct shown *shown = arg;
+    if (shown->cli->format == FORMAT_JSON) {
+        json_t *o = json_object();
+        json_object_set_new(o, "run", json_text(run));
+        json_object_set_new(o, "step", step ? json_integer(step->n) : json_null());
+        json_object_set_new(o, "server", json_text(step ? step->server : NULL));
+        json_object_set_new(o, "phase", json_string(plan_phase_name(phase)));
+        json_object_set_new(o, "detail", json_text(detail));
+        char *text = json_dumps(o, JSON_COMPACT);
+        if (text)
+            puts(text);
+        free(text);
+        json_decref(o);
+    } else {
+        struct buf line;
+        buf_init(&line, 65536);
+        cli_cell(&line, step ? step->server : "run", 14);
+        cli_cell(&line, plan_phase_name(phase), 8);
+        cli_cell(&line, detail ? detail : "", 0);
+        puts(buf_str(&line));
+        buf_fini(&line);
+    }
+    fflush(stdout);
+}
+
+static enum err confirm(const struct cli *cli, const char *yes, size_t steps, struct errinfo *ei)
+{
+    const char *org = cli->org->name;
+    char answer[256];
+    if (yes)
+        return str_eq(yes, org) ? ERR_OK
+                                : err_set(ei, ERR_REFUSED, "write its name as inventory shows it",
+                                          "--yes %s is not this organisation's name", yes);
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return err_set(ei, ERR_REFUSED, "give --yes with the organisation's name",
+                       "not confirmed: there is no terminal to ask on");
+    fprintf(stderr, "%zu changes will be made in the organisation %s. Type its name to go on: ", steps, org);
+    if (!fgets(answer, sizeof answer, stdin))
+        return err_set(ei, ERR_REFUSED, NULL, "not confirmed");
+    answer[strcspn(answer, "\r\n")] = '\0';
+    return str_eq(answer, org) ? ERR_OK
+                               : err_set(ei, ERR_REFUSED, NULL, "not confirmed: that is not its name");
+}
+
+/* Everything a change needs, in the order that refuses earliest. */
+static enum err prepare(struct cli *cli, const struct apply_options *o, struct plan_apply_options *out,
+                        struct errinfo *ei)
+{
+    static char who[256], from[256];
+    enum err e = cli_read(cli, ei);
+    if (!e)
+        e = cli_directory(cli, ei);
+    if (!e)
+        e = cli_store(cli, ei);
+    if (e)
+        return e;
+    const char *via = o->via ? o->via : profile_get(&cli->profile, PROFILE_via, NULL);
+    e = cli->transport_new(&out->transport, via ? via : "ssh", &cli->profile, ei);
+    if (e)
+        return e;
+    cli_who(cli, who, sizeof who, from, sizeof from);
+    out->profile = &cli->profile;
+    out->org = cli->org;
+    out->directory = cli->directory;
+    out->store = cli->store;
+    out->who = who;
+    out->from = from;
+    out->why = o->reason;
+    out->canary = (unsigned)o->canary;
+    out->wave = (unsigned)o->wave;
+    out->max_fail = (unsigned)o->max_fail;
+    out->parallel = (unsigned)o->parallel;
+    out->poll_interval_s = profile_int(&cli->profile, PROFILE_poll_interval, 900);
+    out->stop = &cli->stop;
+    out->progress = progress;
+    return ERR_OK;
+}
+
+static enum err run_plan(struct cli *cli, const struct plan *plan, const struct apply_options *o,
+                         struct plan_apply_options *a, struct errinfo *ei)
+{
+    struct shown shown = {cli, plan};
+    struct plan_outcome done = {0};
+    if (plan->n_steps == 0) {
+        fprintf(stderr, "casbridge: the plan has no steps: nothing was done\n");
+        return ERR_OK;
+    }
+    enum err e = confirm(cli, o->yes, plan->n_steps, ei);
+    if (e)
+        return e;
+    a->arg = &shown;
+    e = plan_apply(plan, a, &done, ei);
+    if (done.run[0])
+        fprintf(stderr, "casbridge: run %s: %u done, %u failed, %u put back, %u not begun\n", done.run,
+                done.done, done.failed, done.undone, done.skipped);
+    return e;
+}
+
+COMMAND_RUN(cmd_apply)
+{
+    const struct apply_options *o = options;
+    struct plan_apply_options a = {0};
+    struct plan *plan = NULL;
+    struct buf text;
+    (void)rest, (void)code;
+    if (words->n != 1)
+        return err_set(ei, ERR_USAGE, "casbridge plan -o FILE makes one", "apply wants one plan file");
+    buf_init(&text, MAX_PLAN_FILE);
+    enum err e = path_read(&text, words->v[0], ei);
+    if (!e) {
+        e = plan_from_json(&plan, buf_str(&text), text.len, ei);
+        if (e)
+            err_wrap(ei, "%s", words->v[0]);
+    }
+    if (!e)
+        e = prepare(cli, o, &a, ei);
+    if (!e && !str_eq(plan->organization, cli->org->name))
+        e = err_set(ei, ERR_REFUSED, "check --profile and --source",
+                    "the plan is for the organisation %s, this is %s", plan->organization, cli->org->name);
+    if (!e)
+        e = run_plan(cli, plan, o, &a, ei);
+    if (a.transport)
+        a.transport->free(a.transport);
+    plan_free(&plan);
+    buf_fini(&text);
+    return e;
+}
+
+COMMAND_RUN(cmd_rollback)
+{
+    const struct apply_options *o = options;
+    struct plan_filter filter = {.servers = o->servers.v, .n_servers = o->servers.n};
+    struct plan_apply_options a = {0};
+    struct plan *plan = NULL;
+    (void)rest, (void)code;
+    if (words->n != 1)
+        return err_set(ei, ERR_USAGE, "casbridge journal lists them", "rollback wants one run");
+    enum err e = prepare(cli, o, &a, ei);
+    if (!e)
+        e = plan_rollback(&plan, words->v[0], &a, &filter, ei);
+    if (!e)
+        e = run_plan(cli, plan, o, &a, ei);
+    if (a.transport)
+        a.transport->free(a.transport);
+    plan_free(&plan);
+    return e;
+}

@@ -1,0 +1,222 @@
+/* casbridge check, casbridge probe: rules and evidence. */
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/str.h"
+#include "core/probe/probe.h"
+#include "core/report/json.h"
+#include "core/rules/rules.h"
+#include "tui/commands/cli.h"
+
+#include <stddef.h>
+
+const struct arg_spec check_specs[] = {
+    {"probe", 0, ARG_FLAG, offsetof(struct check_options, probe), NULL, "ask every CAS on the wire as well"},
+    {0},
+};
+const struct arg_spec probe_specs[] = {
+    {"protocol", 0, ARG_LIST, offsetof(struct probe_options, protocols), "P",
+     "oa, ews, owa, ...; repeatable; default oa"},
+    {"user", 0, ARG_TEXT, offsetof(struct probe_options, user), "U", "a mailbox whose CAS is probed"},
+    {0},
+};
+
+static void finding_text(struct buf *out, const struct finding *f)
+{
+    struct buf cmdlet;
+    buf_init(&cmdlet, 65536);
+    buf_addf(out, "%-8s %-21s ", severity_name(f->severity), f->id);
+    cli_cell(out, f->server ? f->server : f->site ? f->site : "organisation", 14);
+    if (f->drift_class)
+        buf_addf(out, "%s: ", f->drift_class);
+    cli_cell(out, f->summary, 0);
+    buf_adds(out, "\n");
+    for (size_t i = 0; i < f->n_evidence; i++) {
+        const struct proof *p = &f->evidence[i];
+        buf_addf(out, "         %-10s ", evidence_source_name(p->source));
+        cli_cell(out, p->subject, 0);
+        buf_adds(out, ": ");
+        cli_cell(out, p->observed, 0);
+        if (p->expected) {
+            buf_adds(out, "; expected ");
+            cli_cell(out, p->expected, 0);
+        }
+        buf_adds(out, "\n");
+    }
+    if (f->fix && cmdlet_text(&cmdlet, &f->fix->cmdlet, NULL) == ERR_OK) {
+        buf_addf(out, "         %-10s ", f->fix->automatic ? "fix" : "by hand");
+        cli_cell(out, buf_str(&cmdlet), 0);
+        buf_adds(out, "\n");
+    }
+    if (f->accepted) {
+        char until[CLOCK_TEXT_SIZE];
+        buf_adds(out, "         accepted   by ");
+        cli_cell(out, f->accepted->by, 0);
+        buf_addf(out, " until %s: ",
+                 f->accepted->until ? clock_rfc3339(f->accepted->until, until) : "further notice");
+        cli_cell(out, f->accepted->reason, 0);
+        buf_adds(out, "\n");
+    }
+    buf_fini(&cmdlet);
+}
+
+static void as_text(struct buf *out, const struct findings *f)
+{
+    for (size_t i = 0; i < f->found.n; i++)
+        finding_text(out, &f->found.v[i]);
+    if (f->found.n)
+        buf_adds(out, "\n");
+    for (size_t i = 0; i < f->unknown.n; i++) {
+        buf_addf(out, "unknown  %-21s ", f->unknown.v[i].id);
+        cli_cell(out, f->unknown.v[i].server ? f->unknown.v[i].server : "organisation", 14);
+        cli_cell(out, f->unknown.v[i].why, 0);
+        buf_adds(out, "\n");
+    }
+    if (f->unknown.n)
+        buf_adds(out, "\n");
+    buf_addf(out, "Exchange %s: %s. %zu findings, %zu passed, %zu unknown.\n", generation_name(f->target),
+             verdict_name(f->verdict), f->found.n, f->passed.n, f->unknown.n);
+}
+
+static void as_csv(struct buf *out, const struct findings *f)
+{
+    struct buf cmdlet;
+    buf_init(&cmdlet, 65536);
+    buf_adds(out, "state,id,severity,server,site,summary,fix\r\n");
+    for (size_t i = 0; i < f->found.n; i++) {
+        const struct finding *x = &f->found.v[i];
+        buf_reset(&cmdlet);
+        bool fix = x->fix && cmdlet_text(&cmdlet, &x->fix->cmdlet, NULL) == ERR_OK;
+        cli_csv(out, x->accepted ? "accepted" : "found", false);
+        cli_csv(out, x->id, false);
+        cli_csv(out, severity_name(x->severity), false);
+        cli_csv(out, x->server, false);
+        cli_csv(out, x->site, false);
+        cli_csv(out, x->summary, false);
+        cli_csv(out, fix ? buf_str(&cmdlet) : NULL, true);
+    }
+    for (int pass = 0; pass < 2; pass++) {
+        size_t n = pass ? f->unknown.n : f->passed.n;
+        for (size_t i = 0; i < n; i++) {
+            const struct finding_ref *r = pass ? &f->unknown.v[i] : &f->passed.v[i];
+            cli_csv(out, pass ? "unknown" : "passed", false);
+            cli_csv(out, r->id, false);
+            cli_csv(out, NULL, false);
+            cli_csv(out, r->server, false);
+            cli_csv(out, NULL, false);
+            cli_csv(out, r->why, false);
+            cli_csv(out, NULL, true);
+        }
+    }
+    buf_fini(&cmdlet);
+}
+
+COMMAND_RUN(cmd_check)
+{
+    const struct check_options *o = options;
+    (void)rest;
+    if (words->n)
+        return err_set(ei, ERR_USAGE, "casbridge help check", "check takes no words: %s", words->v[0]);
+    enum err e = cli_evaluate(cli, o->probe, ei);
+    if (e)
+        return e;
+    const struct findings *f = &cli->findings;
+    for (size_t i = 0; i < f->found.n; i++)
+        if (f->found.v[i].severity >= SEVERITY_ERROR && !f->found.v[i].accepted)
+            *code = 1;
+    if (cli->format == FORMAT_JSON)
+        return cli_json(cli, json_check(f), ei);
+    if (cli->format == FORMAT_CSV)
+        as_csv(&cli->out, f);
+    else
+        as_text(&cli->out, f);
+    return ERR_OK;
+}
+
+static void probe_text(struct buf *out, const struct evidence *e)
+{
+    const char *server = NULL;
+    for (size_t i = 0; i < e->items.n; i++) {
+        const struct observation *o = &e->items.v[i];
+        if (!server || !str_eq(server, o->server)) {
+            server = o->server ? o->server : "-";
+            cli_cell(out, server, 0);
+            buf_adds(out, "\n");
+        }
+        buf_addf(out, "  %-8s %-16s ", outcome_name(o->outcome), o->step ? o->step : "-");
+        if (o->protocol < PROTOCOL_COUNT)
+            buf_addf(out, "%-5s ", protocol_id(o->protocol));
+        else
+            buf_adds(out, "      ");
+        cli_cell(out, o->subject, 44);
+        cli_cell(out, o->detail, 0);
+        buf_addf(out, "  (%d ms)\n", o->elapsed_ms);
+    }
+}
+
+/* Servers named by words; every CAS when there are none and no user was given. */
+static enum err choose(struct cli *cli, const struct probe_options *o, const struct arg_list *words,
+                       const struct server **out, size_t *n, struct errinfo *ei)
+{
+    *n = 0;
+    for (size_t i = 0; i < words->n; i++) {
+        const struct server *s = org_server(cli->org, words->v[i]);
+        if (!s)
+            return err_set(ei, ERR_USAGE, "casbridge inventory lists them", "there is no server %s",
+                           words->v[i]);
+        out[(*n)++] = s;
+    }
+    if (!o->user)
+        return ERR_OK;
+    struct mailbox box;
+    enum err e = cli_directory(cli, ei);
+    if (!e)
+        e = directory_mailbox(cli->directory, cli->org, o->user, &box, &cli->stop, ei);
+    if (e)
+        return e;
+    for (size_t i = 0; i < cli->org->n_servers && *n < ARG_MAX_VALUES; i++) {
+        const struct server *s = &cli->org->servers[i];
+        if (s->site && s->site == box.site && s->generation == box.generation && server_is_cas(s))
+            out[(*n)++] = s;
+    }
+    return *n ? ERR_OK
+              : err_set(ei, ERR_NOTFOUND, NULL,
+                        "no Client Access Server of the mailbox's version is in its site");
+}
+
+COMMAND_RUN(cmd_probe)
+{
+    const struct probe_options *o = options;
+    static const struct server *servers[ARG_MAX_VALUES];
+    size_t n = 0;
+    (void)rest;
+    struct probe_request req = {.tickets = true,
+                                .parallel = (unsigned)profile_int(&cli->profile, PROFILE_parallel, 32)};
+    for (size_t i = 0; i < o->protocols.n; i++) {
+        enum protocol p;
+        if (!protocol_from_id(o->protocols.v[i], &p))
+            return err_set(ei, ERR_USAGE,
+                           "oa, mapi, owa, ecp, ews, eas, oab, autodiscover, powershell, pop, imap",
+                           "unknown protocol %s", o->protocols.v[i]);
+        req.protocols |= 1u << p;
+    }
+    enum err e = cli_read(cli, ei);
+    if (!e)
+        e = choose(cli, o, words, servers, &n, ei);
+    if (e)
+        return e;
+    struct errinfo why = {0};
+    if (cli_kerberos(cli, &why) || krb_login_default(&cli->login, &why))
+        log_err(&why);
+    req.login = cli->login;
+    e = probe_run(&cli->profile, cli->org, n ? servers : NULL, n, &req, &cli->stop, NULL, NULL,
+                  &cli->evidence, ei);
+    if (e)
+        return e;
+    for (size_t i = 0; i < cli->evidence.items.n; i++)
+        if (cli->evidence.items.v[i].outcome == OUTCOME_ERROR)
+            *code = err_exit_code(ERR_PARTIAL);
+    if (cli->format == FORMAT_JSON)
+        return cli_json(cli, json_probe(&cli->evidence), ei);
+    probe_text(&cli->out, &cli->evidence);
+    return ERR_OK;
+}

@@ -1,0 +1,147 @@
+/*
+ * The batch face: what every command shares. A command is a row of a table (tui/commands/table.c): name, options, one function.
+ */
+#ifndef TUI_COMMANDS_CLI_H
+#define TUI_COMMANDS_CLI_H
+
+#include "core/directory/directory.h"
+#include "core/kerberos/kerberos.h"
+#include "core/model/finding.h"
+#include "core/model/profile.h"
+#include "core/store/store.h"
+#include "core/transport.h"
+#include "tui/commands/args.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV, FORMAT_HTML, FORMAT_XML };
+
+typedef enum err cli_transport_new(struct transport **out, const char *via, const struct profile *p,
+                                   struct errinfo *ei);
+
+/* Options of the program (cli.md, Global). */
+struct cli_options {
+    const char *config, *profile, *source, *target, *format, *output;
+    struct arg_list hosts;
+    bool no_color, read_only, ascii, help, version;
+    int timeout;
+    const char *theme;
+};
+extern const struct arg_spec cli_global[];
+
+struct cli {
+    struct cli_options o;
+    struct profile profile;
+    enum format format;
+    struct stop stop; /* raised by SIGINT and SIGTERM; deadline from --timeout */
+    struct buf out;   /* the document; written at the end */
+    cli_transport_new *transport_new;
+    /* made by the session functions below, freed by the caller of the command */
+    struct org *org;
+    struct directory *directory;
+    struct krb_login *login;
+    struct evidence evidence;
+    struct findings findings;
+    struct store *store;
+    bool krb_ready;
+};
+
+struct command {
+    const char *name, *synopsis, *summary;
+    const struct arg_spec *options; /* NULL-name ended; NULL: none */
+    size_t options_size;            /* of the struct they fill */
+    unsigned formats;               /* bit per enum format that it can write */
+    bool changes;                   /* refused with --read-only */
+    /* options: the filled struct. rest: words after "--" (NULL-ended) or NULL. The exit code comes from the error, or *code when ERR_OK. */
+    enum err (*run)(struct cli *cli, const void *options, const struct arg_list *words, char **rest,
+                    int *code, struct errinfo *ei);
+};
+extern const struct command commands[];
+extern const size_t commands_count;
+const struct command *command_find(const char *name);
+
+#define FORMATS_TEXT      (1u << FORMAT_TEXT)
+#define FORMATS_TEXT_JSON (1u << FORMAT_TEXT | 1u << FORMAT_JSON)
+#define FORMATS_TABLE     (1u << FORMAT_TEXT | 1u << FORMAT_JSON | 1u << FORMAT_CSV)
+
+/* Kerberos from the profile; once. */
+enum err cli_kerberos(struct cli *cli, struct errinfo *ei) MUST_CHECK;
+/* Reads the organisation into cli->org; notes go to standard error as warnings. */
+enum err cli_read(struct cli *cli, struct errinfo *ei) MUST_CHECK;
+/* Opens cli->directory for look-ups. */
+enum err cli_directory(struct cli *cli, struct errinfo *ei) MUST_CHECK;
+/* --target, the profile's, the newest version present, else 2013. */
+enum generation cli_target(const struct cli *cli);
+/* Probes when asked, then the rules; fills evidence and findings. servers n 0: every CAS. */
+enum err cli_evaluate(struct cli *cli, bool probe, struct errinfo *ei) MUST_CHECK;
+enum err cli_store(struct cli *cli, struct errinfo *ei) MUST_CHECK;
+/* "admin@CONTOSO.LAB" or "root", and "host". */
+void cli_who(const struct cli *cli, char *who, size_t who_cap, char *from, size_t from_cap);
+bool cli_read_only(const struct cli *cli);
+/* Appends a JSON document and a newline to cli->out; takes the reference. NULL is out of memory. */
+enum err cli_json(struct cli *cli, json_t *document, struct errinfo *ei) MUST_CHECK;
+/* A CSV field, RFC 4180; a value that a spreadsheet would take for a formula gets a ' before it. */
+void cli_csv(struct buf *out, const char *value, bool last);
+/* A cell of a text table, safe to show, padded to width columns (0: as it is). */
+void cli_cell(struct buf *out, const char *value, int width);
+/* Writes what is in cli->out to --output or standard output and empties it. */
+enum err cli_flush(struct cli *cli, struct errinfo *ei) MUST_CHECK;
+
+#define COMMAND_RUN(name)                                                                                    \
+    enum err name(struct cli *cli, const void *options, const struct arg_list *words, char **rest,           \
+                  int *code, struct errinfo *ei)
+COMMAND_RUN(cmd_inventory);
+COMMAND_RUN(cmd_check);
+COMMAND_RUN(cmd_probe);
+COMMAND_RUN(cmd_route);
+COMMAND_RUN(cmd_plan);
+COMMAND_RUN(cmd_apply);
+COMMAND_RUN(cmd_rollback);
+COMMAND_RUN(cmd_resume);
+COMMAND_RUN(cmd_journal);
+COMMAND_RUN(cmd_exec);
+COMMAND_RUN(cmd_proxy);
+COMMAND_RUN(cmd_themes);
+COMMAND_RUN(cmd_completion);
+COMMAND_RUN(cmd_version);
+COMMAND_RUN(cmd_help);
+
+struct check_options {
+    bool probe;
+};
+struct probe_options {
+    struct arg_list protocols;
+    const char *user;
+};
+struct route_options {
+    const char *user, *mailbox_version, *mailbox_site, *protocol, *arrive, *host_name, *rpc_server;
+    bool probe;
+};
+struct plan_options {
+    struct arg_list findings, servers;
+    bool probe;
+};
+struct apply_options {
+    const char *via, *yes, *reason;
+    int canary, wave, max_fail, parallel;
+    struct arg_list servers; /* rollback */
+};
+struct exec_options {
+    struct arg_list on;
+    const char *via;
+    int parallel;
+};
+struct proxy_options {
+    const char *listen, *certificate, *key, *arrive, *upstream, *upstream_auth, *upstream_ca, *har, *metrics,
+        *events;
+    bool upstream_insecure;
+    int threads, max_connections, header_timeout, idle_timeout;
+    struct arg_list allow;
+};
+extern const struct arg_spec check_specs[], probe_specs[], route_specs[], plan_specs[], apply_specs[],
+    rollback_specs[], exec_specs[], proxy_specs[];
+
+#define VERSION_STRING "0.1"
+
+#endif

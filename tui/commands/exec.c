@@ -1,0 +1,239 @@
+/* casbridge exec: one cmdlet on many servers. */
+#include "core/base/clock.h"
+#include "core/base/job.h"
+#include "core/base/str.h"
+#include "core/report/json.h"
+#include "tui/commands/cli.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct arg_spec exec_specs[] = {
+    {"on", 0, ARG_LIST, offsetof(struct exec_options, on), "SERVER",
+     "where; repeatable, or several after one --on"},
+    {"via", 0, ARG_TEXT, offsetof(struct exec_options, via), "ssh", "transport; default from the profile"},
+    {"parallel", 0, ARG_INT, offsetof(struct exec_options, parallel), "N", "hosts at once (8)"},
+    {0},
+};
+
+static bool is_name(const char *s, bool dash)
+{
+    if (!((*s >= 'A' && *s <= 'Z') || (*s >= 'a' && *s <= 'z')))
+        return false;
+    for (; *s; s++)
+        if (!((*s >= 'A' && *s <= 'Z') || (*s >= 'a' && *s <= 'z') || (*s >= '0' && *s <= '9') ||
+              (dash && *s == '-')))
+            return false;
+    return true;
+}
+
+/* A word that begins a parameter: -Name. "-5" and "--%" are values. */
+static bool is_parameter(const char *word)
+{
+    return word && word[0] == '-' && is_name(word + 1, false);
+}
+
+static enum err add_value(struct cmdlet *c, struct arena *arena, const char *name, const char *value)
+{
+    if (strcmp(value, "$true") == 0 || strcmp(value, "$false") == 0)
+        return cmdlet_bool(c, name, value[1] == 't');
+    if (strcmp(value, "$null") == 0)
+        return cmdlet_null(c, name);
+    if (!strchr(value, ','))
+        return cmdlet_string(c, name, value);
+    const char *items[256];
+    size_t n = 0;
+    for (const char *s = value;; s++) {
+        size_t len = strcspn(s, ",");
+        if (n == ARRAY_LEN(items))
+            return ERR_LIMIT;
+        items[n++] = arena_strn(arena, s, len);
+        s += len;
+        if (!*s)
+            return cmdlet_list(c, name, items, n);
+    }
+}
+
+/* After "--": a cmdlet, then -Name value pairs (cli.md). Everything that is no parameter name is data. */
+static enum err read_cmdlet(struct cmdlet *c, struct arena *arena, char **rest, struct errinfo *ei)
+{
+    if (!rest || !rest[0])
+        return err_set(ei, ERR_USAGE, "casbridge exec --on SERVER -- Get-OutlookAnywhere -Server SERVER",
+                       "no cmdlet after --");
+    if (!is_name(rest[0], true) || !strchr(rest[0], '-'))
+        return err_set(ei, ERR_USAGE, "Verb-Noun, e.g. Get-ExchangeServer", "\"%.60s\" is no cmdlet",
+                       rest[0]);
+    cmdlet_init(c, arena, rest[0]);
+    for (char **p = rest + 1; *p; p++) {
+        enum err e;
+        if (!is_parameter(*p))
+            return err_set(ei, ERR_USAGE, "each value follows its -Name", "\"%.60s\" belongs to no parameter",
+                           *p);
+        const char *name = *p + 1;
+        if (p[1] && !is_parameter(p[1]))
+            e = add_value(c, arena, name, *++p);
+        else
+            e = cmdlet_switch(c, name);
+        if (e)
+            return err_set(ei, e, NULL, "-%s: the value cannot be sent", name);
+    }
+    return ERR_OK;
+}
+
+struct host {
+    const struct cmdlet *cmdlet;
+    struct transport *transport;
+    struct remote_target target;
+    struct stop *stop;
+    struct remote_result result;
+    struct errinfo ei;
+    enum err e;
+};
+
+static void run_host(void *arg)
+{
+    struct host *h = arg;
+    h->e = h->transport->run(h->transport, &h->target, h->cmdlet, h->stop, &h->result, &h->ei);
+}
+
+static bool host_ok(const struct host *h)
+{
+    return h->e == ERR_OK && remote_result_ok(&h->result);
+}
+
+static json_t *host_json(const struct host *h, const char *via)
+{
+    const struct remote_result *r = &h->result;
+    json_t *o = json_object(), *errors = json_array(), *warnings = json_array(), *output = NULL;
+    if (r->output_json)
+        output = json_loads(r->output_json, 0, NULL);
+    if (!output) {
+        output = json_array();
+        if (r->output && *r->output)
+            json_array_append_new(output, json_text(r->output));
+    }
+    for (size_t i = 0; i < r->warnings.n; i++)
+        json_array_append_new(warnings, json_text(r->warnings.v[i]));
+    for (size_t i = 0; i < r->errors.n; i++) {
+        json_t *one = json_object();
+        json_object_set_new(one, "message", json_text(r->errors.v[i].message));
+        json_object_set_new(one, "id", json_text(r->errors.v[i].id));
+        json_object_set_new(one, "category", json_text(r->errors.v[i].category));
+        json_object_set_new(one, "target", json_text(r->errors.v[i].target));
+        json_array_append_new(errors, one);
+    }
+    if (h->e) {
+        json_t *one = json_object();
+        json_object_set_new(one, "message", json_text(h->ei.what));
+        json_object_set_new(one, "id", json_string(err_name(h->e)));
+        json_object_set_new(one, "category", json_null());
+        json_object_set_new(one, "target", json_text(h->target.server));
+        json_array_append_new(errors, one);
+    }
+    json_object_set_new(o, "server", json_text(h->target.server));
+    json_object_set_new(o, "via", json_text(via));
+    json_object_set_new(o, "ok", json_boolean(host_ok(h)));
+    json_object_set_new(o, "exit_code", r->has_exit_code ? json_integer(r->exit_code) : json_null());
+    json_object_set_new(o, "output", output);
+    json_object_set_new(o, "warnings", warnings);
+    json_object_set_new(o, "errors", errors);
+    json_object_set_new(o, "elapsed_ms", json_integer(r->elapsed_ms));
+    return o;
+}
+
+static void host_text(struct buf *out, const struct host *h)
+{
+    const struct remote_result *r = &h->result;
+    buf_adds(out, "== ");
+    cli_cell(out, h->target.server, 0);
+    buf_addf(out, " %s (%d ms)\n", host_ok(h) ? "ok" : "FAILED", r->elapsed_ms);
+    for (const char *s = r->output ? r->output : ""; *s;) {
+        size_t n = strcspn(s, "\n");
+        str_show(out, s, n && s[n - 1] == '\r' ? n - 1 : n);
+        buf_adds(out, "\n");
+        s += n + (s[n] == '\n');
+    }
+    for (size_t i = 0; i < r->warnings.n; i++) {
+        buf_adds(out, "warning: ");
+        cli_cell(out, r->warnings.v[i], 0);
+        buf_adds(out, "\n");
+    }
+    for (size_t i = 0; i < r->errors.n; i++) {
+        buf_adds(out, "error: ");
+        cli_cell(out, r->errors.v[i].message, 0);
+        buf_adds(out, "\n");
+    }
+    if (h->e)
+        buf_addf(out, "error: %s%s%s\n", h->ei.what, h->ei.hint[0] ? ": " : "", h->ei.hint);
+}
+
+/* A verb that only looks. */
+static bool only_reads(const char *cmdlet)
+{
+    return str_istarts(cmdlet, "Get-") || str_istarts(cmdlet, "Test-");
+}
+
+COMMAND_RUN(cmd_exec)
+{
+    const struct exec_options *o = options;
+    struct job_pool *pool = NULL;
+    struct host *hosts = NULL;
+    struct cmdlet cmdlet;
+    struct arena arena;
+    struct transport *transport = NULL;
+    size_t n = 0, failed = 0;
+    arena_init(&arena, (size_t)4 << 20);
+    const char *via = o->via ? o->via : profile_get(&cli->profile, PROFILE_via, NULL);
+    via = via ? via : "ssh";
+    enum err e = read_cmdlet(&cmdlet, &arena, rest, ei);
+    if (!e && o->on.n + words->n == 0)
+        e = err_set(ei, ERR_USAGE, "--on SERVER", "exec wants at least one server");
+    if (!e && cli_read_only(cli) && !only_reads(cmdlet.name))
+        e = err_set(ei, ERR_REFUSED, "only Get- and Test- cmdlets are run then",
+                    "%s would change something and this is read-only", cmdlet.name);
+    if (!e)
+        e = cli_read(cli, ei);
+    if (!e)
+        e = cli->transport_new(&transport, via, &cli->profile, ei);
+    if (!e)
+        e = job_pool_new(&pool, o->parallel ? (unsigned)o->parallel : 8, ei);
+    if (!e && !(hosts = calloc(o->on.n + words->n, sizeof *hosts)))
+        e = err_set(ei, ERR_NOMEM, NULL, "no memory");
+    for (size_t i = 0; !e && i < o->on.n + words->n; i++) {
+        const char *name = i < o->on.n ? o->on.v[i] : words->v[i - o->on.n];
+        const struct server *s = org_server(cli->org, name);
+        if (!s)
+            e = err_set(ei, ERR_USAGE, "casbridge inventory lists them", "there is no server %s", name);
+        else
+            hosts[n++] = (struct host){.cmdlet = &cmdlet,
+                                       .transport = transport,
+                                       .stop = &cli->stop,
+                                       .target = {s->name, s->fqdn, s->generation}};
+    }
+    for (size_t i = 0; !e && i < n; i++)
+        e = job_pool_submit(pool, run_host, NULL, &hosts[i]);
+    if (pool)
+        job_pool_wait(pool);
+    json_t *list = json_array();
+    for (size_t i = 0; !e && i < n; i++) {
+        failed += !host_ok(&hosts[i]);
+        if (cli->format == FORMAT_JSON)
+            json_array_append_new(list, host_json(&hosts[i], via));
+        else
+            host_text(&cli->out, &hosts[i]);
+    }
+    if (!e && cli->format == FORMAT_JSON)
+        e = cli_json(cli, json_incref(list), ei);
+    json_decref(list);
+    if (!e && failed)
+        *code = err_exit_code(ERR_PARTIAL);
+    for (size_t i = 0; i < n; i++)
+        remote_result_fini(&hosts[i].result);
+    job_pool_free(&pool);
+    free(hosts);
+    if (transport)
+        transport->free(transport);
+    arena_fini(&arena);
+    return e;
+}
