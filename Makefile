@@ -37,7 +37,7 @@ LAYERS        := core remoting tui
 DEPS.core     :=
 DEPS.remoting := core
 DEPS.tui      := remoting core
-LIBS.core     := -lldap -llber -lgssapi_krb5 -lkrb5 -lcurl -lssl -lcrypto -lsqlite3 -ljansson -lxml2 -linih -lz -lm
+LIBS.core     := -lldap -llber -lgssapi_krb5 -lkrb5 -lcurl -lssl -lcrypto -lsqlite3 -ljansson -lxml2 -lz -lm
 LIBS.remoting := -lssh2
 LIBS.tui      := -lncursesw -ltinfo
 src     = $(filter-out tui/main.c core/gen/%,$(wildcard $(1)/*.c $(1)/*/*.c)) $(GEN.$(1))
@@ -48,8 +48,8 @@ syslibs = $(LIBS.$(1)) $(foreach d,$(DEPS.$(1)),$(LIBS.$(d)))
 GEN.core := $(B)/core/model/builds.gen.c $(B)/core/route/rows.gen.c
 GEN.tui  := $(B)/tui/themes.gen.c
 
-.PHONY: all setup-build setup-lab setup-test run test lint check unit integration console asan debug tsan coverage fuzz \
-        bench clean distclean install uninstall man help compile_commands.json FORCE
+.PHONY: all setup-build setup-run setup-test run test lint unit unit-threads helpers integration console asan debug tsan \
+        coverage fuzz fuzz-bins clean install uninstall man help compile_commands.json FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -111,6 +111,56 @@ build/fuzz/tests/fuzz/%: build/fuzz/tests/fuzz/%.o build/fuzz/libremoting.a buil
 fuzz:                     ## libFuzzer targets, run briefly each (FUZZ_SECONDS=5)
 	$(Q)$(MAKE) --no-print-directory CONFIG=fuzz fuzz-bins
 	$(Q)tests/run-fuzz build/fuzz/tests/fuzz
+
+# two threads or more: run again under the thread sanitizer
+THREADED := core_base core_proxy_rows core_proxy_relay core_probe_run
+unit-threads: $(filter $(addprefix $(B)/tests/unit/,$(THREADED)),$(UNIT))
+	$(Q)tests/run-unit $(B) $^
+
+# helpers of the integration and console tests
+$(B)/tests/integration/%: $(B)/tests/integration/%.o $(call chain,remoting)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call syslibs,remoting)
+build/tests/console/%: tests/console/%.c
+	@mkdir -p $(@D); echo "  LD    $@"
+	$(Q)$(HOSTCC) -std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -o $@ $< -lvterm -lutil
+HELPERS := $(patsubst %.c,%,$(wildcard tests/integration/*.c))
+helpers: $(addprefix $(B)/,$(HELPERS)) $(patsubst %.c,build/%,$(wildcard tests/console/*.c))
+
+setup-build: ; $(Q)tests/setup build
+setup-run:   ; $(Q)tests/setup build lab
+setup-test:  ; $(Q)tests/setup build lab test
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+
+run: setup-run            ## install what is missing, build, start the lab, open the console on it
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/$(PROG)
+	$(Q)tests/lab/lab up
+	$(Q)build/$(PROG) --config build/lab/config.ini --profile lab; rc=$$?; tests/lab/lab down; exit $$rc
+
+test: setup-test          ## install what is missing, then every test
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/$(PROG) helpers
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) CONFIG=asan build/asan/$(PROG) helpers $(UNIT:$(B)/%=build/asan/%)
+	$(Q)tests/run-all
+lint:                     ## layers, banned calls, file sizes, headers, format
+	$(Q)tests/lint
+integration:              ## the program against the lab
+	$(Q)CASBRIDGE=$(B)/$(PROG) $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration
+console:                  ## the console as a person sees it
+	$(Q)CASBRIDGE=$(B)/$(PROG) tests/console/run
+asan debug tsan coverage: ## build and unit-test with that instrumentation
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) CONFIG=$@ build/$@/$(PROG) unit
+
+PREFIX ?= /usr/local
+install: all              ## to PREFIX (/usr/local), DESTDIR honoured
+	install -D -m 755 build/release/$(PROG) $(DESTDIR)$(PREFIX)/bin/$(PROG)
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	build/$(PROG) help man > $(DESTDIR)$(PREFIX)/share/man/man1/$(PROG).1
+	build/$(PROG) completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$(PROG)
+uninstall:                ## take it back
+	rm -f $(DESTDIR)$(PREFIX)/bin/$(PROG) $(DESTDIR)$(PREFIX)/share/man/man1/$(PROG).1 \
+	      $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$(PROG)
+man: build/$(PROG)        ## the manual page, from the tables
+	$(Q)build/$(PROG) help man > build/$(PROG).1 && echo build/$(PROG).1
 
 clean:                    ## remove what was built (the lab stays)
 	rm -rf build/release build/debug build/asan build/tsan build/coverage build/fuzz build/tools build/$(PROG)
