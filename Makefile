@@ -105,9 +105,9 @@ unit: $(UNIT)             ## unit tests of this CONFIG
 
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 fuzz-bins: $(FUZZERS:%=build/fuzz/tests/fuzz/%)
-build/fuzz/tests/fuzz/%: build/fuzz/tests/fuzz/%.o build/fuzz/libremoting.a build/fuzz/libcore.a
+build/fuzz/tests/fuzz/%: build/fuzz/tests/fuzz/%.o $(foreach l,tui remoting core,build/fuzz/lib$(l).a)
 	@echo "  LD    $@"
-	$(Q)clang -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(LIBS.remoting) $(LIBS.core)
+	$(Q)clang -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(LIBS.tui) $(LIBS.remoting) $(LIBS.core)
 fuzz:                     ## libFuzzer targets, run briefly each (FUZZ_SECONDS=5)
 	$(Q)$(MAKE) --no-print-directory CONFIG=fuzz fuzz-bins
 	$(Q)tests/run-fuzz build/fuzz/tests/fuzz

@@ -35,7 +35,7 @@ const char *err_name(enum err code)
 }
 
 /* Formats into a scratch buffer first: the text may name things from outside and must be safe to show. */
-static void put(char *dst, size_t cap, const char *fmt, va_list ap)
+static PRINTF_LIKE(3, 0) void put(char *dst, size_t cap, const char *fmt, va_list ap)
 {
     char raw[1024];
     int n = vsnprintf(raw, sizeof raw, fmt, ap);
