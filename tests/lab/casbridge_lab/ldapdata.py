@@ -16,6 +16,7 @@ SECURITY_GROUPS = f'OU=Microsoft Exchange Security Groups,{BASE_DN}'
 URL_SCP = '77378F46-2C66-4aa9-A6A6-3E7A48B19596'       # keyword of an Autodiscover SCP that carries a URL
 SCHEMA_VERSION, ORG_VERSION = 15312, 16133             # rangeUpper and objectVersion of 2013 CU23
 AES_AND_RC4 = 28                                       # msDS-SupportedEncryptionTypes
+OBJECT_NAME_RPC = f'Rpc ({org.FRONT})'
 AGE_DAYS = 30                                          # the organisation has not been touched for a month
 FIRST_USN = 8193
 _CATEGORY = {
@@ -196,7 +197,7 @@ def _server(w, s):
                   msExchExternalAuthenticationMethods=external, msExchMetabasePath=metabase,
                   msExchInternalNLBBypassHostName=bypass, msExchVersion=org.OBJECT_VERSION[min(s.generation, 2010)])
         if s.outlook_anywhere:
-            w.add(f'CN=Rpc ({org.FRONT}),{http}', 'top msExchVirtualDirectory msExchRpcHttpVirtualDirectory', **rpc_vdir(s, **s.outlook_anywhere))
+            w.add(f'CN={OBJECT_NAME_RPC},{http}', 'top msExchVirtualDirectory msExchRpcHttpVirtualDirectory', **rpc_vdir(s, **s.outlook_anywhere))
     if s.front_end:
         w.add(f'CN=Autodiscover,CN=Protocols,{dn}', 'top container')
         w.add(f'CN={s.name},CN=Autodiscover,CN=Protocols,{dn}', 'top leaf connectionPoint serviceConnectionPoint',

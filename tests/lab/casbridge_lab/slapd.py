@@ -62,28 +62,28 @@ class Slapd:
         self.lab, self.processes = lab, processes
 
     def setup(self):
-        """Configuration and a database holding the organisation as first made; a copy is kept for `reset`."""
+        """Configuration, and a database holding the organisation as first made."""
         lab = self.lab
         os.makedirs(lab.path('slapd', 'db'))
         modules = next((m for m in MODULE_FOLDERS if os.path.isdir(m)), MODULE_FOLDERS[0])
         text, usn = ldif(extra_users=lab.extra_users)
-        for name, content in (('ad.schema', schema.slapd_schema()), ('rootdse.ldif', _root_dse()), ('org.ldif', text),
-                              ('usn', f'{usn}\n'), ('usn.first', f'{usn}\n'),
+        for name, content in (('ad.schema', schema.slapd_schema()), ('rootdse.ldif', _root_dse()), ('org.ldif', text), ('usn.first', f'{usn}\n'),
                               ('slapd.conf', CONF.format(dir=lab.dir, modules=modules, host=DC_FQDN, uid=os.geteuid(), base=BASE_DN))):
             with open(lab.path('slapd', name), 'w', encoding='utf-8') as f:
                 f.write(content)
+        self._load()
+
+    def _load(self):
+        lab = self.lab
         run([program('slapadd'), '-q', '-f', lab.path('slapd', 'slapd.conf'), '-b', BASE_DN, '-l', lab.path('slapd', 'org.ldif')],
             env=self.processes.environment(), what='loading the directory')
-        os.makedirs(lab.path('slapd', 'first'))
-        shutil.copyfile(lab.path('slapd', 'db', 'data.mdb'), lab.path('slapd', 'first', 'data.mdb'))
+        shutil.copyfile(lab.path('slapd', 'usn.first'), lab.path('slapd', 'usn'))
 
     def restore(self):
         """The organisation as first made; slapd must be down."""
-        lab = self.lab
-        for name in os.listdir(lab.path('slapd', 'db')):
-            os.unlink(lab.path('slapd', 'db', name))
-        shutil.copyfile(lab.path('slapd', 'first', 'data.mdb'), lab.path('slapd', 'db', 'data.mdb'))
-        shutil.copyfile(lab.path('slapd', 'usn.first'), lab.path('slapd', 'usn'))
+        for name in os.listdir(self.lab.path('slapd', 'db')):
+            os.unlink(self.lab.path('slapd', 'db', name))
+        self._load()
 
     def start(self):
         lab = self.lab
