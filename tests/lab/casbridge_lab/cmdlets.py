@@ -133,7 +133,7 @@ class Shell:
 
     def _set(self, dn, entry, changes, shown, values):
         """Writes what differs. Attribute values are texts, or None to delete."""
-        current = {name.lower(): sorted(v.decode() for v in vs) for name, vs in entry.items()}
+        current = {name.lower(): sorted(v.decode(errors='surrogateescape') for v in vs) for name, vs in entry.items()}
         differing = {}
         for name, value in changes.items():
             wanted = sorted(map(str, value)) if isinstance(value, list) else [] if value is None else [str(value)]

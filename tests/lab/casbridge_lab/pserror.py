@@ -12,10 +12,11 @@ PROGRESS = ('<Obj S="progress" RefId="0"><TN RefId="0"><T>System.Management.Auto
 class CmdletError(Exception):
     """An error record. `target` is shown as `target:type`."""
 
-    def __init__(self, text, identifier, category='NotSpecified', target='', kind='', exception='Exception', terminates=True):
+    def __init__(self, text, identifier, category='NotSpecified', target='', kind='', exception='Exception'):
         super().__init__(text)
         self.text, self.identifier, self.category = text, identifier, category
-        self.target, self.kind, self.exception, self.terminates = target, kind, exception, terminates
+        self.target, self.kind, self.exception = target, kind, exception
+        self.stops = False          # -ErrorAction Stop: ends the script
 
     def record(self, command):
         """What a program asks of an error record."""
@@ -23,8 +24,11 @@ class CmdletError(Exception):
                 'exception': self.exception, 'activity': command}
 
 
-def not_found(what):
-    return CmdletError(what, 'CommandNotFoundException', 'ObjectNotFound')
+class CommandNotFound(CmdletError):
+    def __init__(self, name):
+        super().__init__(f"The term '{name}' is not recognized as the name of a cmdlet, function, script file, or operable program. Check the "
+                         'spelling of the name, or if a path was included, verify that the path is correct and try again.',
+                         'CommandNotFoundException', 'ObjectNotFound', name, 'String', 'CommandNotFoundException')
 
 
 def _wrap(line):
@@ -38,26 +42,31 @@ def _wrap(line):
     return out + [line]
 
 
+def _position(line, character, source, extent):
+    """Where it happened: the source line, cut to the width around the place, and the place underlined."""
+    start = max(0, character - 1 - 20) if len(source) > WIDTH - 2 else 0
+    left, room = ('... ' if start else ''), WIDTH - 2 - 8
+    shown = source[start:start + room] if start or len(source) > WIDTH - 2 else source
+    right = ' ...' if start + len(shown) < len(source) else ''
+    at = character - 1 - start
+    return [f'At line:{line} char:{character}', f'+ {left}{shown}{right}',
+            '+ ' + ' ' * (len(left) + at) + '~' * max(1, min(extent, len(shown) - at))]
+
+
 def lines(error, command, line, character, source, extent):
     """The error view: message, position, underlined source, category, identifier, a blank line."""
-    prefix = f'{command} : ' if command else ''
     out = []
-    for part in (prefix + error.text).split('\n'):
+    for part in (f'{command} : {error.text}' if command else error.text).split('\n'):
         out += _wrap(part)
-    out.append(f'At line:{line} char:{character}')
-    shown = source[:WIDTH - 2]
-    out += [f'+ {shown}', '+ ' + ' ' * (min(character, len(shown) + 1) - 1) + '~' * max(1, min(extent, len(shown) - character + 1))]
     target = f'({error.target}:{error.kind})' if error.target else '(:)'
-    out.append(f'    + CategoryInfo          : {error.category}: {target} [{command or ""}], {error.exception}')
-    out.append(f'    + FullyQualifiedErrorId : {error.identifier}')
-    return out + [' ']
+    activity = '' if isinstance(error, CommandNotFound) else command
+    return out + _position(line, character, source, extent) + [f'    + CategoryInfo          : {error.category}: {target} [{activity}], {error.exception}',
+                                                               f'    + FullyQualifiedErrorId : {error.identifier}', ' ']
 
 
 def parse_lines(error, line, character, source):
     """A parse error has its position first."""
-    shown = source[:WIDTH - 2]
-    out = [f'At line:{line} char:{character}', f'+ {shown}',
-           '+ ' + ' ' * (min(character, len(shown) + 1) - 1) + '~' * max(1, min(error.length, len(shown) - character + 1))]
+    out = _position(line, character, source, error.length)
     for part in str(error).split('\n'):
         out += _wrap(part)
     return out + ['    + CategoryInfo          : ParserError: (:) [], ParentContainsErrorRecordException',

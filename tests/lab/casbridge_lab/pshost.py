@@ -8,17 +8,35 @@ import re
 import sys
 import time
 
+import ldap
+
 from . import cmdlet_table, pserror, psread
 from .cmdlets import Shell
 from .directory import Directory
 from .faults import Faults
 from .layout import LabError
 from .psbind import bind
-from .pserror import CmdletError, not_found
+from .pserror import CmdletError, CommandNotFound
 
 COMMAND_LINE = re.compile(r'\s*powershell(?:\.exe)?\s+-NoProfile\s+-NonInteractive(?:\s+-ExecutionPolicy\s+Bypass)?\s+-EncodedCommand\s+(\S+)\s*', re.I)
 SERVICE = 'msexchangeservicehost'
 OEM = 'cp437'
+
+
+BUILT_IN = {'add-pssnapin': '_add_snapin', 'restart-service': '_restart_service'}
+
+
+def run_cmdlet(shell, cmdlet, values):
+    """A directory that fails is an error record too."""
+    try:
+        return shell.run(cmdlet, values)
+    except ldap.SERVER_DOWN:
+        raise CmdletError('Active Directory server dc1.contoso.lab is not available. Error message: A local error occurred.',
+                          'C6E8B1D,Microsoft.Exchange.Management', 'NotSpecified', exception='ADTransientException') from None
+    except ldap.LDAPError as e:
+        words = e.args[0].get('desc', '') if e.args and isinstance(e.args[0], dict) else str(e)
+        raise CmdletError(f'Active Directory operation failed on dc1.contoso.lab. This error is not retriable. Additional information: {words}.',
+                          'B8F3C7A,Microsoft.Exchange.Management', 'NotSpecified', exception='ADOperationException') from None
 
 
 class Stop(Exception):
@@ -62,15 +80,14 @@ class Host:
         if isinstance(s, psread.Assignment):
             self._assign(s)
             return
-        stop = self.stop_on_error
         try:
-            stop = self._command(s)
+            self._command(s)
             self.succeeded = True
         except CmdletError as e:
             self.succeeded = False
             line, character, source = psread.position(script, s.at)
             self.errors += pserror.lines(e, s.name, line, character, source, s.end - s.at)
-            if stop or getattr(e, 'stops', False):
+            if self.stop_on_error or e.stops:
                 raise Stop(1) from None
 
     def _assign(self, s):
@@ -85,17 +102,15 @@ class Host:
     def _command(self, s):
         """Runs a cmdlet; a CmdletError is marked when -ErrorAction makes it end the script."""
         lower = s.name.lower()
-        if lower == 'add-pssnapin':
-            return self._add_snapin(s)
-        if lower == 'restart-service':
-            return self._restart_service(s)
+        if lower in BUILT_IN:
+            getattr(self, BUILT_IN[lower])(s)
+            return
         if lower not in self.cmdlets or not self.snapins:
-            raise not_found(f"The term '{s.name}' is not recognized as the name of a cmdlet, function, script file, or operable program. "
-                            'Check the spelling of the name, or if a path was included, verify that the path is correct and try again.')
+            raise CommandNotFound(s.name)
         cmdlet = self.cmdlets[lower]
         values = bind(cmdlet, s.arguments, self.server.generation)
         try:
-            for item in self.shell.run(cmdlet, values):
+            for item in run_cmdlet(self.shell, cmdlet, values):
                 self._show(item)
         except CmdletError as e:
             e.stops = str(values.get('erroraction', '')).lower() == 'stop'
@@ -104,7 +119,6 @@ class Host:
             if str(values.get('warningaction', '')).lower() not in ('silentlycontinue', 'ignore'):
                 self.out += [w if w.startswith('What if:') else f'WARNING: {w}' for w in self.shell.warnings]
             self.shell.warnings.clear()
-        return self.stop_on_error
 
     def _simple(self, s, cmdlet):
         return bind(cmdlet, s.arguments, self.server.generation)
@@ -224,7 +238,7 @@ def invoke(lab, server, request):
     values = {cmdlet.parameters[k.lower()].name: v for k, v in request.get('values', {}).items() if k.lower() in cmdlet.parameters}
     values.setdefault('Confirm', False)             # the engine has asked already
     try:
-        objects = shell.run(cmdlet, values)
+        objects = run_cmdlet(shell, cmdlet, values)
     except CmdletError as e:
         return {'error': e.record(cmdlet.name), 'warnings': shell.warnings}
     return {'objects': objects, 'warnings': shell.warnings}

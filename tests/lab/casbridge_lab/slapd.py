@@ -26,8 +26,8 @@ threads 8
 tool-threads 2
 sasl-host {host}
 sasl-secprops none
-authz-regexp "gidNumber=[0-9]+\\+uidNumber={uid},cn=peercred,cn=external,cn=auth" "cn=lab,{base}"
-authz-regexp "uid=([^,]*)\\$,cn=gssapi,cn=auth" "cn=$1,cn=Computers,{base}"
+authz-regexp "gidNumber=[0-9]+[+]uidNumber={uid},cn=peercred,cn=external,cn=auth" "cn=lab,{base}"
+authz-regexp "uid=([^,]*)[$],cn=gssapi,cn=auth" "cn=$1,cn=Computers,{base}"
 authz-regexp "uid=([^,/]*),cn=gssapi,cn=auth" "cn=$1,cn=Users,{base}"
 
 database mdb
