@@ -130,13 +130,14 @@ class Authenticator:
                 connection.context = gssapi.SecurityContext(creds=self._credentials(token), usage='accept')
             context = connection.context
             answer = context.step(token)
+            complete = context.complete         # an error that came with a token is raised only here
         except (binascii.Error, gssapi.exceptions.GSSError, RuntimeError) as e:
             connection.context = None
             if os.environ.get('LAB_DEBUG'):
                 print(f'{self.server.name}: {word}: {e}', flush=True)
             raise Challenge(self.offers(switches)) from None
         shown = base64.b64encode(answer).decode() if answer else ''
-        if not context.complete:
+        if not complete:
             raise Challenge([f'{word} {shown}'])
         connection.context = None
         connection.user = str(context.initiator_name).partition('@')[0].rpartition('\\')[2].lower() + '@' + DOMAIN

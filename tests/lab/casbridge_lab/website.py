@@ -3,6 +3,7 @@ import asyncio
 import os
 import ssl
 import time
+import traceback
 
 from . import apps, org
 from .auth import Authenticator, Challenge
@@ -65,6 +66,9 @@ class WebSite:
         except (ConnectionError, asyncio.TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ssl.SSLError):
             linger = False
         except asyncio.CancelledError:
+            linger = False
+        except Exception:                   # a fault of the lab itself: said in DIR/log/cas.out, and the others go on
+            print(f'{self.server.name}: {traceback.format_exc()}', flush=True)
             linger = False
         finally:
             self.tasks.discard(task)
