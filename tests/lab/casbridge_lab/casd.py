@@ -7,6 +7,10 @@ import signal
 import socket
 import sys
 import time
+import traceback
+import uuid
+
+import ldap
 
 
 def _arguments():
@@ -56,7 +60,6 @@ class Daemon:
         return changed
 
     async def read_mailboxes(self):
-        import uuid
         found = await self.ask_directory('search', self.directory.domain, '(msExchMailboxGuid=*)', ['msExchMailboxGuid'])
         guids = {str(uuid.UUID(bytes_le=entry['msExchMailboxGuid'][0])) for _, entry in found}
         for site in self.sites.values():
@@ -78,8 +81,10 @@ class Daemon:
                         self.next_poll[name] += self.lab.poll
                 try:
                     await self.refresh(due)
-                except Exception as e:                                  # a directory that is away is asked again at the next step
-                    print(f'poll: {type(e).__name__}: {e}', flush=True)
+                except ldap.SERVER_DOWN:
+                    pass                                                # a directory that is away is asked again at the next step
+                except Exception:
+                    print(f'poll: {traceback.format_exc()}', flush=True)
             self.wake.clear()
             try:
                 await asyncio.wait_for(self.wake.wait(), max(0.02, min(self.next_poll.values()) - time.monotonic()))

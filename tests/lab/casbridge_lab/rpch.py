@@ -2,6 +2,7 @@
 server behind them that accepts the Exchange interfaces' binds and answers every request with its own stub.
 """
 import asyncio
+import collections
 import re
 
 from . import rpcpdu as p
@@ -10,6 +11,7 @@ from .http import Response
 PORTS = (6001, 6002, 6004)
 TIMEOUT_MS = 120000             # ConnectionTimeout
 WINDOW = 65536                  # our receive window on the IN channel
+BACKLOG = 64 << 20              # bytes that may wait for a client's window
 HALF_OPEN = 60.0                # seconds a channel waits for its other half
 ECHO_LIMIT = 0x10
 LENGTH = str(1 << 30)
@@ -29,32 +31,39 @@ class Session:
         self.ping_every = TIMEOUT_MS / 2000
         self.window = self.available = 0        # the client's, for the OUT channel
         self.sent = self.acknowledged = 0
-        self.room = asyncio.Event()
+        self.waiting, self.waiting_bytes = collections.deque(), 0       # RPC PDUs for which the client's window has no room yet
+        self.changed = asyncio.Event()                                  # the ping timer is another now
         self.largest = 4280
         self.received = self.acked_at = 0       # on the IN channel, RPC PDUs only
         self.fragments = {}
         self.recycle_asked = False
 
     async def write(self, data, counts=False):
-        """To the client. RPC PDUs wait for the client's window; RTS PDUs do not count."""
-        if counts:
-            while self.window and self.sent - self.acknowledged + len(data) > self.available and not self.closed:
-                self.room.clear()
-                await self.room.wait()
-            self.sent += len(data)
-        out = self.out
-        if out is None or self.closed:
+        """To the client. RPC PDUs wait in a queue for the client's window, so that we go on reading its acknowledgements; RTS PDUs do not."""
+        if not counts:
+            await self._send(data)
             return
-        out.write(data)
-        await out.drain()
+        self.waiting.append(data)
+        self.waiting_bytes += len(data)
+        if self.waiting_bytes > BACKLOG:
+            self.close()
+        await self.pump()
 
-    def acknowledge(self, payload):
-        self.acknowledged, self.available = int.from_bytes(payload[:4], 'little'), int.from_bytes(payload[4:8], 'little')
-        self.room.set()
+    async def _send(self, data):
+        if self.out is not None and not self.closed:
+            self.out.write(data)
+            await self.out.drain()
+
+    async def pump(self):
+        """Sends what the window has room for."""
+        while self.waiting and (not self.window or self.sent - self.acknowledged + len(self.waiting[0]) <= self.available):
+            data = self.waiting.popleft()
+            self.waiting_bytes -= len(data)
+            self.sent += len(data)
+            await self._send(data)
 
     def close(self):
         self.closed = True
-        self.room.set()
         self.ready.set()
         self.gone.set()
 
@@ -104,17 +113,17 @@ class RpcProxy:
     async def _pdu(self, request, buffer):
         """The next PDU of a request's body; None at its end."""
         while len(buffer) < p.HEADER or len(buffer) < int.from_bytes(buffer[8:10], 'little'):
-            if len(buffer) >= p.HEADER and int.from_bytes(buffer[8:10], 'little') < p.HEADER:
-                raise p.Malformed('fragment length')
+            if len(buffer) >= p.HEADER and not p.may_be_pdu(buffer):
+                raise p.Malformed('not an RPC PDU')
             data = await request.read_some()
             if not data:
                 if buffer:
                     raise p.Malformed('PDU cut')
                 return None
             buffer += data
+        if not p.may_be_pdu(buffer):
+            raise p.Malformed('not an RPC PDU')
         length = int.from_bytes(buffer[8:10], 'little')
-        if length < p.HEADER:
-            raise p.Malformed('fragment length')
         pdu = p.parse(bytes(buffer[:length]))
         del buffer[:length]
         return pdu
@@ -168,15 +177,19 @@ class RpcProxy:
         """Pings until the session ends, the client goes away or a successor takes over."""
         watch = asyncio.ensure_future(connection.reader.read(1))
         gone = asyncio.ensure_future(session.gone.wait())
+        changed = asyncio.ensure_future(session.changed.wait())
         try:
             while not session.closed and session.out is connection.writer:
-                done, _ = await asyncio.wait({watch, gone}, timeout=session.ping_every, return_when=asyncio.FIRST_COMPLETED)
-                if done:
+                done, _ = await asyncio.wait({watch, gone, changed}, timeout=session.ping_every, return_when=asyncio.FIRST_COMPLETED)
+                if watch in done or gone in done:
                     return
-                if session.out is connection.writer:
+                if changed in done:
+                    session.changed.clear()
+                    changed = asyncio.ensure_future(session.changed.wait())
+                elif session.out is connection.writer:
                     await session.write(p.rts(p.PING))
         finally:
-            for task in (watch, gone):
+            for task in (watch, gone, changed):
                 task.cancel()
 
     async def _successor_out(self, connection, cookies):
@@ -242,7 +255,7 @@ class RpcProxy:
 
     async def _take(self, session, pdu, port):
         if pdu.kind == p.RTS:
-            self._take_rts(session, pdu)
+            await self._take_rts(session, pdu)
             return
         session.received += len(pdu.data)
         if session.received - session.acked_at > WINDOW // 2:
@@ -273,10 +286,12 @@ class RpcProxy:
         for answer in p.responses(pdu.call, context, whole, session.largest):
             await session.write(answer, counts=True)
 
-    def _take_rts(self, session, pdu):
+    async def _take_rts(self, session, pdu):
         flags, commands = p.commands(pdu)
         for number, payload in commands:
             if number == p.KEEPALIVE and flags & p.OTHER_CMD and p.u32(payload):
                 session.ping_every = max(0.05, min(p.u32(payload), TIMEOUT_MS) / 2000)
+                session.changed.set()
             elif number == p.ACK:
-                session.acknowledge(payload)
+                session.acknowledged, session.available = p.u32(payload[:4]), p.u32(payload[4:8])
+                await session.pump()

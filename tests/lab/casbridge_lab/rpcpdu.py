@@ -32,6 +32,11 @@ class Pdu(NamedTuple):
     data: bytes
 
 
+def may_be_pdu(head):
+    """Whether these first bytes can begin a PDU: nobody waits for the rest of something that cannot."""
+    return head[:2] == b'\5\0' and head[4:8] == b'\x10\0\0\0' and int.from_bytes(head[8:10], 'little') >= HEADER
+
+
 def parse(data):
     """One whole PDU."""
     version, minor, kind, flags, drep, length, auth, call = struct.unpack_from('<BBBBIHHI', data)
