@@ -1,7 +1,7 @@
 # Exchange's cmdlets for PowerShell's own engine: the engine parses, binds and types; the lab's Python changes the directory.
 # Needs LAB_DIR (the lab's folder) and LAB_SERVER (the server it runs on) in the environment.
 
-$script:Back = Join-Path $PSScriptRoot 'powershell'
+$script:Back = [System.IO.Path]::Combine($PSScriptRoot, 'powershell')
 if (-not $env:LAB_DIR -or -not $env:LAB_SERVER) { throw 'LAB_DIR and LAB_SERVER must be set' }
 
 function Invoke-LabCmdlet([string] $Name, $Bound, $Caller) {
@@ -31,7 +31,10 @@ function Invoke-LabCmdlet([string] $Name, $Bound, $Caller) {
         foreach ($pair in $object.AsObject()) {
             $value = $pair.Value
             if ($value -is [System.Text.Json.Nodes.JsonArray]) { $value = [string[]] @($value | ForEach-Object { [string] $_ }) }
-            elseif ($null -ne $value) { $value = [string] $value }
+            elseif ($null -ne $value) {
+                $kind = [string] $value.GetValueKind()
+                $value = if ($kind -eq 'True') { $true } elseif ($kind -eq 'False') { $false } else { [string] $value }
+            }
             $out.PSObject.Properties.Add([psnoteproperty]::new($pair.Key, $value))
         }
         $Caller.WriteObject($out)

@@ -99,7 +99,7 @@ class LabUnderTest:
 @pytest.fixture(scope='session')
 def lab():
     directory = tempfile.mkdtemp(prefix='casbridge-lab-test.')
-    lab_command(directory, 'up')
+    lab_command(directory, 'up', '--poll', '1')
     try:
         yield LabUnderTest(directory)
     finally:
@@ -109,9 +109,9 @@ def lab():
 
 @pytest.fixture
 def fresh(lab):
-    """The lab with the organisation as first made."""
+    """The lab for a test that changes it: afterwards the organisation is as first made again."""
+    yield lab
     lab.command('reset')
-    return lab
 
 
 @pytest.fixture(scope='session')

@@ -110,13 +110,13 @@ class Tunnel:
 
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')
 @pytest.mark.parametrize('server,user', [('excas01', 'alice'), ('e2k7cas01', 'carol'), ('ex13cas01', 'dave')])
-def test_impacket_opens_a_connection_and_binds(fresh, server, user):
+def test_impacket_opens_a_connection_and_binds(lab, server, user):
     pytest.importorskip('impacket')
     from impacket.dcerpc.v5 import transport
     from impacket.http import AUTH_BASIC
     from impacket.uuid import uuidtup_to_bin
     rpc = transport.DCERPCTransportFactory(f'ncacn_http:{server}.contoso.lab[6001,RpcProxy=x:443]')
-    rpc.set_rpc_proxy_url(f'https://{fresh.hosts[server + ".contoso.lab"]}:10443/rpc/rpcproxy.dll')
+    rpc.set_rpc_proxy_url(f'https://{lab.hosts[server + ".contoso.lab"]}:10443/rpc/rpcproxy.dll')
     rpc.set_credentials(user, PASSWORD, 'CONTOSO')
     rpc.set_auth_type(AUTH_BASIC)
     dce = rpc.get_dce_rpc()
@@ -128,12 +128,12 @@ def test_impacket_opens_a_connection_and_binds(fresh, server, user):
 
 
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')
-def test_impacket_is_refused_with_a_wrong_password(fresh):
+def test_impacket_is_refused_with_a_wrong_password(lab):
     pytest.importorskip('impacket')
     from impacket.dcerpc.v5 import transport
     from impacket.http import AUTH_BASIC
     rpc = transport.DCERPCTransportFactory('ncacn_http:excas01.contoso.lab[6001,RpcProxy=x:443]')
-    rpc.set_rpc_proxy_url(f'https://{fresh.hosts["excas01.contoso.lab"]}:10443/rpc/rpcproxy.dll')
+    rpc.set_rpc_proxy_url(f'https://{lab.hosts["excas01.contoso.lab"]}:10443/rpc/rpcproxy.dll')
     rpc.set_credentials('alice', 'wrong', 'CONTOSO')
     rpc.set_auth_type(AUTH_BASIC)
     with pytest.raises(Exception, match='401'):
@@ -142,8 +142,8 @@ def test_impacket_is_refused_with_a_wrong_password(fresh):
 
 @pytest.mark.parametrize('method', ['RPC_IN_DATA', 'RPC_OUT_DATA'])
 @pytest.mark.parametrize('length', [0, 4, 16])
-def test_echo_is_twenty_bytes_and_keeps_the_connection(fresh, method, length):
-    w = Wire(fresh, 'excas01')
+def test_echo_is_twenty_bytes_and_keeps_the_connection(lab, method, length):
+    w = Wire(lab, 'excas01')
     for _ in range(2):
         w.head(method, length, 'excas01:6001')
         w.s.sendall(b'\xff' * length)
@@ -152,12 +152,12 @@ def test_echo_is_twenty_bytes_and_keeps_the_connection(fresh, method, length):
         assert w.read(20) == ECHO
 
 
-def test_echo_as_recorded_elsewhere(fresh, shared):
+def test_echo_as_recorded_elsewhere(lab, shared):
     """The same request as in the recording of another server gets the same PDU."""
     with open(os.path.join(shared, 'fixtures', 'rpch', '07a-echo-in-len4.rec'), encoding='ascii') as f:
         blocks = re.split('(?m)^@ ', f.read())[1:]
     recorded = bytes.fromhex(''.join(next(b for b in blocks if 'S>C' in b.splitlines()[0]).splitlines()[1:]))
-    w = Wire(fresh, 'excas01')
+    w = Wire(lab, 'excas01')
     w.head('RPC_IN_DATA', 4, 'excas01:6001')
     w.s.sendall(b'ABCD')
     assert w.read_head().splitlines()[0] == recorded.decode('latin-1').splitlines()[0]
@@ -165,8 +165,8 @@ def test_echo_as_recorded_elsewhere(fresh, shared):
 
 
 @pytest.mark.parametrize('out_first', [True, False])
-def test_virtual_connection(fresh, out_first):
-    t = Tunnel(fresh, 'excas01', 'EXMBX01:6001', out_first=out_first, settle=0.05)
+def test_virtual_connection(lab, out_first):
+    t = Tunnel(lab, 'excas01', 'EXMBX01:6001', out_first=out_first, settle=0.05)
     t.send(rts(1) + bind()[:20])                        # a ping, and a PDU in two pieces
     time.sleep(0.05)
     t.send(bind()[20:])
@@ -183,17 +183,17 @@ def test_virtual_connection(fresh, out_first):
     assert t.out.at_end()
 
 
-def test_interfaces_live_behind_their_ports(fresh):
-    t = Tunnel(fresh, 'excas01', 'excas01:6004')
+def test_interfaces_live_behind_their_ports(lab):
+    t = Tunnel(lab, 'excas01', 'excas01:6004')
     t.send(bind(interface=NSPI))
     assert struct.unpack_from('<H', t.out.pdu(), 36)[0] == 0
-    t = Tunnel(fresh, 'excas01', 'excas01:6004')
+    t = Tunnel(lab, 'excas01', 'excas01:6004')
     t.send(bind(interface=EMSMDB))
     assert struct.unpack_from('<H', t.out.pdu(), 36)[0] == 2
 
 
-def test_flow_control_both_ways(fresh):
-    t = Tunnel(fresh, 'excas01', 'excas01:6001', window=8192)
+def test_flow_control_both_ways(lab):
+    t = Tunnel(lab, 'excas01', 'excas01:6001', window=8192)
     t.send(bind())
     received = len(t.out.pdu())
     for call in range(2, 10):
@@ -226,8 +226,8 @@ def test_flow_control_both_ways(fresh):
     assert acks[0][0] > 32768 and acks[0][1] == 65536
 
 
-def test_pings_follow_the_keep_alive(fresh):
-    t = Tunnel(fresh, 'excas01', 'excas01:6001')
+def test_pings_follow_the_keep_alive(lab):
+    t = Tunnel(lab, 'excas01', 'excas01:6001')
     t.send(rts(2, (5, 200)))
     for _ in range(3):
         assert t.out.pdu() == rts(1)
@@ -265,32 +265,32 @@ def test_recycling_of_both_channels(fresh):
 
 
 @pytest.mark.parametrize('query', ['EXMBX09:6001', 'excas01:593', 'excas01', 'ex13mbx01@contoso.lab:6001', ''])
-def test_targets_outside_valid_ports_are_refused(fresh, query):
-    w = Wire(fresh, 'excas01')
+def test_targets_outside_valid_ports_are_refused(lab, query):
+    w = Wire(lab, 'excas01')
     w.head('RPC_OUT_DATA', 76, query)
     assert w.read_head().startswith('HTTP/1.1 503 RPC Error: 5\r\n')
 
 
-def test_a_mailbox_by_guid_on_2013(fresh):
-    done = fresh.ldapsearch('-b', 'CN=Users,DC=contoso,DC=lab', '(cn=dave)', 'msExchMailboxGuid')
+def test_a_mailbox_by_guid_on_2013(lab):
+    done = lab.ldapsearch('-b', 'CN=Users,DC=contoso,DC=lab', '(cn=dave)', 'msExchMailboxGuid')
     guid = uuid.UUID(bytes_le=base64.b64decode(re.search('msExchMailboxGuid:: (.*)', done.stdout)[1]))
-    t = Tunnel(fresh, 'ex13cas01', f'{guid}@contoso.lab:6001')
+    t = Tunnel(lab, 'ex13cas01', f'{guid}@contoso.lab:6001')
     t.send(bind(interface=NSPI))
     assert struct.unpack_from('<H', t.out.pdu(), 36)[0] == 0
-    w = Wire(fresh, 'ex13cas01')
+    w = Wire(lab, 'ex13cas01')
     w.head('RPC_OUT_DATA', 76, f'{uuid.uuid4()}@contoso.lab:6001')
     assert w.read_head().startswith('HTTP/1.1 503 RPC Error: 5')
 
 
-def test_a_401_comes_at_once_while_a_gigabyte_is_announced(fresh):
-    w = Wire(fresh, 'excas01')
+def test_a_401_comes_at_once_while_a_gigabyte_is_announced(lab):
+    w = Wire(lab, 'excas01')
     began = time.monotonic()
     w.head('RPC_IN_DATA', 1 << 30, 'excas01:6001', user=None)
     w.s.sendall(b1(os.urandom(16), os.urandom(16)))
     head = w.read_head()
     assert head.startswith('HTTP/1.1 401') and 'Connection: close' in head and time.monotonic() - began < 2
     assert w.at_end()
-    w = Wire(fresh, 'excas01')
+    w = Wire(lab, 'excas01')
     for _ in range(2):
         w.head('RPC_IN_DATA', 4, 'excas01:6001', user=None)
         w.s.sendall(b'ABCD')
@@ -299,11 +299,11 @@ def test_a_401_comes_at_once_while_a_gigabyte_is_announced(fresh):
         w.read(int(re.search('Content-Length: ([0-9]+)', head)[1]))
 
 
-def test_expect_100_continue(fresh):
-    w = Wire(fresh, 'excas01')
+def test_expect_100_continue(lab):
+    w = Wire(lab, 'excas01')
     w.head('RPC_IN_DATA', 1 << 30, 'excas01:6001', extra='Expect: 100-continue\r\n')
     assert w.read_head() == 'HTTP/1.1 100 Continue'
-    w = Wire(fresh, 'excas01')
+    w = Wire(lab, 'excas01')
     w.head('RPC_IN_DATA', 1 << 30, 'excas01:6001', user=None, extra='Expect: 100-continue\r\n')
     head = w.read_head()
     assert head.startswith('HTTP/1.1 401') and 'Connection: close' not in head
@@ -311,13 +311,13 @@ def test_expect_100_continue(fresh):
 
 @pytest.mark.parametrize('garbage', [b'\0' * 200, b'\xff' * 200, rts(0, (99, 1)) * 4, b1(os.urandom(16), os.urandom(16))[:50] + b'\0' * 100,
                                      struct.pack('<BBBBIHHI', 5, 0, 20, 3, 0x10, 3, 0, 0) * 10], ids=['zeros', 'ones', 'command', 'cut', 'length'])
-def test_garbage_on_the_channels(fresh, garbage):
+def test_garbage_on_the_channels(lab, garbage):
     for method, length in (('RPC_IN_DATA', 1 << 30), ('RPC_OUT_DATA', 76)):
-        w = Wire(fresh, 'excas01')
+        w = Wire(lab, 'excas01')
         w.head(method, length, 'excas01:6001')
         w.s.sendall(garbage[:length])
         w.at_end()
-    with open(f'{fresh.dir}/log/cas.out', encoding='utf-8') as f:
+    with open(f'{lab.dir}/log/cas.out', encoding='utf-8') as f:
         assert 'Traceback' not in f.read()
 
 
@@ -327,15 +327,15 @@ def test_garbage_on_the_channels(fresh, garbage):
                                   'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
                                   'GET / HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n', 'GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n',
                                   'GET / HTTP/1.1\r\nHost: x\r\nA: ' + 'x' * 70000 + '\r\n\r\n'], ids=range(9))
-def test_heads_no_good_server_takes(fresh, head):
-    w = Wire(fresh, 'excas01')
+def test_heads_no_good_server_takes(lab, head):
+    w = Wire(lab, 'excas01')
     w.s.sendall(head.encode())
     assert w.read_head().startswith('HTTP/1.1 400')
     assert w.at_end()
 
 
-def test_many_connections_at_once(fresh):
-    tunnels = [Tunnel(fresh, 'excas01', 'excas01:6001') for _ in range(20)]
+def test_many_connections_at_once(lab):
+    tunnels = [Tunnel(lab, 'excas01', 'excas01:6001') for _ in range(20)]
     for i, t in enumerate(tunnels):
         t.send(bind() + request(2, 1, f'tunnel {i}'.encode()))
     for i, t in enumerate(tunnels):

@@ -23,14 +23,14 @@ def fault(lab, server, text):
         f.write(text)
 
 
-def test_challenges_are_those_of_the_directory(fresh):
+def test_challenges_are_those_of_the_directory(lab):
     want = {'excas01': ['Basic'], 'e2k7cas01': ['Basic'], 'ex10ntlm': ['Negotiate', 'NTLM', 'Basic'], 'ex13cas01': ['Negotiate', 'NTLM', 'Basic'],
             'ex13mbx01': ['Negotiate', 'NTLM']}
     for server, methods in want.items():
-        status, text = fresh.curl(rpc(server), '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')
+        status, text = lab.curl(rpc(server), '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')
         assert (status, offered(text)) == (401, methods), server
-    assert 'Basic realm="excas01.contoso.lab"' in fresh.curl(rpc('excas01'))[1]
-    assert fresh.curl(rpc('excas02'))[0] == 404
+    assert 'Basic realm="excas01.contoso.lab"' in lab.curl(rpc('excas01'))[1]
+    assert lab.curl(rpc('excas02'))[0] == 404
 
 
 def test_server_headers_tell_the_version(lab):
@@ -40,28 +40,28 @@ def test_server_headers_tell_the_version(lab):
         assert ('X-FEServer: EX13CAS01' in text) == front
 
 
-def test_basic_is_checked_by_the_realm(fresh):
-    assert fresh.curl(rpc('excas01'), *BASIC, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')[0] == 200
+def test_basic_is_checked_by_the_realm(lab):
+    assert lab.curl(rpc('excas01'), *BASIC, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')[0] == 200
     for user in (f'CONTOSO\\alice:{PASSWORD}', f'alice@contoso.lab:{PASSWORD}', f'ALICE:{PASSWORD}', f'contoso.lab\\alice:{PASSWORD}'):
-        assert fresh.curl(rpc('excas01'), '-u', user, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')[0] == 200, user
+        assert lab.curl(rpc('excas01'), '-u', user, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')[0] == 200, user
     for user in ('alice:wrong', f'nobody:{PASSWORD}', f'FABRIKAM\\alice:{PASSWORD}', 'alice:', f':{PASSWORD}'):
-        assert fresh.curl(rpc('excas01'), '-u', user, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')[0] == 401, user
+        assert lab.curl(rpc('excas01'), '-u', user, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')[0] == 401, user
 
 
-def test_negotiate_where_windows_is_on_and_refused_elsewhere(fresh):
-    status, text = fresh.curl(rpc('ex10ntlm'), *NEGOTIATE, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')
+def test_negotiate_where_windows_is_on_and_refused_elsewhere(lab):
+    status, text = lab.curl(rpc('ex10ntlm'), *NEGOTIATE, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')
     assert status == 200 and 'Persistent-Auth: true' in text and 'WWW-Authenticate: Negotiate ' in text
-    assert fresh.curl(rpc('excas01'), *NEGOTIATE, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')[0] == 401
+    assert lab.curl(rpc('excas01'), *NEGOTIATE, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')[0] == 401
     for server in ('ex13cas01', 'ex13mbx01'):
-        assert fresh.curl(rpc(server), *NEGOTIATE, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')[0] == 200
+        assert lab.curl(rpc(server), *NEGOTIATE, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')[0] == 200
 
 
-def test_negotiate_binds_the_connection(fresh):
+def test_negotiate_binds_the_connection(lab):
     """Two requests, one ticket: curl sends no credentials with the second and is still known."""
     url = rpc('ex10ntlm')
-    text = fresh.curl(url, *NEGOTIATE, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0', url)[1]
+    text = lab.curl(url, *NEGOTIATE, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0', url)[1]
     assert text.count('HTTP/1.1 200 Success') == 2 and text.count('Persistent-Auth: true') == 1
-    with open(f'{fresh.dir}/cas/EX10NTLM.log', encoding='utf-8') as f:
+    with open(f'{lab.dir}/cas/EX10NTLM.log', encoding='utf-8') as f:
         log = f.read().splitlines()[-4:]
     assert sum(line.endswith('admin@contoso.lab 200') for line in log) == 2
 
@@ -73,7 +73,7 @@ def test_a_ticket_for_another_server_is_refused(lab):
     assert done[0] == 401
 
 
-def test_ntlm(fresh):
+def test_ntlm(lab):
     """gss-ntlmssp on both ends; curl's own NTLM cannot be read by it."""
     import base64
     import os
@@ -85,13 +85,13 @@ def test_ntlm(fresh):
     ntlm = gssapi.OID.from_int_seq('1.3.6.1.4.1.311.2.2.10')
     if ntlm not in gssapi.raw.indicate_mechs():
         pytest.skip('gss-ntlmssp is not installed')
-    os.environ['NTLM_USER_FILE'] = f'{fresh.dir}/cas/ntlm.users'
+    os.environ['NTLM_USER_FILE'] = f'{lab.dir}/cas/ntlm.users'
     name = gssapi.Name('CONTOSO\\alice', gssapi.NameType.user)
     credentials = gssapi.raw.acquire_cred_with_password(name, PASSWORD.encode(), mechs=[ntlm], usage='initiate').creds
     context = gssapi.SecurityContext(name=gssapi.Name('HTTP@ex10ntlm.contoso.lab', gssapi.NameType.hostbased_service), creds=gssapi.Credentials(credentials),
                                      mech=ntlm, usage='initiate')
-    tls = ssl.create_default_context(cafile=fresh.config['trust'])
-    with socket.create_connection((fresh.hosts['ex10ntlm.contoso.lab'], 10443)) as raw, tls.wrap_socket(raw, server_hostname='ex10ntlm.contoso.lab') as s:
+    tls = ssl.create_default_context(cafile=lab.config['trust'])
+    with socket.create_connection((lab.hosts['ex10ntlm.contoso.lab'], 10443)) as raw, tls.wrap_socket(raw, server_hostname='ex10ntlm.contoso.lab') as s:
         token, statuses = None, []
         for _ in range(2):
             token = context.step(token)
@@ -148,22 +148,22 @@ def test_faults_of_the_web_service(fresh):
     assert fresh.curl(rpc('ex10ntlm'))[0] == 401 and time.monotonic() - began > 0.29
 
 
-def test_owa_by_forms(fresh):
+def test_owa_by_forms(lab):
     url = 'https://excas01.contoso.lab:10443/owa/'
-    status, text = fresh.curl(url)
+    status, text = lab.curl(url)
     assert status == 302 and '/owa/auth/logon.aspx?url=' in text
-    status, text = fresh.curl(re.search('Location: (\\S+)', text)[1])
+    status, text = lab.curl(re.search('Location: (\\S+)', text)[1])
     assert status == 200 and 'action="/owa/auth/owaauth.dll"' in text
     form = ('--data-urlencode', 'destination=https://excas01.contoso.lab:10443/owa/', '--data-urlencode', 'username=CONTOSO\\alice')
-    status, text = fresh.curl('https://excas01.contoso.lab:10443/owa/auth/owaauth.dll', *form, '--data-urlencode', 'password=wrong')
+    status, text = lab.curl('https://excas01.contoso.lab:10443/owa/auth/owaauth.dll', *form, '--data-urlencode', 'password=wrong')
     assert status == 302 and 'reason=2' in text
-    status, text = fresh.curl('https://excas01.contoso.lab:10443/owa/auth/owaauth.dll', *form, '--data-urlencode', f'password={PASSWORD}')
+    status, text = lab.curl('https://excas01.contoso.lab:10443/owa/auth/owaauth.dll', *form, '--data-urlencode', f'password={PASSWORD}')
     cookie = re.search('Set-Cookie: (cadata=\\w+)', text)[1]
-    status, text = fresh.curl(url, '-H', f'Cookie: {cookie}')
+    status, text = lab.curl(url, '-H', f'Cookie: {cookie}')
     assert status == 200 and 'alice@contoso.lab' in text
-    assert fresh.curl(url, *BASIC)[0] == 200 and fresh.curl(url, *NEGOTIATE)[0] == 200
-    assert offered(fresh.curl('https://excas02.contoso.lab:10443/owa/')[1]) == ['Negotiate', 'NTLM', 'Basic']
-    assert fresh.curl('https://ex13cas01.contoso.lab:10443/owa/auth/logon.aspx')[1].count('/owa/auth.owa') == 1
+    assert lab.curl(url, *BASIC)[0] == 200 and lab.curl(url, *NEGOTIATE)[0] == 200
+    assert offered(lab.curl('https://excas02.contoso.lab:10443/owa/')[1]) == ['Negotiate', 'NTLM', 'Basic']
+    assert lab.curl('https://ex13cas01.contoso.lab:10443/owa/auth/logon.aspx')[1].count('/owa/auth.owa') == 1
 
 
 def test_ews(lab):

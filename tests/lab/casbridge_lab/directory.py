@@ -6,7 +6,7 @@ import ldap
 import ldap.filter
 import ldap.modlist
 
-from .ldapdata import GROUP, ORG, ad_time, guid
+from .ldapdata import GROUP, ORG, ad_time, category, guid
 
 VDIR_ATTRIBUTES = ['cn', 'objectClass', 'msExchInternalHostName', 'msExchExternalHostName', 'msExchInternalAuthenticationMethods',
                    'msExchExternalAuthenticationMethods', 'msExchMetabasePath', 'msExchRpcHttpFlags', 'msExchManagementSettings',
@@ -94,7 +94,8 @@ class Directory:
     def add(self, dn, classes, attributes):
         when, usn = self._stamp()
         rdn, _, value = dn.partition(',')[0].partition('=')
-        entry = {'objectClass': [*classes, 'adObject'], rdn.lower(): [value], 'objectGUID': [guid(f'{dn} {usn}')], 'instanceType': [4],
+        entry = {'objectClass': [*classes, 'adObject'], rdn.lower(): [value], 'objectGUID': [guid(f'{dn} {usn}')],
+                 'objectCategory': category(classes[-1]), 'instanceType': [4],
                  'whenCreated': [when], 'whenChanged': [when], 'uSNCreated': [usn], 'uSNChanged': [usn], **attributes}
         entry = {name: _values(values) for name, values in entry.items() if _values(values)}
         self._try(lambda c: c.add_s(dn, ldap.modlist.addModlist(entry)))

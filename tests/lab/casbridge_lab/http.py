@@ -5,7 +5,7 @@ import time
 
 HEAD_LIMIT = 65536
 DRAIN_LIMIT = 65536             # a rest of a body up to this is read away to keep the connection
-LINGER = 1.0                    # seconds we go on reading what a client still sends after a final answer
+LINGER = 0.3                    # seconds we go on reading what a client still sends after a final answer
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}) ([!-~]{1,16384}) HTTP/1\.([01])")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 REASONS = {100: 'Continue', 200: 'OK', 204: 'No Content', 301: 'Moved Permanently', 302: 'Found', 400: 'Bad Request', 401: 'Unauthorized',

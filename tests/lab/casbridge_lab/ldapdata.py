@@ -38,6 +38,12 @@ def guid(text):
     return uuid.uuid5(uuid.NAMESPACE_DNS, f'casbridge-lab {text.lower()}').bytes_le
 
 
+def category(object_class):
+    """objectCategory of objects of that class, None where AD's is not modelled."""
+    name = _CATEGORY.get(object_class)
+    return name and f'CN={name},{SCHEMA}'
+
+
 def server_dn(name):
     return f'CN={name},CN=Servers,{GROUP}'
 
@@ -70,11 +76,10 @@ class Writer:
         """One entry. Values are texts, numbers, bytes or lists of these; None is left out."""
         self.usn += 1
         leaf = classes.split()[-1]
-        category = _CATEGORY.get(leaf)
         self._line('dn', dn)
         for name in classes.split() + ['adObject']:
             self._line('objectClass', name)
-        common = dict(objectGUID=guid(dn), objectCategory=category and f'CN={category},{SCHEMA}', instanceType=4,
+        common = dict(objectGUID=guid(dn), objectCategory=category(leaf), instanceType=4,
                       whenCreated=self.when, whenChanged=self.when, uSNCreated=self.usn, uSNChanged=self.usn)
         rdn, _, value = dn.partition(',')[0].partition('=')
         common[rdn.lower()] = value

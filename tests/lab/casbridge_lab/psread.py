@@ -132,7 +132,12 @@ class Reader:
         if not rest or rest[0] in ';\r\n' or (rest[0] == '-' and re.match(r'-[A-Za-z_?]', rest)):
             self.at = before
             return MISSING
-        return self.values()
+        start = self.at
+        value = self.values()
+        if value == '--%':
+            self.at = start
+            self.refuse('--%')          # PowerShell takes it for its stop-parsing token, quoted too; -Name:'--%' carries it
+        return value
 
     def values(self):
         """One value, or the list that commas make."""
