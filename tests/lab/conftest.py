@@ -83,6 +83,11 @@ class LabUnderTest:
                                f'{self.config["ssh_user"]}@{self.hosts[server.lower() + ".contoso.lab"]}', command],
                               capture_output=True, check=False)
 
+    def local(self, server, script):
+        """The same without SSH in between, for the many cases that are about the reader alone."""
+        line = 'powershell -NoProfile -NonInteractive -EncodedCommand ' + base64.b64encode(script.encode('utf-16-le')).decode()
+        return subprocess.run([os.path.join(HERE, 'powershell'), '--dir', self.dir, '--server', server, line], capture_output=True, check=False)
+
     def exchange(self, server, generation, script):
         return self.ssh(server, f'{PROLOGUE}Add-PSSnapin {SNAPIN[generation]} -ErrorAction Stop\n{script}')
 

@@ -82,7 +82,7 @@ def test_enable_and_disable(fresh):
     assert fresh.rpc_vdir('EXCAS02') == {}
 
 
-@pytest.mark.parametrize('script,words,identifier', [
+BAD = [
     ("Set-OutlookAnywhere -Identity 'EXCAS09\\Rpc (Default Web Site)' -SSLOffloading $true", "object 'EXCAS09\\Rpc (Default Web Site)' couldn't be found",
      'SetOutlookAnywhere'),
     ("Set-OutlookAnywhere -Identity 'EXCAS01\\Rpc (Default Web Site)' -ExternalClientAuthenticationMethod Basic",
@@ -103,35 +103,40 @@ def test_enable_and_disable(fresh):
     ('Get-ExchangeServer $(whoami)', 'knows no variables', 'UnexpectedToken'),
     ('Get-ExchangeServer "EXCAS01"', 'Unexpected token', 'UnexpectedToken'),
     ("Get-ExchangeServer 'EXCAS01", 'missing the terminator', 'TerminatorExpectedAtEndOfString'),
-])
-def test_errors_are_powershells(lab, script, words, identifier):
+]
+
+
+def test_errors_are_powershells(lab):
     before = {s: lab.rpc_vdir(s) for s in ('EXCAS01', 'EXCAS02')}
-    done = lab.exchange('EXCAS01', 2010, script)
-    joined = errors(done).replace(' \n', ' ')
-    assert done.returncode == 1 and words in joined and identifier in joined, joined
-    assert '    + CategoryInfo          : ' in joined and '    + FullyQualifiedErrorId : ' in joined
+    for script, words, identifier in BAD:
+        done = lab.local('EXCAS01', f'{PROLOGUE}Add-PSSnapin {SNAPIN[2010]}\n{script}')
+        joined = errors(done).replace(' \n', ' ')
+        assert done.returncode == 1 and words in joined and identifier in joined, joined
+        assert '    + CategoryInfo          : ' in joined and '    + FullyQualifiedErrorId : ' in joined
     assert {s: lab.rpc_vdir(s) for s in ('EXCAS01', 'EXCAS02')} == before
+    over_ssh = lab.exchange('EXCAS01', 2010, BAD[0][0])
+    assert over_ssh.returncode == 1 and 'Rpc (Default Web Site)' in errors(over_ssh)
 
 
 def test_each_version_has_its_snapin(lab):
     for server, generation in (('E2K7CAS01', 2007), ('EXCAS01', 2010), ('EX13CAS01', 2013)):
         for other, name in [x for x in SNAPIN.items() if x[0] in (generation, 2010)] + ([(2013, SNAPIN[2013])] if generation == 2010 else []):
-            done = lab.ssh(server, f'{PROLOGUE}Add-PSSnapin {name} -ErrorAction Stop\nGet-ExchangeServer -Identity {server}')
+            done = lab.local(server, f'{PROLOGUE}Add-PSSnapin {name} -ErrorAction Stop\nGet-ExchangeServer -Identity {server}')
             if other == generation or (generation, other) == (2013, 2010):
                 assert done.returncode == 0 and f'Name                 : {server}\r\n' in done.stdout.decode(), errors(done)
             else:
                 assert done.returncode == 1 and f"The Windows PowerShell snap-in '{name}' is not installed on this machine." in errors(done).replace(' \n', ' ')
-    done = lab.ssh('EXCAS01', PROLOGUE + 'Get-ExchangeServer')
+    done = lab.local('EXCAS01', PROLOGUE + 'Get-ExchangeServer')
     assert done.returncode == 1 and "The term 'Get-ExchangeServer' is not recognized" in errors(done)
 
 
 def test_preferences(lab):
     """Without Stop the script goes on and the last statement decides; without the progress preference there is a progress record."""
     quiet, snap = "$ProgressPreference='SilentlyContinue';", 'Add-PSSnapin Microsoft.Exchange.Management.PowerShell.E2010;'
-    done = lab.ssh('EXCAS01', f'{quiet}{snap} Get-ExchangeServer NOWHERE; Get-ExchangeServer EXCAS01')
+    done = lab.local('EXCAS01', f'{quiet}{snap} Get-ExchangeServer NOWHERE; Get-ExchangeServer EXCAS01')
     assert done.returncode == 0 and b'excas01.contoso.lab' in done.stdout and 'NOWHERE' in errors(done)
-    assert lab.ssh('EXCAS01', f'{quiet}{snap} Get-ExchangeServer EXCAS01; Get-ExchangeServer NOWHERE').returncode == 1
-    loud, silent = lab.ssh('EXCAS01', snap), lab.ssh('EXCAS01', f'{quiet}{snap} exit 7')
+    assert lab.local('EXCAS01', f'{quiet}{snap} Get-ExchangeServer EXCAS01; Get-ExchangeServer NOWHERE').returncode == 1
+    loud, silent = lab.local('EXCAS01', snap), lab.local('EXCAS01', f'{quiet}{snap} exit 7')
     assert b'S="progress"' in loud.stderr and loud.returncode == 0
     assert silent.stderr == b'' and silent.returncode == 7
 
@@ -285,7 +290,7 @@ def test_both_readers_change_the_directory_alike(fresh, engine):
         done = run('EXCAS01', 2010, "Set-OutlookAnywhere -Identity 'EXCAS01\\Rpc (Default Web Site)' -Nonsense 1")
         assert done.returncode == 1 and 'NamedParameterNotFound,Set-OutlookAnywhere' in errors(done) + done.stdout.decode()
         done = run('EXCAS02', 2010, 'Get-OutlookAnywhere -Server EXCAS02')
-        plain = re.sub('\x1b\[[0-9;]*m', '', done.stdout.decode())
+        plain = re.sub(r'\x1b\[[0-9;]*m', '', done.stdout.decode())
         assert re.search(r'^ExternalHostname +: mail.contoso.lab\r$', plain, re.M), plain
         fresh.command('reset')
     assert seen[0] == seen[1]
