@@ -37,10 +37,24 @@ def test_down_leaves_no_process_and_no_socket(folder):
     lab_command(folder, 'up')
     other = LabUnderTest(folder)
     assert len(processes_of(folder)) >= 12
-    session = subprocess.Popen(['ssh', '-F', '/dev/null', '-p', '10022', '-i', other.config['ssh_key'], '-o',
-                                f'UserKnownHostsFile={other.config["ssh_known_hosts"]}', f'{other.config["ssh_user"]}@{other.hosts["excas01.contoso.lab"]}',
-                                'powershell -NoProfile -NonInteractive -EncodedCommand QQ=='], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+    session = subprocess.Popen(
+        [
+            'ssh',
+            '-F',
+            '/dev/null',
+            '-p',
+            '10022',
+            '-i',
+            other.config['ssh_key'],
+            '-o',
+            f'UserKnownHostsFile={other.config["ssh_known_hosts"]}',
+            f'{other.config["ssh_user"]}@{other.hosts["excas01.contoso.lab"]}',
+            'powershell -NoProfile -NonInteractive -EncodedCommand QQ==',
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     lab_command(folder, 'down')
     session.wait(10)
     assert processes_of(folder) == []
@@ -58,10 +72,24 @@ def test_sessions_do_not_outlive_the_lab(folder):
     other = LabUnderTest(folder)
     with open(os.path.join(folder, 'faults', 'EXCAS01'), 'w', encoding='utf-8') as f:
         f.write('ssh-delay 600\n')
-    session = subprocess.Popen(['ssh', '-F', '/dev/null', '-p', '10022', '-i', other.config['ssh_key'], '-o',
-                                f'UserKnownHostsFile={other.config["ssh_known_hosts"]}', f'{other.config["ssh_user"]}@{other.hosts["excas01.contoso.lab"]}',
-                                'powershell -NoProfile -NonInteractive -EncodedCommand QQ=='], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+    session = subprocess.Popen(
+        [
+            'ssh',
+            '-F',
+            '/dev/null',
+            '-p',
+            '10022',
+            '-i',
+            other.config['ssh_key'],
+            '-o',
+            f'UserKnownHostsFile={other.config["ssh_known_hosts"]}',
+            f'{other.config["ssh_user"]}@{other.hosts["excas01.contoso.lab"]}',
+            'powershell -NoProfile -NonInteractive -EncodedCommand QQ==',
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     deadline = time.monotonic() + 10
     while not any('powershell --dir' in x for x in processes_of(folder)) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -111,9 +139,13 @@ def test_a_failed_up_cleans_up(folder):
 def test_a_missing_package_is_named(folder):
     empty = os.path.join(folder, 'none')
     os.mkdir(empty)
-    program = 'import sys; sys.path.insert(0, sys.argv[1]); sys.dont_write_bytecode = True\n' \
-              'from casbridge_lab import prereq\nprereq.search_path = lambda: sys.argv[2]\nprereq.check()'
-    done = subprocess.run(['/usr/bin/python3', '-c', program, HERE, empty], capture_output=True, text=True, check=False)
+    program = (
+        'import sys; sys.path.insert(0, sys.argv[1]); sys.dont_write_bytecode = True\n'
+        'from casbridge_lab import prereq\nprereq.search_path = lambda: sys.argv[2]\nprereq.check()'
+    )
+    done = subprocess.run(
+        ['/usr/bin/python3', '-c', program, HERE, empty], capture_output=True, text=True, check=False
+    )
     assert 'slapd' in done.stderr and 'krb5-kdc' in done.stderr and 'apt-get install' in done.stderr
 
 
@@ -126,7 +158,12 @@ def test_a_folder_with_other_things_is_left_alone(folder):
 
 
 def test_wrong_words():
-    for words in (['iis-edit', 'EXCAS99', 'basic'], ['iis-edit', 'EXCAS01', 'fingerprint'], ['frobnicate'], []):
+    for words in (
+        ['iis-edit', 'EXCAS99', 'basic'],
+        ['iis-edit', 'EXCAS01', 'fingerprint'],
+        ['frobnicate'],
+        [],
+    ):
         assert subprocess.run([LAB, *words], capture_output=True, check=False).returncode == 2
 
 
@@ -142,7 +179,12 @@ def test_config_is_private_and_complete(lab):
 
 def test_reset_restores_the_organisation(fresh):
     before = fresh.rpc_vdir('EXCAS01')
-    done = fresh.exchange('EXCAS01', 2010, "Set-OutlookAnywhere -Identity 'EXCAS01\\Rpc (Default Web Site)' -IISAuthenticationMethods Basic,NTLM")
+    done = fresh.exchange(
+        'EXCAS01',
+        2010,
+        "Set-OutlookAnywhere -Identity 'EXCAS01\\Rpc (Default Web Site)' -IISAuthenticationMethods Basic,"
+        "NTLM",
+    )
     assert done.returncode == 0, done.stderr
     assert fresh.rpc_vdir('EXCAS01')['msExchInternalAuthenticationMethods'] == '3'
     fresh.command('cas-stop', 'EXCAS01')
@@ -155,6 +197,9 @@ def test_reset_restores_the_organisation(fresh):
 
 def test_environment_for_people(lab):
     text = lab.command('env').stdout
-    script = text + 'curl -s -o /dev/null -w "%{http_code}" --negotiate -u : $LAB_CURL_RESOLVE https://ex10ntlm.contoso.lab:10443/OAB/x/oab.xml'
+    script = (
+        text + 'curl -s -o /dev/null -w "%{http_code}" --negotiate -u : $LAB_CURL_RESOLVE https://'
+        'ex10ntlm.contoso.lab:10443/OAB/x/oab.xml'
+    )
     done = subprocess.run(['bash', '-c', script], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == '200', done.stderr

@@ -21,13 +21,22 @@ class Wire:
     def __init__(self, lab, server):
         context = ssl.create_default_context(cafile=lab.config['trust'])
         self.host = f'{server}.contoso.lab'
-        self.s = context.wrap_socket(socket.create_connection((lab.hosts[self.host], 10443), timeout=5), server_hostname=self.host)
+        self.s = context.wrap_socket(
+            socket.create_connection((lab.hosts[self.host], 10443), timeout=5), server_hostname=self.host
+        )
         self.buffer = b''
 
     def head(self, method, length, query, user='alice', extra=''):
-        authorization = '' if user is None else 'Authorization: Basic ' + base64.b64encode(f'{user}:{PASSWORD}'.encode()).decode() + '\r\n'
-        self.s.sendall(f'{method} /rpc/rpcproxy.dll?{query} HTTP/1.1\r\nHost: {self.host}\r\nUser-Agent: MSRPC\r\nAccept: application/rpc\r\n'
-                       f'Content-Length: {length}\r\n{authorization}{extra}\r\n'.encode())
+        authorization = (
+            ''
+            if user is None
+            else 'Authorization: Basic ' + base64.b64encode(f'{user}:{PASSWORD}'.encode()).decode() + '\r\n'
+        )
+        self.s.sendall(
+            f'{method} /rpc/rpcproxy.dll?{query} HTTP/1.1\r\nHost: {self.host}\r\nUser-Agent: '
+            'MSRPC\r\nAccept: application/rpc\r\n'
+            f'Content-Length: {length}\r\n{authorization}{extra}\r\n'.encode()
+        )
 
     def read(self, count):
         while len(self.buffer) < count:
@@ -58,7 +67,9 @@ class Wire:
 
 
 def rts(flags, *commands):
-    body = b''.join(struct.pack('<I', n) + (p if isinstance(p, bytes) else struct.pack('<I', p)) for n, p in commands)
+    body = b''.join(
+        struct.pack('<I', n) + (p if isinstance(p, bytes) else struct.pack('<I', p)) for n, p in commands
+    )
     return struct.pack('<BBBBIHHIHH', 5, 0, 20, 3, 0x10, 20 + len(body), 0, 0, flags, len(commands)) + body
 
 
@@ -72,12 +83,19 @@ def b1(vc, inn):
 
 def bind(call=1, interface=EMSMDB):
     ndr = uuid.UUID('8a885d04-1ceb-11c9-9fe8-08002b104860').bytes_le + struct.pack('<I', 2)
-    body = struct.pack('<HHIBBHHBB', 4280, 4280, 0, 1, 0, 0, 0, 1, 0) + uuid.UUID(interface).bytes_le + struct.pack('<I', 0x510000) + ndr
+    body = (
+        struct.pack('<HHIBBHHBB', 4280, 4280, 0, 1, 0, 0, 0, 1, 0)
+        + uuid.UUID(interface).bytes_le
+        + struct.pack('<I', 0x510000)
+        + ndr
+    )
     return struct.pack('<BBBBIHHI', 5, 0, 11, 3, 0x10, 16 + len(body), 0, call) + body
 
 
 def request(call, opnum, stub, flags=3):
-    return struct.pack('<BBBBIHHIIHH', 5, 0, 0, flags, 0x10, 24 + len(stub), 0, call, len(stub), 0, opnum) + stub
+    return (
+        struct.pack('<BBBBIHHIIHH', 5, 0, 0, flags, 0x10, 24 + len(stub), 0, call, len(stub), 0, opnum) + stub
+    )
 
 
 class Tunnel:
@@ -95,11 +113,15 @@ class Tunnel:
             self.inn.head('RPC_IN_DATA', 1 << 30, query)
             self.inn.s.sendall(b1(self.vc, self.in_cookie))
 
-        for step in ((open_out, open_in) if out_first else (open_in, open_out)):
+        for step in (open_out, open_in) if out_first else (open_in, open_out):
             step()
             time.sleep(settle)
         head = self.out.read_head()
-        assert head.startswith('HTTP/1.1 200 Success\r\n') and 'Content-Type: application/rpc' in head and 'Content-Length: 1073741824' in head
+        assert (
+            head.startswith('HTTP/1.1 200 Success\r\n')
+            and 'Content-Type: application/rpc' in head
+            and 'Content-Length: 1073741824' in head
+        )
         assert self.out.pdu() == rts(0, (2, 120000))
         c2 = self.out.pdu()
         assert len(c2) == 44 and c2[16:20] == b'\0\0\3\0'
@@ -115,6 +137,7 @@ def test_impacket_opens_a_connection_and_binds(lab, server, user):
     from impacket.dcerpc.v5 import transport
     from impacket.http import AUTH_BASIC
     from impacket.uuid import uuidtup_to_bin
+
     rpc = transport.DCERPCTransportFactory(f'ncacn_http:{server}.contoso.lab[6001,RpcProxy=x:443]')
     rpc.set_rpc_proxy_url(f'https://{lab.hosts[server + ".contoso.lab"]}:10443/rpc/rpcproxy.dll')
     rpc.set_credentials(user, PASSWORD, 'CONTOSO')
@@ -132,6 +155,7 @@ def test_impacket_is_refused_with_a_wrong_password(lab):
     pytest.importorskip('impacket')
     from impacket.dcerpc.v5 import transport
     from impacket.http import AUTH_BASIC
+
     rpc = transport.DCERPCTransportFactory('ncacn_http:excas01.contoso.lab[6001,RpcProxy=x:443]')
     rpc.set_rpc_proxy_url(f'https://{lab.hosts["excas01.contoso.lab"]}:10443/rpc/rpcproxy.dll')
     rpc.set_credentials('alice', 'wrong', 'CONTOSO')
@@ -167,7 +191,7 @@ def test_echo_as_recorded_elsewhere(lab, shared):
 @pytest.mark.parametrize('out_first', [True, False])
 def test_virtual_connection(lab, out_first):
     t = Tunnel(lab, 'excas01', 'EXMBX01:6001', out_first=out_first, settle=0.05)
-    t.send(rts(1) + bind()[:20])                        # a ping, and a PDU in two pieces
+    t.send(rts(1) + bind()[:20])  # a ping, and a PDU in two pieces
     time.sleep(0.05)
     t.send(bind()[20:])
     ack = t.out.pdu()
@@ -207,7 +231,7 @@ def test_flow_control_both_ways(lab):
                 acks.append(struct.unpack_from('<II', pdu, 32))
             else:
                 received, answers = received + len(pdu), answers + 1
-    assert answers == 2 and received <= 8192                        # the window is full
+    assert answers == 2 and received <= 8192  # the window is full
     t.out.s.settimeout(5)
     t.send(rts(2, (13, 3), (1, struct.pack('<II', received, 1 << 20) + t.out_cookie)))
     while answers < 8:
@@ -241,14 +265,14 @@ def test_recycling_of_both_channels(fresh):
     assert t.out.pdu()[2] == 12
     t.send(request(2, 1, b'y' * 600))
     assert t.out.pdu()[2] == 2
-    assert t.out.pdu() == rts(4, (13, 0))                           # OUT_R1/A2
+    assert t.out.pdu() == rts(4, (13, 0))  # OUT_R1/A2
     new = Wire(fresh, 'excas01')
     successor = os.urandom(16)
     new.head('RPC_OUT_DATA', 120, 'excas01:6001')
     new.s.sendall(rts(4, (6, 1), (3, t.vc), (3, t.out_cookie), (3, successor), (0, 65536)) + rts(1, (7, b'')))
     assert new.read_head().startswith('HTTP/1.1 200 Success')
-    assert len(new.pdu()) == 32                                     # OUT_R2/A6
-    assert t.out.pdu() == rts(0x20, (10, b''))                      # OUT_R2/B3
+    assert len(new.pdu()) == 32  # OUT_R2/A6
+    assert t.out.pdu() == rts(0x20, (10, b''))  # OUT_R2/B3
     assert t.out.at_end()
     t.send(request(3, 1, b'on the new one'))
     assert new.pdu()[24:] == b'on the new one'
@@ -258,13 +282,15 @@ def test_recycling_of_both_channels(fresh):
     pdu = new.pdu()
     while pdu == rts(4, (13, 0)):
         pdu = new.pdu()
-    assert pdu == rts(0, (13, 0))                                   # IN_R2/A4
+    assert pdu == rts(0, (13, 0))  # IN_R2/A4
     t.inn.s.close()
     inn.s.sendall(request(4, 1, b'through the new IN'))
     assert new.pdu()[24:] == b'through the new IN'
 
 
-@pytest.mark.parametrize('query', ['EXMBX09:6001', 'excas01:593', 'excas01', 'ex13mbx01@contoso.lab:6001', ''])
+@pytest.mark.parametrize(
+    'query', ['EXMBX09:6001', 'excas01:593', 'excas01', 'ex13mbx01@contoso.lab:6001', '']
+)
 def test_targets_outside_valid_ports_are_refused(lab, query):
     w = Wire(lab, 'excas01')
     w.head('RPC_OUT_DATA', 76, query)
@@ -309,8 +335,17 @@ def test_expect_100_continue(lab):
     assert head.startswith('HTTP/1.1 401') and 'Connection: close' not in head
 
 
-@pytest.mark.parametrize('garbage', [b'\0' * 200, b'\xff' * 200, rts(0, (99, 1)) * 4, b1(os.urandom(16), os.urandom(16))[:50] + b'\0' * 100,
-                                     struct.pack('<BBBBIHHI', 5, 0, 20, 3, 0x10, 3, 0, 0) * 10], ids=['zeros', 'ones', 'command', 'cut', 'length'])
+@pytest.mark.parametrize(
+    'garbage',
+    [
+        b'\0' * 200,
+        b'\xff' * 200,
+        rts(0, (99, 1)) * 4,
+        b1(os.urandom(16), os.urandom(16))[:50] + b'\0' * 100,
+        struct.pack('<BBBBIHHI', 5, 0, 20, 3, 0x10, 3, 0, 0) * 10,
+    ],
+    ids=['zeros', 'ones', 'command', 'cut', 'length'],
+)
 def test_garbage_on_the_channels(lab, garbage):
     for method, length in (('RPC_IN_DATA', 1 << 30), ('RPC_OUT_DATA', 76)):
         w = Wire(lab, 'excas01')
@@ -321,12 +356,21 @@ def test_garbage_on_the_channels(lab, garbage):
         assert 'Traceback' not in f.read()
 
 
-@pytest.mark.parametrize('head', ['GET / HTTP/1.1\r\n\r\n', 'GET  / HTTP/1.1\r\nHost: x\r\n\r\n', 'GET / HTTP/2.0\r\nHost: x\r\n\r\n',
-                                  'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n',
-                                  'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n',
-                                  'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
-                                  'GET / HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n', 'GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n',
-                                  'GET / HTTP/1.1\r\nHost: x\r\nA: ' + 'x' * 70000 + '\r\n\r\n'], ids=range(9))
+@pytest.mark.parametrize(
+    'head',
+    [
+        'GET / HTTP/1.1\r\n\r\n',
+        'GET  / HTTP/1.1\r\nHost: x\r\n\r\n',
+        'GET / HTTP/2.0\r\nHost: x\r\n\r\n',
+        'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n',
+        'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n',
+        'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
+        'GET / HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n',
+        'GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n',
+        'GET / HTTP/1.1\r\nHost: x\r\nA: ' + 'x' * 70000 + '\r\n\r\n',
+    ],
+    ids=range(9),
+)
 def test_heads_no_good_server_takes(lab, head):
     w = Wire(lab, 'excas01')
     w.s.sendall(head.encode())

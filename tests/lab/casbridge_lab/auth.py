@@ -1,6 +1,8 @@
-"""What IIS does about credentials: a challenge for each method, Basic and Negotiate checked for real against the lab's realm.
+"""What IIS does about credentials: a challenge for each method, Basic and Negotiate checked for real
+against the lab's realm.
 
-Negotiate and NTLM authenticate the connection, not the request. NTLM needs the package gss-ntlmssp; without it an NTLM token is refused.
+Negotiate and NTLM authenticate the connection, not the request. NTLM needs the package gss-ntlmssp; without
+it an NTLM token is refused.
 """
 import asyncio
 import base64
@@ -31,7 +33,11 @@ class Challenge(Exception):
 
 def write_ntlm_users(lab):
     """Passwords for gss-ntlmssp."""
-    with open(os.open(lab.path('cas', 'ntlm.users'), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w', encoding='utf-8') as f:
+    with open(
+        os.open(lab.path('cas', 'ntlm.users'), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+        'w',
+        encoding='utf-8',
+    ) as f:
         for login in (org.ADMIN, *(p[0] for p in org.PEOPLE)):
             f.write(f'{NETBIOS}:{login}:{PASSWORD}\n{DOMAIN}:{login}:{PASSWORD}\n')
 
@@ -78,7 +84,9 @@ def _password_is_right(account, password):
     try:
         name = gssapi.Name(f'{account.lower()}@{REALM}', gssapi.NameType.kerberos_principal)
         got = acquire_cred_with_password(name, password.encode(), mechs=[KERBEROS], usage='initiate')
-        return gssapi.Credentials(got.creds).lifetime > 0          # asking for the lifetime makes the library go to the KDC
+        return (
+            gssapi.Credentials(got.creds).lifetime > 0
+        )  # asking for the lifetime makes the library go to the KDC
     except gssapi.exceptions.GSSError:
         return False
 
@@ -91,7 +99,9 @@ class Authenticator:
         self.store = {'keytab': lab.path('keytabs', f'{server.name.lower()}.keytab')}
         # a front end that also answers for common names has these in its keytab and takes any of them
         common_names = server.name == org.ARRIVING or server.generation == 2007
-        self.name = None if common_names else gssapi.Name(f'HTTP@{server.fqdn}', gssapi.NameType.hostbased_service)
+        self.name = (
+            None if common_names else gssapi.Name(f'HTTP@{server.fqdn}', gssapi.NameType.hostbased_service)
+        )
 
     def offers(self, switches):
         values = ['Negotiate', 'NTLM'] if switches.windows else []
@@ -125,12 +135,12 @@ class Authenticator:
     def _handshake(self, connection, scheme, value, switches):
         word = 'Negotiate' if scheme == 'negotiate' else 'NTLM'
         try:
-            token = base64.b64decode(value[:TOKEN_LIMIT * 4 // 3], validate=True)
+            token = base64.b64decode(value[: TOKEN_LIMIT * 4 // 3], validate=True)
             if connection.context is None:
                 connection.context = gssapi.SecurityContext(creds=self._credentials(token), usage='accept')
             context = connection.context
             answer = context.step(token)
-            complete = context.complete         # an error that came with a token is raised only here
+            complete = context.complete  # an error that came with a token is raised only here
         except (binascii.Error, gssapi.exceptions.GSSError, RuntimeError) as e:
             connection.context = None
             if os.environ.get('LAB_DEBUG'):
@@ -140,7 +150,9 @@ class Authenticator:
         if not complete:
             raise Challenge([f'{word} {shown}'])
         connection.context = None
-        connection.user = str(context.initiator_name).partition('@')[0].rpartition('\\')[2].lower() + '@' + DOMAIN
+        connection.user = (
+            str(context.initiator_name).partition('@')[0].rpartition('\\')[2].lower() + '@' + DOMAIN
+        )
         headers = [('WWW-Authenticate', f'{word} {shown}')] if shown else []
         return connection.user, headers + [('Persistent-Auth', 'true')]
 
@@ -148,5 +160,12 @@ class Authenticator:
         if b'NTLMSSP\0' in token[:64]:
             if not ntlm_at_hand():
                 raise RuntimeError('NTLM without gss-ntlmssp')
-            return gssapi.Credentials(usage='accept', mechs=[NTLM]) if token.startswith(b'NTLMSSP\0') else None
-        return gssapi.Credentials(name=self.name, usage='accept', mechs=[KERBEROS, gssapi.OID.from_int_seq('1.3.6.1.5.5.2')], store=self.store)
+            return (
+                gssapi.Credentials(usage='accept', mechs=[NTLM]) if token.startswith(b'NTLMSSP\0') else None
+            )
+        return gssapi.Credentials(
+            name=self.name,
+            usage='accept',
+            mechs=[KERBEROS, gssapi.OID.from_int_seq('1.3.6.1.5.5.2')],
+            store=self.store,
+        )

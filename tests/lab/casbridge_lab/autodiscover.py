@@ -1,4 +1,6 @@
-"""POX Autodiscover: for the posted address, what the mailbox's own version would tell Outlook, taken from the directory."""
+"""POX Autodiscover: for the posted address, what the mailbox's own version would tell Outlook, taken from
+the directory.
+"""
 import time
 import uuid
 import xml.etree.ElementTree as ET
@@ -17,9 +19,14 @@ METHODS = {org.BASIC: 'Basic', org.NTLM: 'Ntlm', org.NEGOTIATE: 'Negotiate', org
 
 def _error(code, words):
     now = time.strftime('%H:%M:%S', time.gmtime()) + '.0000000'
-    return Response(200, f'<?xml version="1.0" encoding="utf-8"?><Autodiscover xmlns="{ERROR_NS}"><Response><Error Time="{now}" Id="1">'
-                    f'<ErrorCode>{code}</ErrorCode><Message>{escape(words)}</Message><DebugData/></Error></Response></Autodiscover>',
-                    'text/xml; charset=utf-8')
+    return Response(
+        200,
+        f'<?xml version="1.0" encoding="utf-8"?><Autodiscover xmlns="{ERROR_NS}"><Response><Error '
+        f'Time="{now}" Id="1">'
+        f'<ErrorCode>{code}</ErrorCode><Message>{escape(words)}</Message><DebugData/></Error></Response></'
+        'Autodiscover>',
+        'text/xml; charset=utf-8',
+    )
 
 
 def _elements(rows):
@@ -55,30 +62,60 @@ def _protocols(site, user, owner):
     inner, outer = _urls(vdirs, 'internal'), _urls(vdirs, 'external')
     guid = uuid.UUID(bytes_le=user['msExchMailboxGuid'][0])
     database = site.database(text(user, 'homeMDB'))
-    endpoint = f'{guid}@{DOMAIN}' if owner.generation >= 2013 else \
-        text(database, 'legacyExchangeDN').partition('/cn=Servers/cn=')[2].partition('/')[0]
+    endpoint = (
+        f'{guid}@{DOMAIN}'
+        if owner.generation >= 2013
+        else text(database, 'legacyExchangeDN').partition('/cn=Servers/cn=')[2].partition('/')[0]
+    )
     server_dn = text(database, 'legacyExchangeDN').rpartition('/cn=Microsoft Private MDB')[0]
     version = f'{0x70000000 | owner.version[0] << 22 | owner.version[1] << 16 | 0x8000 | owner.version[2]:X}'
 
     def services(urls):
         asx, oab = urls.get('WebServices'), urls.get('OAB')
-        return [('ASUrl', asx), ('OOFUrl', asx), ('OABUrl', oab and oab.rstrip('/') + '/casbridge-lab/'), ('EwsUrl', asx),
-                ('EcpUrl', urls.get('ECP') if owner.generation >= 2010 else None)]
+        return [
+            ('ASUrl', asx),
+            ('OOFUrl', asx),
+            ('OABUrl', oab and oab.rstrip('/') + '/casbridge-lab/'),
+            ('EwsUrl', asx),
+            ('EcpUrl', urls.get('ECP') if owner.generation >= 2010 else None),
+        ]
 
-    exch = _elements([('Type', 'EXCH'), ('Server', endpoint), ('ServerDN', server_dn), ('ServerVersion', version),
-                      ('MdbDN', server_dn + '/cn=Microsoft Private MDB'), ('PublicFolderServer', None), ('AD', 'dc1.' + DOMAIN)] + services(inner))
+    exch = _elements(
+        [
+            ('Type', 'EXCH'),
+            ('Server', endpoint),
+            ('ServerDN', server_dn),
+            ('ServerVersion', version),
+            ('MdbDN', server_dn + '/cn=Microsoft Private MDB'),
+            ('PublicFolderServer', None),
+            ('AD', 'dc1.' + DOMAIN),
+        ]
+        + services(inner)
+    )
     protocols = [exch]
     rpc = next((entry for _, kind, _, _, entry in vdirs if kind == 'RpcHttp'), None)
     if rpc is not None and text(rpc, 'msExchExternalHostName'):
         package = METHODS.get(number(rpc, 'msExchExternalAuthenticationMethods', 0), 'Basic')
-        protocols.append(_elements([('Type', 'EXPR'), ('Server', _bare_host(text(rpc, 'msExchExternalHostName'))), ('SSL', 'On'),
-                                    ('AuthPackage', package)] + services(outer)))
+        protocols.append(
+            _elements(
+                [
+                    ('Type', 'EXPR'),
+                    ('Server', _bare_host(text(rpc, 'msExchExternalHostName'))),
+                    ('SSL', 'On'),
+                    ('AuthPackage', package),
+                ]
+                + services(outer)
+            )
+        )
     web = '<Type>WEB</Type>'
     for where, urls, provider in (('Internal', inner, exch), ('External', outer, None)):
         if urls.get('OWA'):
             methods = 'Fba' if where == 'External' else 'Basic, Fba'
-            web += (f'<{where}><OWAUrl AuthenticationMethod="{methods}">{escape(urls["OWA"])}</OWAUrl><Protocol><Type>{"EXCH" if provider else "EXPR"}</Type>'
-                    f'<ASUrl>{escape(urls.get("WebServices", ""))}</ASUrl></Protocol></{where}>')
+            web += (
+                f'<{where}><OWAUrl AuthenticationMethod="{methods}">{escape(urls["OWA"])}</OWAUrl><Protocol>'
+                f'<Type>{"EXCH" if provider else "EXPR"}</Type>'
+                f'<ASUrl>{escape(urls.get("WebServices", ""))}</ASUrl></Protocol></{where}>'
+            )
     return protocols + [web]
 
 
@@ -102,8 +139,20 @@ async def autodiscover(site, request, user):
     if owner.generation > site.server.generation:
         return _error(500, f'The mailbox is on a newer version than {site.server.name}.')
     account = ''.join(f'<Protocol>{p}</Protocol>' for p in _protocols(site, found, owner))
-    head = _elements([('DisplayName', text(found, 'displayName')), ('LegacyDN', text(found, 'legacyExchangeDN')),
-                      ('AutoDiscoverSMTPAddress', text(found, 'mail')), ('DeploymentId', '00000000-0000-0000-0000-00000000c0de')])
-    return Response(200, f'<?xml version="1.0" encoding="utf-8"?><Autodiscover xmlns="{ERROR_NS}"><Response xmlns="{RESPONSE_NS}">'
-                    f'<User>{head}</User><Account><AccountType>email</AccountType><Action>settings</Action>{account}</Account>'
-                    '</Response></Autodiscover>', 'text/xml; charset=utf-8')
+    head = _elements(
+        [
+            ('DisplayName', text(found, 'displayName')),
+            ('LegacyDN', text(found, 'legacyExchangeDN')),
+            ('AutoDiscoverSMTPAddress', text(found, 'mail')),
+            ('DeploymentId', '00000000-0000-0000-0000-00000000c0de'),
+        ]
+    )
+    return Response(
+        200,
+        f'<?xml version="1.0" encoding="utf-8"?><Autodiscover xmlns="{ERROR_NS}"><Response '
+        f'xmlns="{RESPONSE_NS}">'
+        f'<User>{head}</User><Account><AccountType>email</AccountType><Action>settings</Action>{account}</'
+        'Account>'
+        '</Response></Autodiscover>',
+        'text/xml; charset=utf-8',
+    )

@@ -1,4 +1,6 @@
-"""The daemon that plays every web server of the organisation. Started by `lab up`, spoken to over DIR/run/control."""
+"""The daemon that plays every web server of the organisation. Started by `lab up`, spoken to over
+DIR/run/control.
+"""
 import argparse
 import asyncio
 import json
@@ -16,7 +18,9 @@ import ldap
 def _arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument('--dir', required=True)
-    parser.add_argument('--claim', type=int, required=True, help='listening socket that holds the block of addresses')
+    parser.add_argument(
+        '--claim', type=int, required=True, help='listening socket that holds the block of addresses'
+    )
     return parser.parse_args()
 
 
@@ -25,18 +29,18 @@ if __name__ == '__main__':
     sys.pycache_prefix = os.path.join(ARGS.dir, 'pycache')
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from casbridge_lab import auth, iis, org                                # noqa: E402
-from casbridge_lab.control import LIMIT                                 # noqa: E402
-from casbridge_lab.directory import Directory                           # noqa: E402
-from casbridge_lab.layout import Lab                                    # noqa: E402
-from casbridge_lab.website import WebSite                               # noqa: E402
+from casbridge_lab import auth, iis, org  # noqa: E402
+from casbridge_lab.control import LIMIT  # noqa: E402
+from casbridge_lab.directory import Directory  # noqa: E402
+from casbridge_lab.layout import Lab  # noqa: E402
+from casbridge_lab.website import WebSite  # noqa: E402
 
 
 class Daemon:
     def __init__(self, lab):
         self.lab = lab
         self.directory = Directory(lab)
-        self.lock = asyncio.Lock()          # one question at a time on the directory's connection
+        self.lock = asyncio.Lock()  # one question at a time on the directory's connection
         basic = auth.BasicChecker()
         self.sites = {s.name: WebSite(lab, s, basic, self.ask_directory) for s in org.SERVERS if s.web}
         self.next_poll = {}
@@ -45,12 +49,21 @@ class Daemon:
 
     async def ask_directory(self, method, *args):
         async with self.lock:
-            return await asyncio.get_running_loop().run_in_executor(None, getattr(self.directory, method), *args)
+            return await asyncio.get_running_loop().run_in_executor(
+                None, getattr(self.directory, method), *args
+            )
 
     async def refresh(self, poll=()):
-        """Reads the directory; the named servers' /rpc follows it, everything else always does. Returns lines of what changed."""
+        """Reads the directory; the named servers' /rpc follows it, everything else always does. Returns
+        lines of what changed.
+        """
         rows = iis.by_server(await self.ask_directory('vdirs'))
-        databases = {dn.lower(): entry for dn, entry in await self.ask_directory('search', self.directory.group, '(objectClass=msExchMDB)')}
+        databases = {
+            dn.lower(): entry
+            for dn, entry in await self.ask_directory(
+                'search', self.directory.group, '(objectClass=msExchMDB)'
+            )
+        }
         changed = []
         for name, site in self.sites.items():
             stuck = site.faults.has('no-poll')
@@ -60,7 +73,9 @@ class Daemon:
         return changed
 
     async def read_mailboxes(self):
-        found = await self.ask_directory('search', self.directory.domain, '(msExchMailboxGuid=*)', ['msExchMailboxGuid'])
+        found = await self.ask_directory(
+            'search', self.directory.domain, '(msExchMailboxGuid=*)', ['msExchMailboxGuid']
+        )
         guids = {str(uuid.UUID(bytes_le=entry['msExchMailboxGuid'][0])) for _, entry in found}
         for site in self.sites.values():
             site.mailbox_guids = guids
@@ -71,7 +86,9 @@ class Daemon:
         return 'absent' if rpc is None else 'offers ' + (', '.join(rpc.switches.names()) or 'nothing')
 
     async def poller(self):
-        """Each server's configurator has its own clock of a fixed step; an edit by hand starts the step anew, so that it lives that long."""
+        """Each server's configurator has its own clock of a fixed step; an edit by hand starts the step
+        anew, so that it lives that long.
+        """
         while not self.ended.is_set():
             now = time.monotonic()
             due = [name for name, at in self.next_poll.items() if at <= now]
@@ -82,12 +99,14 @@ class Daemon:
                 try:
                     await self.refresh(due)
                 except ldap.SERVER_DOWN:
-                    pass                                                # a directory that is away is asked again at the next step
+                    pass  # a directory that is away is asked again at the next step
                 except Exception:
                     print(f'poll: {traceback.format_exc()}', flush=True)
             self.wake.clear()
             try:
-                await asyncio.wait_for(self.wake.wait(), max(0.02, min(self.next_poll.values()) - time.monotonic()))
+                await asyncio.wait_for(
+                    self.wake.wait(), max(0.02, min(self.next_poll.values()) - time.monotonic())
+                )
             except asyncio.TimeoutError:
                 pass
 
@@ -121,9 +140,16 @@ class Daemon:
         rows = []
         for name, site in self.sites.items():
             rpc = site.iis.vdirs.get('rpc')
-            rows.append({'server': name, 'address': site.address, 'listening': site.listener is not None, 'edited': site.iis.edited,
-                         'rpc': None if rpc is None else rpc.switches.names(), 'next_poll': max(0.0, self.next_poll[name] - now),
-                         'unknown_faults': site.faults.unknown()})
+            rows.append(
+                {
+                    'server': name,
+                    'address': site.address,
+                    'listening': site.listener is not None,
+                    'edited': site.iis.edited,
+                    'rpc': None if rpc is None else rpc.switches.names(),
+                    'next_poll': max(0.0, self.next_poll[name] - now),
+                }
+            )
         return {'servers': rows}
 
     async def do_edit(self, server, methods):
@@ -131,7 +157,10 @@ class Daemon:
         site.iis.edit(methods)
         self.next_poll[server] = time.monotonic() + self.lab.poll
         self.wake.set()
-        return {'text': f'{server}: /rpc {self._shown(site)}, by hand; the next poll, in {self.lab.poll:g} s, takes the directory\'s settings again'}
+        return {
+            'text': f'{server}: /rpc {self._shown(site)}, by hand; the next poll, in {self.lab.poll:g} s, '
+            'takes the directory\'s settings again'
+        }
 
     async def do_poll(self, server=None):
         names = [self._site(server).server.name] if server else list(self.sites)
@@ -185,7 +214,7 @@ class Daemon:
 def main():
     claim = socket.socket(fileno=ARGS.claim)
     if sys.stdin.readline() != 'go\n':
-        return 1                        # whoever started us gave up
+        return 1  # whoever started us gave up
     lab = Lab(ARGS.dir).load()
     asyncio.run(_run(lab))
     claim.close()

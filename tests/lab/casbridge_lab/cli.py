@@ -1,4 +1,6 @@
-"""The `lab` command: brings the organisation up, takes it down, and lets a person or a test interfere with it."""
+"""The `lab` command: brings the organisation up, takes it down, and lets a person or a test interfere with
+it.
+"""
 import argparse
 import fcntl
 import os
@@ -9,14 +11,30 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from . import config, control, keys, org, prereq
+from .faults import Faults
 from .kdc import Kdc
 from .layout import DEFAULT_POLL, Lab, LabError, default_dir
 from .processes import Processes
 from .slapd import Slapd
 from .sshd import Sshd, write_known_hosts
 
-OURS = ('cas', 'faults', 'kdc', 'keytabs', 'log', 'pki', 'run', 'slapd', 'ssh', 'ca.pem', 'config.ini', 'krb5.conf', 'lab.json', 'krb5cc',
-        f'krb5cc_{os.geteuid()}')
+OURS = (
+    'cas',
+    'faults',
+    'kdc',
+    'keytabs',
+    'log',
+    'pki',
+    'run',
+    'slapd',
+    'ssh',
+    'ca.pem',
+    'config.ini',
+    'krb5.conf',
+    'lab.json',
+    'krb5cc',
+    f'krb5cc_{os.geteuid()}',
+)
 CAS = 'cas'
 LEGACY_METHODS = ('basic', 'ntlm', 'negotiate', 'windows', 'anonymous', 'none')
 
@@ -69,11 +87,16 @@ class Runner:
             self.processes.stop()
             wipe(lab)
             raise
-        print(f'lab is up in {lab.dir}: {len(org.SERVERS)} servers at {lab.block}.0/24, {time.monotonic() - began:.2f} s')
+        print(
+            f'lab is up in {lab.dir}: {len(org.SERVERS)} servers at {lab.block}.0/24, '
+            f'{time.monotonic() - began:.2f} s'
+        )
         print(f'profile: {lab.path("config.ini")}, section [lab]')
 
     def _bring_up(self, claim):
-        """Everything that does not wait for something else runs beside it; the slow parts are other programs."""
+        """Everything that does not wait for something else runs beside it; the slow parts are other
+        programs.
+        """
         lab, env = self.lab, self.env
         cas = control.Starter(self.processes, CAS, claim)
         daemons = [Sshd(lab, self.processes, s) for s in org.SERVERS]
@@ -81,7 +104,9 @@ class Runner:
             realm = pool.submit(self.kdc.setup)
             directory = pool.submit(self.slapd.setup)
             keys.make_authority(lab, env)
-            certificates = [pool.submit(keys.make_certificate, lab, env, name, cn) for name, cn, _ in keys.subjects()]
+            certificates = [
+                pool.submit(keys.make_certificate, lab, env, name, cn) for name, cn, _ in keys.subjects()
+            ]
             Sshd.prepare(lab, env)
             for job in [pool.submit(d.setup, env) for d in daemons]:
                 job.result()
@@ -128,8 +153,19 @@ class Runner:
             return 1
         for row in control.ask(self.lab, command='status')['servers']:
             live = ','.join(row['rpc']) if row['rpc'] is not None else 'absent'
-            print(f'{row["server"]:10} {row["address"]:15} {"listening" if row["listening"] else "stopped":10} /rpc {live}'
-                  + (f'   (edited by hand; the next poll, in {row["next_poll"]:.1f} s, overwrites it)' if row['edited'] else ''))
+            print(
+                f'{row["server"]:10} {row["address"]:15} '
+                f'{"listening" if row["listening"] else "stopped":10} /rpc {live}'
+                + (
+                    f'   (edited by hand; the next poll, in {row["next_poll"]:.1f} s, overwrites it)'
+                    if row['edited']
+                    else ''
+                )
+            )
+        for name in (s.name for s in org.SERVERS):
+            unknown = Faults(self.lab, name).unknown()
+            if unknown:
+                print(f'{name:10} faults: unknown or without a proper value: {" ".join(unknown)}')
         return 0 if all(states.values()) else 1
 
     def _must_be_up(self):
@@ -154,7 +190,9 @@ def _methods(text):
 def _server(text):
     s = org.server(text)
     if s is None:
-        raise argparse.ArgumentTypeError(f'no server {text}: there are {", ".join(x.name for x in org.SERVERS)}')
+        raise argparse.ArgumentTypeError(
+            f'no server {text}: there are {", ".join(x.name for x in org.SERVERS)}'
+        )
     return s.name
 
 
@@ -169,8 +207,14 @@ def parser():
         return sub.add_parser(name, help=text, parents=[common])
 
     up = command('up', 'start everything')
-    up.add_argument('--poll', type=float, default=float(os.environ.get('LAB_POLL_INTERVAL', DEFAULT_POLL)), metavar='SECONDS',
-                    help='how often IIS takes Outlook Anywhere\'s settings from the directory (default %(default)g; in life 900)')
+    up.add_argument(
+        '--poll',
+        type=float,
+        default=float(os.environ.get('LAB_POLL_INTERVAL', DEFAULT_POLL)),
+        metavar='SECONDS',
+        help='how often IIS takes Outlook Anywhere\'s settings from the directory (default %(default)g; in '
+        'life 900)',
+    )
     up.add_argument('--users', type=int, default=0, metavar='N', help='that many more mailboxes, in OU=Staff')
     command('down', 'stop everything')
     command('status', 'what runs, and what each IIS offers on /rpc')
@@ -233,5 +277,3 @@ def _lock(lab):
     f = open(lab.path('lock'), 'w', encoding='utf-8')
     fcntl.flock(f, fcntl.LOCK_EX)
     return f
-
-

@@ -7,12 +7,19 @@ from .sshd import CLIENT_KEY
 
 
 def hosts(lab):
-    """(name, address, port) of everything with a name. The common names still lead to the old servers: the move is yet to come."""
+    """(name, address, port) of everything with a name. The common names still lead to the old servers: the
+    move is yet to come.
+    """
     yield DC_FQDN, lab.dc_address, LDAP_PORT
     address = {s.name: lab.server_address(i) for i, s in enumerate(org.SERVERS)}
     for s in org.SERVERS:
         yield s.fqdn, address[s.name], HTTPS_PORT
-    for name, owner in ((NAMESPACE, 'EXCAS01'), (AUTODISCOVER, 'EXCAS01'), (ARRAY, 'EXCAS01'), (LEGACY, 'E2K7CAS01')):
+    for name, owner in (
+        (NAMESPACE, 'EXCAS01'),
+        (AUTODISCOVER, 'EXCAS01'),
+        (ARRAY, 'EXCAS01'),
+        (LEGACY, 'E2K7CAS01'),
+    ):
         yield name, address[owner], HTTPS_PORT
 
 
@@ -39,7 +46,9 @@ def _settings(lab):
 
 def write(lab):
     path = lab.path('config.ini')
-    with open(os.open(path + '.new', os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w', encoding='utf-8') as f:
+    with open(
+        os.open(path + '.new', os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w', encoding='utf-8'
+    ) as f:
         f.write('; written by "lab up"; a stand-in organisation on loopback\n[lab]\n')
         for key, value in _settings(lab):
             f.write(f'{key} = {value}\n')
@@ -54,4 +63,6 @@ def environment(lab):
     yield 'KRB5CCNAME', f'FILE:{lab.path("krb5cc")}'
     yield 'LDAPTLS_CACERT', lab.path('ca.pem')
     yield 'CURL_CA_BUNDLE', lab.path('ca.pem')
-    yield 'LAB_CURL_RESOLVE', ' '.join(f'--resolve {name}:{port}:{address}' for name, address, port in hosts(lab) if port == HTTPS_PORT)
+    yield 'LAB_CURL_RESOLVE', ' '.join(
+        f'--resolve {name}:{port}:{address}' for name, address, port in hosts(lab) if port == HTTPS_PORT
+    )

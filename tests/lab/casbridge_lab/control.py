@@ -1,4 +1,6 @@
-"""Between the command line and the daemon that plays the web servers: one JSON line each way over a Unix socket."""
+"""Between the command line and the daemon that plays the web servers: one JSON line each way over a Unix
+socket.
+"""
 import json
 import os
 import socket
@@ -24,7 +26,9 @@ def ask(lab, timeout=15.0, **request):
                     break
                 data += chunk
         except OSError as e:
-            raise LabError(f'the web servers do not answer ({e}): see {lab.path("log", "cas.out")}, or run "lab up"') from None
+            raise LabError(
+                f'the web servers do not answer ({e}): see {lab.path("log", "cas.out")}, or run "lab up"'
+            ) from None
     try:
         answer = json.loads(data)
     except ValueError:
@@ -35,14 +39,27 @@ def ask(lab, timeout=15.0, **request):
 
 
 class Starter:
-    """Starts the daemon early, so that it loads its code while keys and databases are made, and lets it go when they are there."""
+    """Starts the daemon early, so that it loads its code while keys and databases are made, and lets it go
+    when they are there.
+    """
 
     def __init__(self, processes, name, claim):
         self.processes, self.name, lab = processes, name, processes.lab
-        env = processes.environment(KRB5_CONFIG=lab.path('krb5.conf'), KRB5RCACHENAME='none:', KRB5CCNAME='MEMORY:lab',
-                                    NTLM_USER_FILE=lab.path('cas', 'ntlm.users'))
-        argv = [sys.executable or '/usr/bin/python3', '-I', os.path.join(HERE, 'casbridge_lab', 'casd.py'), '--dir', lab.dir,
-                '--claim', str(claim.fileno())]
+        env = processes.environment(
+            KRB5_CONFIG=lab.path('krb5.conf'),
+            KRB5RCACHENAME='none:',
+            KRB5CCNAME='MEMORY:lab',
+            NTLM_USER_FILE=lab.path('cas', 'ntlm.users'),
+        )
+        argv = [
+            sys.executable or '/usr/bin/python3',
+            '-I',
+            os.path.join(HERE, 'casbridge_lab', 'casd.py'),
+            '--dir',
+            lab.dir,
+            '--claim',
+            str(claim.fileno()),
+        ]
         self.child = processes.start(name, argv, env=env, stdin=subprocess.PIPE, pass_fds=[claim.fileno()])
 
     def go(self):

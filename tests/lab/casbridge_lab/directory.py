@@ -1,4 +1,6 @@
-"""The lab's own way into its directory: over the Unix socket, as the account that runs the lab. Keeps whenChanged and uSNChanged as AD does."""
+"""The lab's own way into its directory: over the Unix socket, as the account that runs the lab. Keeps
+whenChanged and uSNChanged as AD does.
+"""
 import fcntl
 import time
 
@@ -6,11 +8,22 @@ import ldap
 import ldap.filter
 import ldap.modlist
 
-from .ldapdata import GROUP, ORG, ad_time, category, guid
+from .naming import GROUP, ORG, ad_time, category, guid
 
-VDIR_ATTRIBUTES = ['cn', 'objectClass', 'msExchInternalHostName', 'msExchExternalHostName', 'msExchInternalAuthenticationMethods',
-                   'msExchExternalAuthenticationMethods', 'msExchMetabasePath', 'msExchRpcHttpFlags', 'msExchManagementSettings',
-                   'msExchVersion', 'objectGUID', 'whenChanged']
+VDIR_ATTRIBUTES = [
+    'cn',
+    'objectClass',
+    'msExchInternalHostName',
+    'msExchExternalHostName',
+    'msExchInternalAuthenticationMethods',
+    'msExchExternalAuthenticationMethods',
+    'msExchMetabasePath',
+    'msExchRpcHttpFlags',
+    'msExchManagementSettings',
+    'msExchVersion',
+    'objectGUID',
+    'whenChanged',
+]
 
 
 class NoSuchObject(Exception):
@@ -18,7 +31,9 @@ class NoSuchObject(Exception):
 
 
 class Directory:
-    """One connection; not for several threads at once. Attribute names keep their spelling, values are bytes."""
+    """One connection; not for several threads at once. Attribute names keep their spelling, values are
+    bytes.
+    """
 
     def __init__(self, lab):
         self.lab = lab
@@ -62,12 +77,16 @@ class Directory:
     def mailbox(self, name):
         """The user of that e-mail address, UPN or account name, or None."""
         v = ldap.filter.escape_filter_chars(name)
-        rows = self.search(self.domain, f'(&(objectClass=user)(homeMDB=*)(|(proxyAddresses=smtp:{v})(userPrincipalName={v})(sAMAccountName={v})))')
+        rows = self.search(
+            self.domain,
+            f'(&(objectClass=user)(homeMDB=*)(|(proxyAddresses=smtp:{v})(userPrincipalName={v})'
+            f'(sAMAccountName={v})))',
+        )
         return rows[0][1] if rows else None
 
     @property
     def domain(self):
-        return ORG[ORG.index('DC='):]
+        return ORG[ORG.index('DC=') :]
 
     @property
     def group(self):
@@ -89,14 +108,27 @@ class Directory:
         """changes: {attribute: [values] or None to delete}. Values are texts, numbers or bytes."""
         when, usn = self._stamp()
         changes = {**changes, 'whenChanged': [when], 'uSNChanged': [usn]}
-        self._try(lambda c: c.modify_s(dn, [(ldap.MOD_REPLACE, name, _values(values)) for name, values in changes.items()]))
+        self._try(
+            lambda c: c.modify_s(
+                dn, [(ldap.MOD_REPLACE, name, _values(values)) for name, values in changes.items()]
+            )
+        )
 
     def add(self, dn, classes, attributes):
         when, usn = self._stamp()
         rdn, _, value = dn.partition(',')[0].partition('=')
-        entry = {'objectClass': [*classes, 'adObject'], rdn.lower(): [value], 'objectGUID': [guid(f'{dn} {usn}')],
-                 'objectCategory': category(classes[-1]), 'instanceType': [4],
-                 'whenCreated': [when], 'whenChanged': [when], 'uSNCreated': [usn], 'uSNChanged': [usn], **attributes}
+        entry = {
+            'objectClass': [*classes, 'adObject'],
+            rdn.lower(): [value],
+            'objectGUID': [guid(f'{dn} {usn}')],
+            'objectCategory': category(classes[-1]),
+            'instanceType': [4],
+            'whenCreated': [when],
+            'whenChanged': [when],
+            'uSNCreated': [usn],
+            'uSNChanged': [usn],
+            **attributes,
+        }
         entry = {name: _values(values) for name, values in entry.items() if _values(values)}
         self._try(lambda c: c.add_s(dn, ldap.modlist.addModlist(entry)))
 

@@ -1,11 +1,22 @@
-"""Misbehaviour on request: one file DIR/faults/SERVER, a knob a line, read anew each time. README.md lists the knobs."""
+"""Misbehaviour on request: one file DIR/faults/SERVER, a knob a line, read anew each time. README.md lists
+the knobs.
+"""
 import re
 
 KNOBS = {
     # the web service
-    'http-delay': 'number', 'http-silent': 'flag', 'http-drop': 'flag', 'http-503': 'flag', 'no-poll': 'flag', 'rpc-recycle': 'number',
+    'http-delay': 'number',
+    'http-silent': 'flag',
+    'http-drop': 'flag',
+    'http-503': 'flag',
+    'no-poll': 'flag',
+    'rpc-recycle': 'number',
     # the stand-in powershell
-    'ssh-delay': 'number', 'fail': 'text', 'drop-before-write': 'flag', 'drop-after-write': 'flag', 'no-op': 'flag',
+    'ssh-delay': 'number',
+    'fail': 'text',
+    'drop-before-write': 'flag',
+    'drop-after-write': 'flag',
+    'no-op': 'flag',
 }
 _NUMBER = re.compile(r'[0-9]+(\.[0-9]+)?')
 
@@ -28,9 +39,16 @@ class Faults:
         return knobs
 
     def unknown(self):
-        """Knobs in the file that do not exist, or whose value is not of their kind: a typing error must not pass for a healthy server."""
-        return sorted(name for name, value in self._read().items()
-                      if name not in KNOBS or (KNOBS[name] == 'number' and not _NUMBER.fullmatch(value)) or (KNOBS[name] == 'text' and not value))
+        """Knobs in the file that do not exist, or whose value is not of their kind: a typing error must
+        not pass for a healthy server.
+        """
+        return sorted(
+            name
+            for name, value in self._read().items()
+            if name not in KNOBS
+            or (KNOBS[name] == 'number' and not _NUMBER.fullmatch(value))
+            or (KNOBS[name] == 'text' and not value)
+        )
 
     def has(self, name):
         assert name in KNOBS

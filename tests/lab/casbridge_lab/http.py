@@ -4,14 +4,30 @@ import re
 import time
 
 HEAD_LIMIT = 65536
-DRAIN_LIMIT = 65536             # a rest of a body up to this is read away to keep the connection
-LINGER = 0.3                    # seconds we go on reading what a client still sends after a final answer
+DRAIN_LIMIT = 65536  # a rest of a body up to this is read away to keep the connection
+LINGER = 0.3  # seconds we go on reading what a client still sends after a final answer
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}) ([!-~]{1,16384}) HTTP/1\.([01])")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
-REASONS = {100: 'Continue', 200: 'OK', 204: 'No Content', 301: 'Moved Permanently', 302: 'Found', 400: 'Bad Request', 401: 'Unauthorized',
-           403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed', 411: 'Length Required', 413: 'Request Entity Too Large',
-           440: 'Login Timeout', 449: 'Retry after sending a PROVISION command', 500: 'Internal Server Error', 501: 'Not Implemented',
-           503: 'Service Unavailable', 505: 'HTTP Version Not Supported'}
+REASONS = {
+    100: 'Continue',
+    200: 'OK',
+    204: 'No Content',
+    301: 'Moved Permanently',
+    302: 'Found',
+    400: 'Bad Request',
+    401: 'Unauthorized',
+    403: 'Forbidden',
+    404: 'Not Found',
+    405: 'Method Not Allowed',
+    411: 'Length Required',
+    413: 'Request Entity Too Large',
+    440: 'Login Timeout',
+    449: 'Retry after sending a PROVISION command',
+    500: 'Internal Server Error',
+    501: 'Not Implemented',
+    503: 'Service Unavailable',
+    505: 'HTTP Version Not Supported',
+}
 
 
 class BadRequest(Exception):
@@ -22,11 +38,17 @@ class BadRequest(Exception):
 
 class Request:
     def __init__(self, connection, method, target, minor, fields):
-        self.connection, self.method, self.target, self.minor, self.fields = connection, method, target, minor, fields
+        self.connection, self.method, self.target, self.minor, self.fields = (
+            connection,
+            method,
+            target,
+            minor,
+            fields,
+        )
         self.path, _, self.query = target.partition('?')
-        self.remaining = 0          # bytes of a body of known length still on the wire
+        self.remaining = 0  # bytes of a body of known length still on the wire
         self.chunked = False
-        self.awaits_100 = False     # the client holds the body back until told to go on
+        self.awaits_100 = False  # the client holds the body back until told to go on
         self._check()
 
     def all(self, name):
@@ -51,7 +73,11 @@ class Request:
             self.remaining = int(text)
         if self.minor == 1 and len(self.all('host')) != 1:
             raise BadRequest(400, 'Invalid Hostname')
-        self.awaits_100 = self.minor == 1 and self.get('expect', '').lower() == '100-continue' and (self.chunked or self.remaining > 0)
+        self.awaits_100 = (
+            self.minor == 1
+            and self.get('expect', '').lower() == '100-continue'
+            and (self.chunked or self.remaining > 0)
+        )
 
     @property
     def keep_alive(self):
@@ -117,8 +143,8 @@ class Connection:
     def __init__(self, reader, writer, common_headers):
         self.reader, self.writer, self.common = reader, writer, common_headers
         self.peer = (writer.get_extra_info('peername') or ('?', 0))[0]
-        self.user = None            # authenticated by Negotiate or NTLM
-        self.context = None         # a handshake under way
+        self.user = None  # authenticated by Negotiate or NTLM
+        self.context = None  # a handshake under way
 
     async def read_head(self, idle):
         """The next request, or None when the client is done. Raises BadRequest, asyncio.TimeoutError."""
@@ -132,7 +158,7 @@ class Connection:
             raise BadRequest(400, 'Request Too Long')
         lines = head[:-4].split(b'\r\n')
         while lines and not lines[0]:
-            lines.pop(0)            # an empty line or two before a request is tolerated
+            lines.pop(0)  # an empty line or two before a request is tolerated
         match = _LINE.fullmatch(lines[0]) if lines else None
         if match is None:
             raise BadRequest(400, 'Invalid Verb')
@@ -145,14 +171,22 @@ class Connection:
         return Request(self, match[1].decode(), match[2].decode(), int(match[3]), fields)
 
     def head(self, status, reason, headers):
-        lines = [f'HTTP/1.1 {status} {reason}'] + [f'{n}: {v}' for n, v in headers] + [f'{n}: {v}' for n, v in self.common]
+        lines = (
+            [f'HTTP/1.1 {status} {reason}']
+            + [f'{n}: {v}' for n, v in headers]
+            + [f'{n}: {v}' for n, v in self.common]
+        )
         lines.append('Date: ' + time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime()))
         return ('\r\n'.join(lines) + '\r\n\r\n').encode('latin-1', 'replace')
 
     async def send(self, response, request=None):
         """Writes a whole answer. Returns whether the connection may be used again."""
         keep = request is not None and request.keep_alive and not response.close
-        if request is not None and not request.awaits_100 and (request.chunked or request.remaining > DRAIN_LIMIT):
+        if (
+            request is not None
+            and not request.awaits_100
+            and (request.chunked or request.remaining > DRAIN_LIMIT)
+        ):
             keep = False
         headers = [('Content-Type', response.content_type)] if response.body else []
         headers += [('Content-Length', str(len(response.body)))] + response.headers
@@ -175,7 +209,9 @@ class Connection:
                 if self.writer.can_write_eof():
                     self.writer.write_eof()
                 while time.monotonic() < deadline:
-                    if not await asyncio.wait_for(self.reader.read(65536), max(0.01, deadline - time.monotonic())):
+                    if not await asyncio.wait_for(
+                        self.reader.read(65536), max(0.01, deadline - time.monotonic())
+                    ):
                         break
         except (OSError, asyncio.TimeoutError, RuntimeError):
             pass

@@ -1,14 +1,14 @@
 """What IIS would have configured: switches per virtual directory, made from the directory's flags.
 
-Two things happen as in life. /rpc takes its settings from the directory only when the RpcHttpConfigurator polls, and a manual
-edit lives until then. The other virtual directories are written by their cmdlets at once.
+Two things happen as in life. /rpc takes its settings from the directory only when the RpcHttpConfigurator
+polls, and a manual edit lives until then. The other virtual directories are written by their cmdlets at once.
 """
 from typing import NamedTuple, Optional
 
 from . import org
 from .directory import number, text
 
-RPC_DEFAULT = org.BASIC | org.NTLM | org.NEGOTIATE          # how 2013 reads 0 or an absent attribute
+RPC_DEFAULT = org.BASIC | org.NTLM | org.NEGOTIATE  # how 2013 reads 0 or an absent attribute
 _WINDOWS = org.NTLM | org.WINDOWS | org.NEGOTIATE
 
 
@@ -24,8 +24,12 @@ class Switches(NamedTuple):
 
 
 def switches(kind, flags):
-    """Windows authentication is one switch that offers Negotiate and NTLM; forms are no switch; WS-Security and OAuth need anonymous."""
-    anonymous = kind in ('WebServices', 'AutoDiscover', 'Mapi', 'OAB') and bool(flags & (org.WSSECURITY | org.OAUTH))
+    """Windows authentication is one switch that offers Negotiate and NTLM; forms are no switch;
+    WS-Security and OAuth need anonymous.
+    """
+    anonymous = kind in ('WebServices', 'AutoDiscover', 'Mapi', 'OAB') and bool(
+        flags & (org.WSSECURITY | org.OAUTH)
+    )
     return Switches(anonymous, bool(flags & org.BASIC), bool(flags & _WINDOWS))
 
 
@@ -38,13 +42,22 @@ class Vdir(NamedTuple):
     external: Optional[str] = None
 
 
-BACK_END_ONLY = {'rpc': Vdir('RpcHttp', 'Rpc', Switches(windows=True)), 'rpcwithcert': Vdir('RpcHttp', 'RpcWithCert', Switches(windows=True)),
-                 'mapi': Vdir('Mapi', 'mapi', Switches(anonymous=True, windows=True))}
+BACK_END_ONLY = {
+    'rpc': Vdir('RpcHttp', 'Rpc', Switches(windows=True)),
+    'rpcwithcert': Vdir('RpcHttp', 'RpcWithCert', Switches(windows=True)),
+    'mapi': Vdir('Mapi', 'mapi', Switches(anonymous=True, windows=True)),
+}
 
 
 def _read(dn, entry):
-    kind = next((c.decode()[6:-16] for c in entry['objectClass'] if c.lower().endswith(b'virtualdirectory')
-                 and c.lower() != b'msexchvirtualdirectory'), None)
+    kind = next(
+        (
+            c.decode()[6:-16]
+            for c in entry['objectClass']
+            if c.lower().endswith(b'virtualdirectory') and c.lower() != b'msexchvirtualdirectory'
+        ),
+        None,
+    )
     name = text(entry, 'cn', '').partition(' (')[0]
     flags = number(entry, 'msExchInternalAuthenticationMethods', 0)
     server = dn.lower().partition(',cn=http,cn=protocols,cn=')[2].partition(',')[0].upper()
@@ -56,11 +69,13 @@ class Iis:
 
     def __init__(self, server):
         self.server = server
-        self.vdirs = {}             # first path segment, lower case: Vdir
+        self.vdirs = {}  # first path segment, lower case: Vdir
         self.edited = False
 
     def apply(self, rows, with_rpc):
-        """Takes the directory's rows of this server; /rpc only when the configurator polls. Returns whether /rpc changed."""
+        """Takes the directory's rows of this server; /rpc only when the configurator polls. Returns
+        whether /rpc changed.
+        """
         rpc = {k: v for k, v in self.vdirs.items() if v.kind == 'RpcHttp'}
         fresh, seen_rpc = dict(BACK_END_ONLY) if self.server.back_end else {}, {}
         for _, kind, name, flags, entry in rows:
@@ -71,8 +86,14 @@ class Iis:
                 if self.server.generation >= 2010:
                     seen_rpc['rpcwithcert'] = Vdir(kind, 'RpcWithCert', Switches())
             elif kind:
-                fresh[name.lower()] = Vdir(kind, name, switches(kind, flags), bool(flags & org.FBA),
-                                           text(entry, 'msExchInternalHostName'), text(entry, 'msExchExternalHostName'))
+                fresh[name.lower()] = Vdir(
+                    kind,
+                    name,
+                    switches(kind, flags),
+                    bool(flags & org.FBA),
+                    text(entry, 'msExchInternalHostName'),
+                    text(entry, 'msExchExternalHostName'),
+                )
         new_rpc = seen_rpc if with_rpc else rpc
         if with_rpc:
             self.edited = False
@@ -85,7 +106,9 @@ class Iis:
         """A manual change of /rpc in IIS Manager. Raises ValueError where there is no /rpc."""
         if 'rpc' not in self.vdirs:
             raise ValueError(f'{self.server.name} has no /rpc: Outlook Anywhere is not enabled there')
-        wanted = Switches('anonymous' in methods, 'basic' in methods, bool({'ntlm', 'negotiate', 'windows'} & set(methods)))
+        wanted = Switches(
+            'anonymous' in methods, 'basic' in methods, bool({'ntlm', 'negotiate', 'windows'} & set(methods))
+        )
         self.vdirs = {**self.vdirs, 'rpc': self.vdirs['rpc']._replace(switches=wanted)}
         self.edited = True
 

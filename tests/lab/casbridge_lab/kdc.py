@@ -1,4 +1,6 @@
-"""The realm CONTOSO.LAB: an MIT KDC, its principals and their keytabs. AES only, pre-authentication required, as AD has it."""
+"""The realm CONTOSO.LAB: an MIT KDC, its principals and their keytabs. AES only, pre-authentication
+required, as AD has it.
+"""
 import os
 
 from . import org
@@ -49,7 +51,7 @@ def keytabs():
     yield 'ldap.keytab', [f'ldap/{DC_FQDN}']
     for s in org.SERVERS:
         principals = [f'HTTP/{s.fqdn}', f'host/{s.fqdn}']
-        if s.name == org.ARRIVING:                      # holds the alternate service account's names
+        if s.name == org.ARRIVING:  # holds the alternate service account's names
             principals = [f'{s.name}$', *principals, f'HTTP/{NAMESPACE}', f'HTTP/{AUTODISCOVER}']
         elif s.external == LEGACY:
             principals.append(f'HTTP/{LEGACY}')
@@ -63,7 +65,9 @@ class Kdc:
         self.lab, self.processes = lab, processes
 
     def environment(self):
-        return self.processes.environment(KRB5_CONFIG=self.lab.path('krb5.conf'), KRB5_KDC_PROFILE=self.lab.path('kdc', 'kdc.conf'))
+        return self.processes.environment(
+            KRB5_CONFIG=self.lab.path('krb5.conf'), KRB5_KDC_PROFILE=self.lab.path('kdc', 'kdc.conf')
+        )
 
     def setup(self):
         lab = self.lab
@@ -74,7 +78,11 @@ class Kdc:
             with open(path, 'w', encoding='utf-8') as f:
                 f.write(text.format(**names))
         env = self.environment()
-        run([program('kdb5_util'), 'create', '-r', REALM, '-s', '-P', 'master'], env=env, what='making the realm')
+        run(
+            [program('kdb5_util'), 'create', '-r', REALM, '-s', '-P', 'master'],
+            env=env,
+            what='making the realm',
+        )
         # one kadmin.local for everything: a process for each principal is slow
         script = [f'addprinc -pw {PASSWORD} {name}' for name in (org.ADMIN, *(p[0] for p in org.PEOPLE))]
         script.append(f'ktadd -k {lab.path("keytabs", "admin.keytab")} -norandkey {org.ADMIN}')
@@ -84,7 +92,12 @@ class Kdc:
             expected.add(path)
             script += [f'addprinc -randkey {p}' for p in principals]
             script.append(f'ktadd -k {path} -norandkey {" ".join(principals)}')
-        out = run([program('kadmin.local'), '-r', REALM], env=env, stdin='\n'.join(script).encode() + b'\nquit\n', what='kadmin.local')
+        out = run(
+            [program('kadmin.local'), '-r', REALM],
+            env=env,
+            stdin='\n'.join(script).encode() + b'\nquit\n',
+            what='kadmin.local',
+        )
         with open(lab.path('log', 'kadmin.out'), 'wb') as f:
             f.write(out)
         absent = [path for path in expected if not os.path.exists(path)]

@@ -23,12 +23,12 @@ ARRAY = f'outlook.{DOMAIN}'
 PASSWORD = 'Passw0rd!lab'
 
 LDAP_PORT, LDAPS_PORT, KDC_PORT, HTTPS_PORT, SSH_PORT = 10389, 10636, 10088, 10443, 10022
-CLAIM_PORT = 10009              # held open on the block's first address for as long as the lab runs
-DEFAULT_POLL = 3.0              # seconds; 15 minutes in life
+CLAIM_PORT = 10009  # held open on the block's first address for as long as the lab runs
+DEFAULT_POLL = 3.0  # seconds; 15 minutes in life
 
-HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))       # tests/lab
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # tests/lab
 ROOT = os.path.dirname(os.path.dirname(HERE))
-SOCKET_PATH_LIMIT = 100         # sun_path holds 108 bytes with its NUL
+SOCKET_PATH_LIMIT = 100  # sun_path holds 108 bytes with its NUL
 
 
 class LabError(Exception):
@@ -42,7 +42,7 @@ def default_dir():
 class Lab:
     def __init__(self, directory):
         self.dir = os.path.abspath(directory)
-        self.block = None           # '127.A.B', once chosen
+        self.block = None  # '127.A.B', once chosen
         self.poll = DEFAULT_POLL
         self.extra_users = 0
         self.user = pwd.getpwuid(os.geteuid()).pw_name
@@ -58,7 +58,9 @@ class Lab:
 
     @property
     def run(self):
-        """Folder for sockets: DIR/run, or one of our own below the temporary folder where DIR is too long for a socket's path."""
+        """Folder for sockets: DIR/run, or one of our own below the temporary folder where DIR is too long
+        for a socket's path.
+        """
         inside = self.path('run')
         if len(inside) + len('/control') <= SOCKET_PATH_LIMIT:
             return inside
@@ -84,7 +86,9 @@ class Lab:
         except FileNotFoundError:
             raise LabError(f'no lab in {self.dir}: run "lab up" first') from None
         except ValueError as e:
-            raise LabError(f'{self.state_file} is damaged ({e}): remove the folder and run "lab up"') from None
+            raise LabError(
+                f'{self.state_file} is damaged ({e}): remove the folder and run "lab up"'
+            ) from None
         self.block, self.poll = state['block'], float(state['poll'])
         self.extra_users = int(state.get('users', 0))
         return self
@@ -106,7 +110,9 @@ class Lab:
         return f'{self.block}.{21 + index}'
 
     def candidate_blocks(self):
-        """Blocks to try, the one of the last run first, then by the folder's name. 127.0.x is left to everybody else."""
+        """Blocks to try, the one of the last run first, then by the folder's name. 127.0.x is left to
+        everybody else.
+        """
         if self.block:
             yield self.block
         digest = hashlib.sha256(self.dir.encode()).digest()
@@ -116,18 +122,24 @@ class Lab:
             yield f'127.{20 + n % 200}.{1 + n // 200 % 250}'
 
     def claim_block(self, servers):
-        """Takes a /24 that nobody uses. The returned listening socket is the claim: the lab holds it while it runs."""
+        """Takes a /24 that nobody uses. The returned listening socket is the claim: the lab holds it while
+        it runs.
+        """
         for block in self.candidate_blocks():
             claim = _listen(f'{block}.1', CLAIM_PORT)
             if claim is None:
                 continue
             self.block = block
             wanted = [(self.dc_address, port) for port in (LDAP_PORT, LDAPS_PORT, KDC_PORT)]
-            wanted += [(self.server_address(i), port) for i in range(servers) for port in (HTTPS_PORT, SSH_PORT)]
+            wanted += [
+                (self.server_address(i), port) for i in range(servers) for port in (HTTPS_PORT, SSH_PORT)
+            ]
             if all(_is_free(*place) for place in wanted):
                 return claim
             claim.close()
-        raise LabError('no free block of loopback addresses: stop a lab that is no longer needed ("lab down --dir DIR")')
+        raise LabError(
+            'no free block of loopback addresses: stop a lab that is no longer needed ("lab down --dir DIR")'
+        )
 
 
 def _listen(address, port):

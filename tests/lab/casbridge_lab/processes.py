@@ -1,7 +1,8 @@
 """Starts, recognises and ends the lab's processes.
 
-A process is known by its pid and its start time: pids are used again, and a command line proves nothing. What a
-daemon starts itself (an sshd's sessions) is found by descent, and by a mark in the environment that only we set.
+A process is known by its pid and its start time: pids are used again, and a command line proves nothing. What
+a daemon starts itself (an sshd's sessions) is found by descent, and by a mark in the environment that only we
+set.
 """
 import os
 import signal
@@ -44,7 +45,7 @@ class Processes:
     def __init__(self, lab):
         self.lab = lab
         self.folder = lab.path('run')
-        self.children = {}          # name: Popen, of those this very process started
+        self.children = {}  # name: Popen, of those this very process started
 
     def _pid_file(self, name):
         return os.path.join(self.folder, name + '.pid')
@@ -53,7 +54,12 @@ class Processes:
         return self.lab.path('log', name + '.out')
 
     def environment(self, **extra):
-        env = {'PATH': search_path(), 'LC_ALL': 'C.UTF-8', 'HOME': os.environ.get('HOME', '/'), MARK: self.lab.dir}
+        env = {
+            'PATH': search_path(),
+            'LC_ALL': 'C.UTF-8',
+            'HOME': os.environ.get('HOME', '/'),
+            MARK: self.lab.dir,
+        }
         env.update(extra)
         return env
 
@@ -63,8 +69,16 @@ class Processes:
             raise LabError(f'{name} already runs')
         with open(self.output_file(name), 'wb') as out:
             try:
-                child = subprocess.Popen(argv, env=env or self.environment(), stdin=stdin, stdout=out, stderr=out,
-                                         start_new_session=True, pass_fds=pass_fds, cwd='/')
+                child = subprocess.Popen(
+                    argv,
+                    env=env or self.environment(),
+                    stdin=stdin,
+                    stdout=out,
+                    stderr=out,
+                    start_new_session=True,
+                    pass_fds=pass_fds,
+                    cwd='/',
+                )
             except OSError as e:
                 raise LabError(f'cannot start {argv[0]}: {e.strerror}') from None
         with open(self._pid_file(name), 'w', encoding='utf-8') as f:
@@ -99,7 +113,9 @@ class Processes:
             return ''
 
     def wait_until(self, name, ready, seconds=10.0):
-        """Waits until ready() is true; a daemon that dies or stays silent is a LabError with its last words."""
+        """Waits until ready() is true; a daemon that dies or stays silent is a LabError with its last
+        words.
+        """
         deadline = time.monotonic() + seconds
         while not ready():
             child = self.children.get(name)
@@ -134,7 +150,9 @@ class Processes:
         return {pid: start_time(pid) for pid in found}
 
     def stop(self, names=None):
-        """Ends the named daemons (default: all) with what they started: TERM, and KILL after three seconds."""
+        """Ends the named daemons (default: all) with what they started: TERM, and KILL after three
+        seconds.
+        """
         whole = names is None
         names = self.recorded() if whole else names
         roots = [pid for pid in map(self.pid, names) if pid]
@@ -180,7 +198,9 @@ class Processes:
 def run(argv, env=None, stdin=None, what=None):
     """One short command; a failure is a LabError with what it said."""
     try:
-        done = subprocess.run(argv, env=env, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(
+            argv, env=env, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
     except OSError as e:
         raise LabError(f'cannot run {argv[0]}: {e.strerror}') from None
     if done.returncode != 0:

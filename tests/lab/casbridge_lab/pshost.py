@@ -1,5 +1,6 @@
-"""The stand-in powershell.exe: takes one -EncodedCommand as sshd hands it over, reads it strictly, runs the cmdlets, and writes what
-Windows PowerShell would write. Also the back end of LabExchange.psm1, which gives PowerShell's own engine the same cmdlets.
+"""The stand-in powershell.exe: takes one -EncodedCommand as sshd hands it over, reads it strictly, runs
+the cmdlets, and writes what Windows PowerShell would write. Also the back end of LabExchange.psm1,
+which gives PowerShell's own engine the same cmdlets.
 """
 import base64
 import binascii
@@ -18,7 +19,11 @@ from .layout import LabError
 from .psbind import bind
 from .pserror import CmdletError, CommandNotFound
 
-COMMAND_LINE = re.compile(r'\s*powershell(?:\.exe)?\s+-NoProfile\s+-NonInteractive(?:\s+-ExecutionPolicy\s+Bypass)?\s+-EncodedCommand\s+(\S+)\s*', re.I)
+COMMAND_LINE = re.compile(
+    r'\s*powershell(?:\.exe)?\s+-NoProfile\s+-NonInteractive(?:\s+-ExecutionPolicy\s+Bypass)'
+    r'?\s+-EncodedCommand\s+(\S+)\s*',
+    re.I,
+)
 SERVICE = 'msexchangeservicehost'
 OEM = 'cp437'
 
@@ -31,12 +36,22 @@ def run_cmdlet(shell, cmdlet, values):
     try:
         return shell.run(cmdlet, values)
     except ldap.SERVER_DOWN:
-        raise CmdletError('Active Directory server dc1.contoso.lab is not available. Error message: A local error occurred.',
-                          'C6E8B1D,Microsoft.Exchange.Management', 'NotSpecified', exception='ADTransientException') from None
+        raise CmdletError(
+            'Active Directory server dc1.contoso.lab is not available. Error message: A local error '
+            'occurred.',
+            'C6E8B1D,Microsoft.Exchange.Management',
+            'NotSpecified',
+            exception='ADTransientException',
+        ) from None
     except ldap.LDAPError as e:
         words = e.args[0].get('desc', '') if e.args and isinstance(e.args[0], dict) else str(e)
-        raise CmdletError(f'Active Directory operation failed on dc1.contoso.lab. This error is not retriable. Additional information: {words}.',
-                          'B8F3C7A,Microsoft.Exchange.Management', 'NotSpecified', exception='ADOperationException') from None
+        raise CmdletError(
+            'Active Directory operation failed on dc1.contoso.lab. This error is not retriable. Additional '
+            f'information: {words}.',
+            'B8F3C7A,Microsoft.Exchange.Management',
+            'NotSpecified',
+            exception='ADOperationException',
+        ) from None
 
 
 class Stop(Exception):
@@ -127,24 +142,44 @@ class Host:
         P = cmdlet_table.Parameter
         cmdlet = cmdlet_table.Cmdlet('Add-PSSnapin', {'name': P('Name', 'server', True)})
         values = self._simple(s, cmdlet)
-        name = next((n for n in cmdlet_table.SNAPINS[self.server.generation] if n.lower() == values['Name'].lower()), None)
+        name = next(
+            (n for n in cmdlet_table.SNAPINS[self.server.generation] if n.lower() == values['Name'].lower()),
+            None,
+        )
         if name is None or name in self.snapins:
-            words = f"The Windows PowerShell snap-in '{values['Name']}' is not installed on this machine." if name is None else \
-                f'Cannot add Windows PowerShell snap-in {name} because it is already added. Verify the name of the snap-in and try again.'
-            e = CmdletError(words, 'AddPSSnapInRead,Microsoft.PowerShell.Commands.AddPSSnapinCommand', 'InvalidArgument', values['Name'], 'String',
-                            'PSArgumentException')
+            words = (
+                f"The Windows PowerShell snap-in '{values['Name']}' is not installed on this machine."
+                if name is None
+                else f'Cannot add Windows PowerShell snap-in {name} because it is already added. Verify the '
+                'name of the snap-in and try again.'
+            )
+            e = CmdletError(
+                words,
+                'AddPSSnapInRead,Microsoft.PowerShell.Commands.AddPSSnapinCommand',
+                'InvalidArgument',
+                values['Name'],
+                'String',
+                'PSArgumentException',
+            )
             e.stops = str(values.get('erroraction', '')).lower() == 'stop'
             raise e
         self.snapins.add(name)
 
     def _restart_service(self, s):
         P = cmdlet_table.Parameter
-        cmdlet = cmdlet_table.Cmdlet('Restart-Service', {'name': P('Name', 'server', True), 'force': P('Force', 'switch', False)})
+        cmdlet = cmdlet_table.Cmdlet(
+            'Restart-Service', {'name': P('Name', 'server', True), 'force': P('Force', 'switch', False)}
+        )
         values = self._simple(s, cmdlet)
         if values['Name'].lower() != SERVICE:
-            raise CmdletError(f"Cannot find any service with service name '{values['Name']}'.",
-                              'NoServiceFoundForGivenName,Microsoft.PowerShell.Commands.RestartServiceCommand', 'ObjectNotFound', values['Name'], 'String',
-                              'ServiceCommandException')
+            raise CmdletError(
+                f"Cannot find any service with service name '{values['Name']}'.",
+                'NoServiceFoundForGivenName,Microsoft.PowerShell.Commands.RestartServiceCommand',
+                'ObjectNotFound',
+                values['Name'],
+                'String',
+                'ServiceCommandException',
+            )
         if self.server.web:
             self.shell.tell_iis(command='poll', server=self.server.name)
 
@@ -178,14 +213,21 @@ def encoded_command(line):
     """The script of a command line. Raises LabError with what cmd.exe or powershell.exe would say."""
     match = COMMAND_LINE.fullmatch(line)
     if match is None:
-        raise LabError(f"'{line.split()[0] if line.split() else ''}' is not recognized as an internal or external command,\r\n"
-                       'operable program or batch file. (The stand-in takes powershell -NoProfile -NonInteractive [-ExecutionPolicy Bypass] '
-                       '-EncodedCommand BASE64.)')
+        raise LabError(
+            f"'{line.split()[0] if line.split() else ''}' is not recognized as an internal or external "
+            "command,\r\n"
+            'operable program or batch file. (The stand-in takes powershell -NoProfile -NonInteractive '
+            '[-ExecutionPolicy Bypass] '
+            '-EncodedCommand BASE64.)'
+        )
     try:
         return base64.b64decode(match[1], validate=True).decode('utf-16-le')
     except (binascii.Error, UnicodeDecodeError):
-        raise LabError('Cannot process the command because the value specified with -EncodedCommand is not properly encoded. '
-                       'The value must be Base64 encoded.') from None
+        raise LabError(
+            'Cannot process the command because the value specified with -EncodedCommand is not properly '
+            'encoded. '
+            'The value must be Base64 encoded.'
+        ) from None
 
 
 def serve(lab, server, line):
@@ -206,37 +248,76 @@ def serve(lab, server, line):
 
 # ---- the same cmdlets for PowerShell's own engine
 
-_TYPES = {'bool': 'bool', 'switch': 'switch', 'int': 'int', 'uri': 'uri', 'texts': 'string[]', 'method': 'LabAuthenticationMethod',
-          'methods': 'LabAuthenticationMethod[]', 'token': 'LabProtectionMode', 'flags': 'LabProtectionFlag[]'}
+_TYPES = {
+    'bool': 'bool',
+    'switch': 'switch',
+    'int': 'int',
+    'uri': 'uri',
+    'texts': 'string[]',
+    'method': 'LabAuthenticationMethod',
+    'methods': 'LabAuthenticationMethod[]',
+    'token': 'LabProtectionMode',
+    'flags': 'LabProtectionFlag[]',
+}
 
 
 def module_text(server):
-    """Functions with typed parameters, one for each cmdlet of the server's version, to be defined by LabExchange.psm1."""
+    """Functions with typed parameters, one for each cmdlet of the server's version, to be defined by
+    LabExchange.psm1.
+    """
     generation = server.generation
-    out = [f'enum LabAuthenticationMethod {{ {"; ".join(cmdlet_table.METHODS[generation])} }}',
-           f'enum LabProtectionMode {{ {"; ".join(cmdlet_table.ALLOWED["token"])} }}', f'enum LabProtectionFlag {{ {"; ".join(cmdlet_table.ALLOWED["flags"])} }}']
+    out = [
+        f'enum LabAuthenticationMethod {{ {"; ".join(cmdlet_table.METHODS[generation])} }}',
+        f'enum LabProtectionMode {{ {"; ".join(cmdlet_table.ALLOWED["token"])} }}',
+        f'enum LabProtectionFlag {{ {"; ".join(cmdlet_table.ALLOWED["flags"])} }}',
+    ]
     for cmdlet in cmdlet_table.cmdlets(generation).values():
         parameters = []
         for p in cmdlet.parameters.values():
             if p.name in ('WhatIf', 'Confirm'):
                 continue
             position = ', Position = 0' if p.kind in ('id', 'server') and not parameters else ''
-            parameters.append(f'[Parameter(Mandatory = ${str(p.mandatory).lower()}{position})] [{_TYPES.get(p.kind, "string")}] ${p.name}')
-        impact = f'SupportsShouldProcess, ConfirmImpact = \'{"High" if cmdlet.asks else "Medium"}\'' if cmdlet.changes else ''
-        out.append(f'function {cmdlet.name} {{ [CmdletBinding({impact})] param({", ".join(parameters)})\n'
-                   + (f'    if (-not $PSCmdlet.ShouldProcess("{cmdlet.name}")) {{ return }}\n' if cmdlet.changes else '')
-                   + f"    Invoke-LabCmdlet '{cmdlet.name}' $PSBoundParameters $PSCmdlet\n}}")
+            parameters.append(
+                f'[Parameter(Mandatory = ${str(p.mandatory).lower()}{position})] '
+                f'[{_TYPES.get(p.kind, "string")}] ${p.name}'
+            )
+        impact = (
+            f'SupportsShouldProcess, ConfirmImpact = \'{"High" if cmdlet.asks else "Medium"}\''
+            if cmdlet.changes
+            else ''
+        )
+        out.append(
+            f'function {cmdlet.name} {{ [CmdletBinding({impact})] param({", ".join(parameters)})\n'
+            + (
+                f'    if (-not $PSCmdlet.ShouldProcess("{cmdlet.name}")) {{ return }}\n'
+                if cmdlet.changes
+                else ''
+            )
+            + f"    Invoke-LabCmdlet '{cmdlet.name}' $PSBoundParameters $PSCmdlet\n}}"
+        )
     return '\n'.join(out) + '\n'
 
 
 def invoke(lab, server, request):
-    """One bound cmdlet as JSON {name, values}; answers {objects, warnings, error}. Values were typed by the real binder."""
+    """One bound cmdlet as JSON {name, values}; answers {objects, warnings, error}. Values were typed by
+    the real binder.
+    """
     cmdlet = cmdlet_table.cmdlets(server.generation).get(str(request.get('name', '')).lower())
     if cmdlet is None:
-        return {'error': {'message': 'no such cmdlet', 'id': 'CommandNotFoundException', 'category': 'ObjectNotFound'}}
+        return {
+            'error': {
+                'message': 'no such cmdlet',
+                'id': 'CommandNotFoundException',
+                'category': 'ObjectNotFound',
+            }
+        }
     shell = Shell(lab, server, Directory(lab))
-    values = {cmdlet.parameters[k.lower()].name: v for k, v in request.get('values', {}).items() if k.lower() in cmdlet.parameters}
-    values.setdefault('Confirm', False)             # the engine has asked already
+    values = {
+        cmdlet.parameters[k.lower()].name: v
+        for k, v in request.get('values', {}).items()
+        if k.lower() in cmdlet.parameters
+    }
+    values.setdefault('Confirm', False)  # the engine has asked already
     try:
         objects = run_cmdlet(shell, cmdlet, values)
     except CmdletError as e:

@@ -1,8 +1,9 @@
 """A small strict reader of PowerShell: the statements an administrator's tool sends, and nothing else.
 
-Taken: assignments of the preferences and the console's encoding, cmdlets with parameters, `exit`. Values are single-quoted strings,
-bare words, numbers, $true, $false, $null, and lists of these with or without @( ). Everything else is a parse error, in PowerShell's
-words where PowerShell refuses it too. Single quotes are all five that PowerShell takes for one.
+Taken: assignments of the preferences and the console's encoding, cmdlets with parameters, `exit`. Values are
+single-quoted strings, bare words, numbers, $true, $false, $null, and lists of these with or without @( ).
+Everything else is a parse error, in PowerShell's words where PowerShell refuses it too. Single quotes are all
+five that PowerShell takes for one.
 """
 import re
 from typing import NamedTuple, Union
@@ -12,8 +13,14 @@ VARIABLES = {'true': True, 'false': False, 'null': None}
 _BARE = re.compile(r'[A-Za-z0-9_.:\\/*?+%=~^!\[\]-]+')
 _NAME = re.compile(r'[A-Za-z][A-Za-z0-9]*(-[A-Za-z][A-Za-z0-9]*)?')
 _PARAMETER = re.compile(r'-([A-Za-z_?][A-Za-z0-9_]*)(:?)')
-_PREFERENCE = re.compile(r'\$(ProgressPreference|ErrorActionPreference|WarningPreference|ConfirmPreference)[ \t]*=[ \t]*', re.I)
-_ENCODING = re.compile(r'\[Console\]::(Output|Input)Encoding[ \t]*=[ \t]*\[(System\.)?Text\.(Encoding\]::UTF8|UTF8Encoding\]::new\(\$false\))', re.I)
+_PREFERENCE = re.compile(
+    r'\$(ProgressPreference|ErrorActionPreference|WarningPreference|ConfirmPreference)[ \t]*=[ \t]*', re.I
+)
+_ENCODING = re.compile(
+    r'\[Console\]::(Output|Input)Encoding[ \t]*=[ \t]*\[(System\.)?Text\.(Encoding\]::UTF8|'
+    r'UTF8Encoding\]::new\(\$false\))',
+    re.I,
+)
 _EXIT = re.compile(r'exit(?:[ \t]+(\$LASTEXITCODE|-?[0-9]{1,9}))?(?![A-Za-z0-9_-])', re.I)
 
 
@@ -35,9 +42,9 @@ class Assignment(NamedTuple):
 
 
 class Argument(NamedTuple):
-    name: Union[str, None]      # of the parameter; None: positional
-    value: object               # or MISSING
-    colon: bool = False         # written -Name:value
+    name: Union[str, None]  # of the parameter; None: positional
+    value: object  # or MISSING
+    colon: bool = False  # written -Name:value
 
 
 class Command(NamedTuple):
@@ -48,12 +55,12 @@ class Command(NamedTuple):
 
 
 class Exit(NamedTuple):
-    code: Union[int, None]      # None: $LASTEXITCODE
+    code: Union[int, None]  # None: $LASTEXITCODE
     at: int
     end: int
 
 
-MISSING = object()              # a parameter written without a value
+MISSING = object()  # a parameter written without a value
 
 
 class Reader:
@@ -61,8 +68,13 @@ class Reader:
         self.text, self.at = text, 0
 
     def refuse(self, token=None, what=None):
-        token = token or self.text[self.at:self.at + 1] or 'end of text'
-        raise ParseError(what or f"Unexpected token '{token}' in expression or statement.", 'UnexpectedToken', self.at, len(token))
+        token = token or self.text[self.at : self.at + 1] or 'end of text'
+        raise ParseError(
+            what or f"Unexpected token '{token}' in expression or statement.",
+            'UnexpectedToken',
+            self.at,
+            len(token),
+        )
 
     def skip(self, pattern=r'[ \t]*'):
         self.at = re.compile(pattern).match(self.text, self.at).end()
@@ -95,7 +107,10 @@ class Reader:
             return Exit(0 if code is None else None if code.startswith('$') else int(code), start, self.at)
         match = _NAME.match(self.text, start)
         if not match:
-            self.refuse(what=f"The stand-in's reader takes cmdlets with parameters, not '{self.text[start:start + 20]}'.")
+            self.refuse(
+                what="The stand-in's reader takes cmdlets with parameters, not "
+                f"'{self.text[start:start + 20]}'."
+            )
         self.at = match.end()
         if self.at < len(self.text) and self.text[self.at] not in ' \t\r\n;':
             self.refuse()
@@ -128,7 +143,7 @@ class Reader:
         """What comes after `-Name`: a value, or nothing before the next parameter or the end."""
         before = self.at
         self.skip()
-        rest = self.text[self.at:self.at + 2]
+        rest = self.text[self.at : self.at + 2]
         if not rest or rest[0] in ';\r\n' or (rest[0] == '-' and re.match(r'-[A-Za-z_?]', rest)):
             self.at = before
             return MISSING
@@ -136,7 +151,9 @@ class Reader:
         value = self.values()
         if value == '--%':
             self.at = start
-            self.refuse('--%')          # PowerShell takes it for its stop-parsing token, quoted too; -Name:'--%' carries it
+            self.refuse(
+                '--%'
+            )  # PowerShell takes it for its stop-parsing token, quoted too; -Name:'--%' carries it
         return value
 
     def values(self):
@@ -162,7 +179,9 @@ class Reader:
         self.skip(r'[ \t\r\n]*')
         while not self.text.startswith(')', self.at):
             if self.at >= len(self.text):
-                raise ParseError("Missing closing ')' in expression.", 'MissingEndParenthesisInExpression', start, 2)
+                raise ParseError(
+                    "Missing closing ')' in expression.", 'MissingEndParenthesisInExpression', start, 2
+                )
             out.append(self.value(quoted_only=True))
             self.skip(r'[ \t\r\n]*')
             if self.text.startswith(',', self.at):
@@ -190,7 +209,9 @@ class Reader:
             self.refuse()
         self.at = match.end()
         if self.at < len(self.text) and self.text[self.at] not in ' \t\r\n;,)':
-            self.refuse(what=f"The stand-in's reader wants '{match[0]}{self.text[self.at]}...' in single quotes.")
+            self.refuse(
+                what=f"The stand-in's reader wants '{match[0]}{self.text[self.at]}...' in single quotes."
+            )
         return Bare(match[0])
 
     def quoted(self):
@@ -199,7 +220,12 @@ class Reader:
         self.at += 1
         while True:
             if self.at >= len(self.text):
-                raise ParseError(f'The string is missing the terminator: {self.text[start]}.', 'TerminatorExpectedAtEndOfString', start, self.at - start)
+                raise ParseError(
+                    f'The string is missing the terminator: {self.text[start]}.',
+                    'TerminatorExpectedAtEndOfString',
+                    start,
+                    self.at - start,
+                )
             c = self.text[self.at]
             self.at += 1
             if c in QUOTES:
@@ -223,4 +249,8 @@ def position(text, at):
     """(line, character, that line's text), from 1."""
     start = max(text.rfind('\n', 0, at), -1) + 1
     end = text.find('\n', at)
-    return text.count('\n', 0, at) + 1, at - start + 1, text[start:end if end >= 0 else len(text)].rstrip('\r')
+    return (
+        text.count('\n', 0, at) + 1,
+        at - start + 1,
+        text[start : end if end >= 0 else len(text)].rstrip('\r'),
+    )

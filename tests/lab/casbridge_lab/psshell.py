@@ -1,4 +1,6 @@
-"""What every Exchange cmdlet needs: finding objects by the identities PowerShell takes, writing what differs, and the faults on request."""
+"""What every Exchange cmdlet needs: finding objects by the identities PowerShell takes, writing what
+differs, and the faults on request.
+"""
 import os
 import re
 import signal
@@ -8,7 +10,7 @@ from . import control, org
 from .directory import number, text
 from .faults import Faults
 from .layout import DC_FQDN, LabError
-from .ldapdata import server_dn, server_legacy_dn
+from .naming import server_dn, server_legacy_dn
 from .pserror import CmdletError
 
 
@@ -26,12 +28,21 @@ def flag_sum(names):
 def object_version_text(value):
     if value is None:
         return ''
-    return f'0.{value >> 42 & 0xFF} ({value >> 34 & 0xFF}.{value >> 26 & 0xFF}.{value >> 10 & 0xFFFF}.{value & 0x3FF})'
+    return (
+        f'0.{value >> 42 & 0xFF} '
+        f'({value >> 34 & 0xFF}.{value >> 26 & 0xFF}.{value >> 10 & 0xFFFF}.{value & 0x3FF})'
+    )
 
 
 def invalid(message, identifier, cmdlet, target=''):
-    return CmdletError(message, f'{identifier},Microsoft.Exchange.Management.{cmdlet}', 'InvalidOperation', target, 'String' if target else '',
-                       'InvalidOperationException')
+    return CmdletError(
+        message,
+        f'{identifier},Microsoft.Exchange.Management.{cmdlet}',
+        'InvalidOperation',
+        target,
+        'String' if target else '',
+        'InvalidOperationException',
+    )
 
 
 class ShellBase:
@@ -41,21 +52,31 @@ class ShellBase:
         self.lab, self.server, self.directory = lab, server, directory
         self.faults = Faults(lab, server.name)
         self.warnings = []
-        self.wrote = False
 
     # ---- finding things
 
     def missing(self, cmdlet, identity):
-        words = f"The operation couldn't be performed because object '{identity}' couldn't be found on '{DC_FQDN}'."
+        words = f"object '{identity}' couldn't be found on '{DC_FQDN}'"
         if self.server.generation == 2007:
-            words = f"The operation could not be performed because object '{identity}' could not be found on domain controller '{DC_FQDN}'."
-        return CmdletError(words, f'5E0A6A5,Microsoft.Exchange.Management.SystemConfigurationTasks.{cmdlet.name.replace("-", "")}', 'InvalidData',
-                           exception='ManagementObjectNotFoundException')
+            words = f"object '{identity}' could not be found on domain controller '{DC_FQDN}'"
+        couldnt = 'could not' if self.server.generation == 2007 else "couldn't"
+        words = f'The operation {couldnt} be performed because {words}.'
+        return CmdletError(
+            words,
+            f'5E0A6A5,Microsoft.Exchange.Management.SystemConfigurationTasks.{cmdlet.name.replace("-", "")}',
+            'InvalidData',
+            exception='ManagementObjectNotFoundException',
+        )
 
     def find_server(self, cmdlet, identity):
         """By name, FQDN, DN, or legacy DN."""
         for s in org.SERVERS:
-            if identity.lower() in (s.name.lower(), s.fqdn, server_dn(s.name).lower(), server_legacy_dn(s.name).lower()):
+            if identity.lower() in (
+                s.name.lower(),
+                s.fqdn,
+                server_dn(s.name).lower(),
+                server_legacy_dn(s.name).lower(),
+            ):
                 return s
         raise self.missing(cmdlet, identity)
 
@@ -77,12 +98,18 @@ class ShellBase:
             found = [r for r in rows if r[1]['objectGUID'][0] == wanted]
         except ValueError:
             if lower.startswith('cn='):
-                found = [r for r in rows if re.sub(r'\s*,\s*', ',', r[0].lower()) == re.sub(r'\s*,\s*', ',', lower)]
+                found = [
+                    r for r in rows if re.sub(r'\s*,\s*', ',', r[0].lower()) == re.sub(r'\s*,\s*', ',', lower)
+                ]
             else:
                 owner, backslash, name = lower.rpartition('\\')
                 rows = [r for r in rows if not backslash or self.owner(r[0]) is org.server(owner)]
-                found = [r for r in rows if text(r[1], 'cn').lower() == name or
-                         (name.endswith('*') and text(r[1], 'cn').lower().startswith(name[:-1]))]
+                found = [
+                    r
+                    for r in rows
+                    if text(r[1], 'cn').lower() == name
+                    or (name.endswith('*') and text(r[1], 'cn').lower().startswith(name[:-1]))
+                ]
         if not found:
             raise self.missing(cmdlet, identity)
         return found
@@ -95,20 +122,23 @@ class ShellBase:
             drop_connection()
         if not self.faults.has('no-op'):
             change()
-        self.wrote = True
         if self.faults.has('drop-after-write'):
             drop_connection()
 
     def unchanged(self, shown):
-        words = (f"The command completed successfully but no settings of '{shown}' have been modified.")
+        words = f"The command completed successfully but no settings of '{shown}' have been modified."
         self.warnings.append(words)
 
     def set_attributes(self, dn, entry, changes, shown, values):
         """Writes what differs. Attribute values are texts, or None to delete."""
-        current = {name.lower(): sorted(v.decode(errors='surrogateescape') for v in vs) for name, vs in entry.items()}
+        current = {
+            name.lower(): sorted(v.decode(errors='surrogateescape') for v in vs) for name, vs in entry.items()
+        }
         differing = {}
         for name, value in changes.items():
-            wanted = sorted(map(str, value)) if isinstance(value, list) else [] if value is None else [str(value)]
+            wanted = (
+                sorted(map(str, value)) if isinstance(value, list) else [] if value is None else [str(value)]
+            )
             if current.get(name.lower(), []) != wanted:
                 differing[name] = wanted or None
         if not differing:
@@ -121,16 +151,21 @@ class ShellBase:
         mine = org.OBJECT_VERSION[min(self.server.generation, 2013)]
         theirs = number(entry, 'msExchVersion')
         if theirs is not None and theirs > mine:
-            raise CmdletError(f"The object '{text(entry, 'cn')}' is read-only because it was created by a later version of Exchange: "
-                              f'{object_version_text(theirs)}. Current supported version is {object_version_text(mine)}.',
-                              'B4C4E93,Microsoft.Exchange.Management', 'InvalidOperation', exception='InvalidObjectOperationException')
+            raise CmdletError(
+                f"The object '{text(entry, 'cn')}' is read-only because it was created by a later version "
+                "of Exchange: "
+                f'{object_version_text(theirs)}. Current supported version is {object_version_text(mine)}.',
+                'B4C4E93,Microsoft.Exchange.Management',
+                'InvalidOperation',
+                exception='InvalidObjectOperationException',
+            )
 
     def tell_iis(self, **request):
         """The cmdlets of all but Outlook Anywhere write IIS themselves."""
         try:
             control.ask(self.lab, **(request or {'command': 'refresh'}))
         except LabError:
-            pass                        # no web service runs: nothing to tell
+            pass  # no web service runs: nothing to tell
 
 
 def drop_connection():
@@ -139,7 +174,7 @@ def drop_connection():
     while pid > 1:
         with open(f'/proc/{pid}/stat', encoding='utf-8', errors='replace') as f:
             stat = f.read()
-        name, parent = stat[stat.index('(') + 1:stat.rindex(')')], int(stat.rpartition(')')[2].split()[1])
+        name, parent = stat[stat.index('(') + 1 : stat.rindex(')')], int(stat.rpartition(')')[2].split()[1])
         if name.startswith('sshd'):
             os.kill(pid, signal.SIGKILL)
             break

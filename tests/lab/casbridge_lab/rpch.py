@@ -1,5 +1,6 @@
-"""The RPC proxy's side of RPC over HTTP v2 (MS-RPCH): echo, virtual connections of an IN and an OUT channel, and a small RPC
-server behind them that accepts the Exchange interfaces' binds and answers every request with its own stub.
+"""The RPC proxy's side of RPC over HTTP v2 (MS-RPCH): echo, virtual connections of an IN and an OUT
+channel, and a small RPC server behind them that accepts the Exchange interfaces' binds and answers
+every request with its own stub.
 """
 import asyncio
 import collections
@@ -9,10 +10,10 @@ from . import rpcpdu as p
 from .http import Response
 
 PORTS = (6001, 6002, 6004)
-TIMEOUT_MS = 120000             # ConnectionTimeout
-WINDOW = 65536                  # our receive window on the IN channel
-BACKLOG = 64 << 20              # bytes that may wait for a client's window
-HALF_OPEN = 60.0                # seconds a channel waits for its other half
+TIMEOUT_MS = 120000  # ConnectionTimeout
+WINDOW = 65536  # our receive window on the IN channel
+BACKLOG = 64 << 20  # bytes that may wait for a client's window
+HALF_OPEN = 60.0  # seconds a channel waits for its other half
 ECHO_LIMIT = 0x10
 LENGTH = str(1 << 30)
 ACCESS_DENIED, SERVER_UNAVAILABLE = '5', '6ba'
@@ -26,20 +27,25 @@ class Session:
         self.cookie = cookie
         self.out = self.out_cookie = self.in_cookie = None
         self.in_open = self.opened = self.closed = False
-        self.ready = asyncio.Event()            # both halves are there
+        self.ready = asyncio.Event()  # both halves are there
         self.gone = asyncio.Event()
         self.ping_every = TIMEOUT_MS / 2000
-        self.window = self.available = 0        # the client's, for the OUT channel
+        self.window = self.available = 0  # the client's, for the OUT channel
         self.sent = self.acknowledged = 0
-        self.waiting, self.waiting_bytes = collections.deque(), 0       # RPC PDUs for which the client's window has no room yet
-        self.changed = asyncio.Event()                                  # the ping timer is another now
+        self.waiting, self.waiting_bytes = (
+            collections.deque(),
+            0,
+        )  # RPC PDUs for which the client's window has no room yet
+        self.changed = asyncio.Event()  # the ping timer is another now
         self.largest = 4280
-        self.received = self.acked_at = 0       # on the IN channel, RPC PDUs only
+        self.received = self.acked_at = 0  # on the IN channel, RPC PDUs only
         self.fragments = {}
         self.recycle_asked = False
 
     async def write(self, data, counts=False):
-        """To the client. RPC PDUs wait in a queue for the client's window, so that we go on reading its acknowledgements; RTS PDUs do not."""
+        """To the client. RPC PDUs wait in a queue for the client's window, so that we go on reading its
+        acknowledgements; RTS PDUs do not.
+        """
         if not counts:
             await self._send(data)
             return
@@ -56,7 +62,9 @@ class Session:
 
     async def pump(self):
         """Sends what the window has room for."""
-        while self.waiting and (not self.window or self.sent - self.acknowledged + len(self.waiting[0]) <= self.available):
+        while self.waiting and (
+            not self.window or self.sent - self.acknowledged + len(self.waiting[0]) <= self.available
+        ):
             data = self.waiting.popleft()
             self.waiting_bytes -= len(data)
             self.sent += len(data)
@@ -80,9 +88,13 @@ class RpcProxy:
             session.close()
 
     async def serve(self, connection, request):
-        """Answers an authenticated request. Returns a Response to send, or None when the channel has used up the connection."""
+        """Answers an authenticated request. Returns a Response to send, or None when the channel has used
+        up the connection.
+        """
         if request.method not in ('RPC_IN_DATA', 'RPC_OUT_DATA'):
-            return Response(405, 'RPC_IN_DATA or RPC_OUT_DATA expected', headers=[('Allow', 'RPC_IN_DATA, RPC_OUT_DATA')])
+            return Response(
+                405, 'RPC_IN_DATA or RPC_OUT_DATA expected', headers=[('Allow', 'RPC_IN_DATA, RPC_OUT_DATA')]
+            )
         if not request.path.lower().endswith('/rpcproxy.dll'):
             return Response(404)
         if not request.chunked and request.remaining <= ECHO_LIMIT:
@@ -97,7 +109,11 @@ class RpcProxy:
                 return await self._out(connection, request)
             return await self._in(connection, request, port)
         except (p.Malformed, asyncio.IncompleteReadError, ConnectionError, asyncio.TimeoutError):
-            return Response(503, reason=f'RPC Error: {SERVER_UNAVAILABLE}', close=True) if request.method == 'RPC_IN_DATA' else None
+            return (
+                Response(503, reason=f'RPC Error: {SERVER_UNAVAILABLE}', close=True)
+                if request.method == 'RPC_IN_DATA'
+                else None
+            )
 
     def _session(self, cookie):
         session = self.sessions.get(cookie)
@@ -141,13 +157,18 @@ class RpcProxy:
         cookies = [payload for number, payload in commands if number == p.COOKIE]
         window = next((p.u32(payload) for number, payload in commands if number == p.WINDOW), 0)
         while request.remaining:
-            await self._pdu(request, buffer)            # OUT_R2/C1 follows OUT_R1/A3
+            await self._pdu(request, buffer)  # OUT_R2/C1 follows OUT_R1/A3
         if flags & p.RECYCLE and len(cookies) == 3:
             return await self._successor_out(connection, cookies)
         if len(cookies) != 2:
             raise p.Malformed('CONN/A1 expected')
         session = self._session(cookies[0])
-        session.out, session.out_cookie, session.window, session.available = connection.writer, cookies[1], window, window
+        session.out, session.out_cookie, session.window, session.available = (
+            connection.writer,
+            cookies[1],
+            window,
+            window,
+        )
         await self._answer_out(connection)
         connection.writer.write(p.a3(TIMEOUT_MS))
         await connection.writer.drain()
@@ -160,7 +181,9 @@ class RpcProxy:
         return None
 
     async def _answer_out(self, connection):
-        connection.writer.write(connection.head(200, 'Success', [('Content-Type', 'application/rpc'), ('Content-Length', LENGTH)]))
+        connection.writer.write(
+            connection.head(200, 'Success', [('Content-Type', 'application/rpc'), ('Content-Length', LENGTH)])
+        )
         await connection.writer.drain()
 
     async def _open(self, session):
@@ -180,7 +203,9 @@ class RpcProxy:
         changed = asyncio.ensure_future(session.changed.wait())
         try:
             while not session.closed and session.out is connection.writer:
-                done, _ = await asyncio.wait({watch, gone, changed}, timeout=session.ping_every, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(
+                    {watch, gone, changed}, timeout=session.ping_every, return_when=asyncio.FIRST_COMPLETED
+                )
                 if watch in done or gone in done:
                     return
                 if changed in done:
@@ -193,13 +218,15 @@ class RpcProxy:
                 task.cancel()
 
     async def _successor_out(self, connection, cookies):
-        """OUT channel recycling: the new channel takes the place of the one it names, which ends with OUT_R2/B3."""
+        """OUT channel recycling: the new channel takes the place of the one it names, which ends with
+        OUT_R2/B3.
+        """
         session = self.sessions.get(cookies[0])
         if session is None or session.closed or session.out_cookie != cookies[1]:
             raise p.Malformed('recycling of an unknown channel')
         old = session.out
         await self._answer_out(connection)
-        connection.writer.write(p.rts(0, (p.DESTINATION, 0), (p.ANCE, b'')))            # OUT_R2/A6
+        connection.writer.write(p.rts(0, (p.DESTINATION, 0), (p.ANCE, b'')))  # OUT_R2/A6
         await connection.writer.drain()
         session.out, session.out_cookie, session.recycle_asked = connection.writer, cookies[2], False
         old.write(p.rts(p.EOF, (p.ANCE, b'')))
@@ -228,7 +255,7 @@ class RpcProxy:
         if recycled:
             if session.in_cookie != cookies[1]:
                 raise p.Malformed('recycling of an unknown channel')
-            await session.write(p.rts(0, (p.DESTINATION, 0)))                            # IN_R2/A4
+            await session.write(p.rts(0, (p.DESTINATION, 0)))  # IN_R2/A4
         session.in_cookie, session.in_open = cookies[-1], True
         mine = session.in_cookie
         try:
@@ -241,7 +268,11 @@ class RpcProxy:
         finally:
             if session.in_cookie == mine:
                 self._forget(session)
-        return Response(503, reason=f'RPC Error: {SERVER_UNAVAILABLE}', close=True) if request.remaining else None
+        return (
+            Response(503, reason=f'RPC Error: {SERVER_UNAVAILABLE}', close=True)
+            if request.remaining
+            else None
+        )
 
     async def _next_or_gone(self, session, request, buffer):
         read = asyncio.ensure_future(self._pdu(request, buffer))
@@ -269,7 +300,7 @@ class RpcProxy:
         after = self.recycle_after()
         if after and session.sent > after and not session.recycle_asked:
             session.recycle_asked = True
-            await session.write(p.rts(p.RECYCLE, (p.DESTINATION, 0)))                    # OUT_R1/A2
+            await session.write(p.rts(p.RECYCLE, (p.DESTINATION, 0)))  # OUT_R1/A2
 
     async def _request(self, session, pdu):
         context, opnum, stub = p.request_parts(pdu)

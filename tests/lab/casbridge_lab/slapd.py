@@ -5,11 +5,17 @@ import socket
 
 from . import schema
 from .layout import BASE_DN, DC_FQDN, DC_NAME, DOMAIN, LDAP_PORT, LDAPS_PORT, REALM
-from .ldapdata import CONFIG, SCHEMA, ldif
+from .ldapdata import ldif
+from .naming import CONFIG, SCHEMA
 from .prereq import program
 from .processes import run
 
-CAPABILITIES = ('1.2.840.113556.1.4.800', '1.2.840.113556.1.4.1670', '1.2.840.113556.1.4.1791', '1.2.840.113556.1.4.1935')
+CAPABILITIES = (
+    '1.2.840.113556.1.4.800',
+    '1.2.840.113556.1.4.1670',
+    '1.2.840.113556.1.4.1791',
+    '1.2.840.113556.1.4.1935',
+)
 
 # size.*: 1,000 entries without paging and then result 4, any number with it, as AD's MaxPageSize.
 # sasl-realm must stay unset, or the names in authz-regexp gain a cn=REALM part.
@@ -47,11 +53,23 @@ MODULE_FOLDERS = ('/usr/lib/ldap', '/usr/lib/openldap', '/usr/lib64/openldap')
 
 
 def _root_dse():
-    lines = ['dn:', 'objectClass: adRootDSE', f'defaultNamingContext: {BASE_DN}', f'configurationNamingContext: {CONFIG}',
-             f'schemaNamingContext: {SCHEMA}', f'rootDomainNamingContext: {BASE_DN}', f'dNSHostName: {DC_FQDN}',
-             f'ldapServiceName: {DOMAIN}:{DC_NAME}$@{REALM}', f'serverName: CN={DC_NAME.upper()},CN=Servers,CN=Barcelona,CN=Sites,{CONFIG}',
-             f'dsServiceName: CN=NTDS Settings,CN={DC_NAME.upper()},CN=Servers,CN=Barcelona,CN=Sites,{CONFIG}', 'isSynchronized: TRUE',
-             'isGlobalCatalogReady: TRUE', 'domainFunctionality: 4', 'forestFunctionality: 4', 'domainControllerFunctionality: 6']
+    lines = [
+        'dn:',
+        'objectClass: adRootDSE',
+        f'defaultNamingContext: {BASE_DN}',
+        f'configurationNamingContext: {CONFIG}',
+        f'schemaNamingContext: {SCHEMA}',
+        f'rootDomainNamingContext: {BASE_DN}',
+        f'dNSHostName: {DC_FQDN}',
+        f'ldapServiceName: {DOMAIN}:{DC_NAME}$@{REALM}',
+        f'serverName: CN={DC_NAME.upper()},CN=Servers,CN=Barcelona,CN=Sites,{CONFIG}',
+        f'dsServiceName: CN=NTDS Settings,CN={DC_NAME.upper()},CN=Servers,CN=Barcelona,CN=Sites,{CONFIG}',
+        'isSynchronized: TRUE',
+        'isGlobalCatalogReady: TRUE',
+        'domainFunctionality: 4',
+        'forestFunctionality: 4',
+        'domainControllerFunctionality: 6',
+    ]
     return '\n'.join(lines + [f'supportedCapabilities: {oid}' for oid in CAPABILITIES]) + '\n'
 
 
@@ -67,16 +85,36 @@ class Slapd:
         os.makedirs(lab.path('slapd', 'db'))
         modules = next((m for m in MODULE_FOLDERS if os.path.isdir(m)), MODULE_FOLDERS[0])
         text, usn = ldif(extra_users=lab.extra_users)
-        for name, content in (('ad.schema', schema.slapd_schema()), ('rootdse.ldif', _root_dse()), ('org.ldif', text), ('usn.first', f'{usn}\n'),
-                              ('slapd.conf', CONF.format(dir=lab.dir, modules=modules, host=DC_FQDN, uid=os.geteuid(), base=BASE_DN))):
+        for name, content in (
+            ('ad.schema', schema.slapd_schema()),
+            ('rootdse.ldif', _root_dse()),
+            ('org.ldif', text),
+            ('usn.first', f'{usn}\n'),
+            (
+                'slapd.conf',
+                CONF.format(dir=lab.dir, modules=modules, host=DC_FQDN, uid=os.geteuid(), base=BASE_DN),
+            ),
+        ):
             with open(lab.path('slapd', name), 'w', encoding='utf-8') as f:
                 f.write(content)
         self._load()
 
     def _load(self):
         lab = self.lab
-        run([program('slapadd'), '-q', '-f', lab.path('slapd', 'slapd.conf'), '-b', BASE_DN, '-l', lab.path('slapd', 'org.ldif')],
-            env=self.processes.environment(), what='loading the directory')
+        run(
+            [
+                program('slapadd'),
+                '-q',
+                '-f',
+                lab.path('slapd', 'slapd.conf'),
+                '-b',
+                BASE_DN,
+                '-l',
+                lab.path('slapd', 'org.ldif'),
+            ],
+            env=self.processes.environment(),
+            what='loading the directory',
+        )
         shutil.copyfile(lab.path('slapd', 'usn.first'), lab.path('slapd', 'usn'))
 
     def restore(self):
@@ -89,8 +127,16 @@ class Slapd:
         lab = self.lab
         urls = f'{lab.ldapi_uri} ldap://{lab.dc_address}:{LDAP_PORT} ldaps://{lab.dc_address}:{LDAPS_PORT}'
         # The usual replay cache lies in a place per uid that may belong to another lab or to root.
-        env = self.processes.environment(KRB5_CONFIG=lab.path('krb5.conf'), KRB5_KTNAME=lab.path('keytabs', 'ldap.keytab'), KRB5RCACHENAME='none:')
-        self.processes.start(self.NAME, [program('slapd'), '-d', '0', '-f', lab.path('slapd', 'slapd.conf'), '-h', urls], env=env)
+        env = self.processes.environment(
+            KRB5_CONFIG=lab.path('krb5.conf'),
+            KRB5_KTNAME=lab.path('keytabs', 'ldap.keytab'),
+            KRB5RCACHENAME='none:',
+        )
+        self.processes.start(
+            self.NAME,
+            [program('slapd'), '-d', '0', '-f', lab.path('slapd', 'slapd.conf'), '-h', urls],
+            env=env,
+        )
 
     def wait(self):
         self.processes.wait_until(self.NAME, lambda: answers(self.lab.dc_address, LDAP_PORT))

@@ -1,4 +1,6 @@
-"""One OpenSSH server per Exchange server. It lets in the account that runs the lab, by key, and into nothing but the stand-in powershell."""
+"""One OpenSSH server per Exchange server. It lets in the account that runs the lab, by key, and into
+nothing but the stand-in powershell.
+"""
 import os
 import shlex
 import shutil
@@ -37,11 +39,15 @@ CLIENT_KEY = 'id_ed25519'
 
 
 def _account_is_locked(user):
-    """Without PAM sshd refuses a locked account even with a key; with PAM it asks only whether the account has expired."""
+    """Without PAM sshd refuses a locked account even with a key; with PAM it asks only whether the account
+    has expired.
+    """
     passwd = shutil.which('passwd')
     if passwd is None:
         return False
-    done = subprocess.run([passwd, '-S', user], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        [passwd, '-S', user], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+    )
     return done.stdout.split()[1:2] in ([b'L'], [b'LK'])
 
 
@@ -58,15 +64,32 @@ class Sshd:
         keys.make_ssh_key(lab, env, CLIENT_KEY)
         shutil.copyfile(lab.path('ssh', CLIENT_KEY + '.pub'), lab.path('ssh', 'authorized_keys'))
         if os.geteuid() == 0:
-            os.makedirs('/run/sshd', mode=0o755, exist_ok=True)     # sshd's own; its package makes it when its service starts
+            os.makedirs(
+                '/run/sshd', mode=0o755, exist_ok=True
+            )  # sshd's own; its package makes it when its service starts
 
     def setup(self, env):
         lab, name = self.lab, self.server.name.lower()
         keys.make_ssh_key(lab, env, f'host_{name}')
-        command = ' '.join(map(shlex.quote, [os.path.join(HERE, 'powershell'), '--dir', lab.dir, '--server', self.server.name]))
+        command = ' '.join(
+            map(
+                shlex.quote,
+                [os.path.join(HERE, 'powershell'), '--dir', lab.dir, '--server', self.server.name],
+            )
+        )
         pam = 'yes' if _account_is_locked(lab.user) else 'no'
         with open(lab.path('ssh', f'{name}.conf'), 'w', encoding='utf-8') as f:
-            f.write(CONF.format(address=self.address, port=SSH_PORT, dir=lab.dir, name=name, user=lab.user, command=command, pam=pam))
+            f.write(
+                CONF.format(
+                    address=self.address,
+                    port=SSH_PORT,
+                    dir=lab.dir,
+                    name=name,
+                    user=lab.user,
+                    command=command,
+                    pam=pam,
+                )
+            )
 
     def start(self):
         conf = self.lab.path('ssh', f'{self.server.name.lower()}.conf')

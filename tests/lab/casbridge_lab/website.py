@@ -1,6 +1,7 @@
-"""One server's web service: the listener, and the way of a request through virtual directory, authentication and application."""
+"""One server's web service: the listener, and the way of a request through virtual directory,
+authentication and application.
+"""
 import asyncio
-import os
 import ssl
 import time
 import traceback
@@ -13,9 +14,12 @@ from .iis import Iis
 from .layout import ARRAY, DOMAIN, HTTPS_PORT
 from .rpch import RpcProxy
 
-IDLE = 120.0                    # seconds an idle connection is kept, as http.sys does
+IDLE = 120.0  # seconds an idle connection is kept, as http.sys does
 SERVER_HEADER = {2007: 'Microsoft-IIS/7.0', 2010: 'Microsoft-IIS/7.5', 2013: 'Microsoft-IIS/8.5'}
-DENIED = '<!DOCTYPE html><html><head><title>401 - Unauthorized: Access is denied.</title></head><body><h2>401 - Unauthorized</h2></body></html>'
+DENIED = (
+    '<!DOCTYPE html><html><head><title>401 - Unauthorized: Access is denied.</title></head>'
+    '<body><h2>401 - Unauthorized</h2></body></html>'
+)
 
 
 class WebSite:
@@ -26,14 +30,20 @@ class WebSite:
         self.faults = Faults(lab, server.name)
         self.authenticator = Authenticator(lab, server, basic)
         self.rpc = RpcProxy(server, self._valid_rpc_target, lambda: self.faults.number('rpc-recycle'))
-        self.rows = {}              # all servers' virtual directories, as last read
+        self.rows = {}  # all servers' virtual directories, as last read
         self.databases = {}
         self.mailbox_guids = set()
         self.listener = None
         self.tasks = set()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(lab.path('pki', f'{server.name.lower()}.pem'), lab.path('pki', f'{server.name.lower()}.key'))
-        self.common = [('Server', SERVER_HEADER[server.generation]), ('X-Powered-By', 'ASP.NET'), ('X-Lab', 'stand-in')]
+        self.context.load_cert_chain(
+            lab.path('pki', f'{server.name.lower()}.pem'), lab.path('pki', f'{server.name.lower()}.key')
+        )
+        self.common = [
+            ('Server', SERVER_HEADER[server.generation]),
+            ('X-Powered-By', 'ASP.NET'),
+            ('X-Lab', 'stand-in'),
+        ]
         if server.generation >= 2013:
             self.common.append(('X-FEServer' if server.front_end else 'X-BEServer', server.name))
         self.log_file = lab.path('cas', f'{server.name}.log')
@@ -42,7 +52,9 @@ class WebSite:
 
     async def start(self):
         if self.listener is None:
-            self.listener = await asyncio.start_server(self._client, self.address, HTTPS_PORT, ssl=self.context, limit=HEAD_LIMIT + 4, backlog=512)
+            self.listener = await asyncio.start_server(
+                self._client, self.address, HTTPS_PORT, ssl=self.context, limit=HEAD_LIMIT + 4, backlog=512
+            )
 
     async def stop(self):
         """Stops listening and drops what is open, as a stopped service does."""
@@ -63,11 +75,17 @@ class WebSite:
         linger = True
         try:
             linger = await self._conversation(connection)
-        except (ConnectionError, asyncio.TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ssl.SSLError):
+        except (
+            ConnectionError,
+            asyncio.TimeoutError,
+            asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError,
+            ssl.SSLError,
+        ):
             linger = False
         except asyncio.CancelledError:
             linger = False
-        except Exception:                   # a fault of the lab itself: said in DIR/log/cas.out, and the others go on
+        except Exception:  # a fault of the lab itself: said in DIR/log/cas.out, and the others go on
             print(f'{self.server.name}: {traceback.format_exc()}', flush=True)
             linger = False
         finally:
@@ -132,7 +150,10 @@ class WebSite:
             return '-', Response(503, 'Service Unavailable', close=True)
         vdir = self.iis.find(request.path)
         if request.path == '/':
-            return '-', Response(403 if self.server.generation < 2013 else 302, headers=[('Location', '/owa/')] if self.server.generation >= 2013 else [])
+            return '-', Response(
+                403 if self.server.generation < 2013 else 302,
+                headers=[('Location', '/owa/')] if self.server.generation >= 2013 else [],
+            )
         if vdir is None:
             return '-', Response(404)
         if self.server.generation >= 2013 and request.path.lower().endswith('/healthcheck.htm'):
@@ -144,26 +165,40 @@ class WebSite:
             if response is not None:
                 return '-', response
             return user, await apps.APPLICATIONS[vdir.kind](self, request, user)
-        if vdir.kind == 'WebServices' and vdir.switches.anonymous and request.path.lower().endswith('/wssecurity'):
+        if (
+            vdir.kind == 'WebServices'
+            and vdir.switches.anonymous
+            and request.path.lower().endswith('/wssecurity')
+        ):
             return '-', await self._ws_security(request)
         if vdir.switches.anonymous and vdir.kind == 'RpcHttp' and not request.get('authorization'):
             user, headers = 'anonymous', []
         else:
             user, headers = await self.authenticator.identify(connection, request, vdir.switches)
-        response = await (self._rpc(connection, request, user, headers) if vdir.kind == 'RpcHttp' else apps.APPLICATIONS[vdir.kind](self, request, user))
+        response = await (
+            self._rpc(connection, request, user, headers)
+            if vdir.kind == 'RpcHttp'
+            else apps.APPLICATIONS[vdir.kind](self, request, user)
+        )
         if response is not None:
             response.headers.extend(headers)
         return user, response
 
     async def _ws_security(self, request):
         await request.body()
-        return Response(500, '<?xml version="1.0"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><s:Fault>'
-                        '<faultcode>s:InvalidSecurity</faultcode><faultstring>An error occurred when verifying security for the message.</faultstring>'
-                        '</s:Fault></s:Body></s:Envelope>', 'text/xml; charset=utf-8')
+        return Response(
+            500,
+            '<?xml version="1.0"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
+            '<s:Fault>'
+            '<faultcode>s:InvalidSecurity</faultcode><faultstring>An error occurred when verifying security '
+            'for the message.</faultstring>'
+            '</s:Fault></s:Body></s:Envelope>',
+            'text/xml; charset=utf-8',
+        )
 
     async def _rpc(self, connection, request, user, headers):
         self._log(connection, request.method, request.target, user, 'begin')
-        connection.common = self.common + headers           # a channel's head is written by the channel itself
+        connection.common = self.common + headers  # a channel's head is written by the channel itself
         try:
             response = await self.rpc.serve(connection, request)
         finally:
@@ -171,14 +206,20 @@ class WebSite:
         return response
 
     def _valid_rpc_target(self, host):
-        """ValidPorts: this server, the mailbox servers and arrays; from 2013 on also a mailbox by its GUID."""
+        """ValidPorts: this server, the mailbox servers and arrays; from 2013 on also a mailbox by its
+        GUID.
+        """
         left, at, domain = host.lower().partition('@')
         if at:
             return self.server.generation >= 2013 and domain == DOMAIN and left in self.mailbox_guids
         if left == ARRAY:
             return True
         target = org.server(left)
-        return target is not None and (target.name == self.server.name or bool(target.roles & org.MAILBOX) or self.server.generation >= 2013)
+        return target is not None and (
+            target.name == self.server.name
+            or bool(target.roles & org.MAILBOX)
+            or self.server.generation >= 2013
+        )
 
     # ---- what the applications ask
 
@@ -190,6 +231,3 @@ class WebSite:
 
     def database(self, dn):
         return self.databases.get(dn.lower(), {})
-
-
-assert os.sep == '/'
