@@ -1,0 +1,1 @@
+"""A stand-in Exchange organisation on loopback, for trying and testing casbridge. Shares no code with it."""

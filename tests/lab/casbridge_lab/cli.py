@@ -1,0 +1,279 @@
+"""The `lab` command: brings the organisation up, takes it down, and lets a person or a test interfere with
+it.
+"""
+import argparse
+import fcntl
+import os
+import shlex
+import shutil
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from . import config, control, keys, org, prereq
+from .faults import Faults
+from .kdc import Kdc
+from .layout import DEFAULT_POLL, Lab, LabError, default_dir
+from .processes import Processes
+from .slapd import Slapd
+from .sshd import Sshd, write_known_hosts
+
+OURS = (
+    'cas',
+    'faults',
+    'kdc',
+    'keytabs',
+    'log',
+    'pki',
+    'run',
+    'slapd',
+    'ssh',
+    'ca.pem',
+    'config.ini',
+    'krb5.conf',
+    'lab.json',
+    'krb5cc',
+    f'krb5cc_{os.geteuid()}',
+)
+CAS = 'cas'
+LEGACY_METHODS = ('basic', 'ntlm', 'negotiate', 'windows', 'anonymous', 'none')
+
+
+def wipe(lab):
+    """Removes what a lab makes, and nothing else: the console's store and the compiled code stay."""
+    for name in OURS:
+        path = lab.path(name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        elif os.path.lexists(path):
+            os.unlink(path)
+    if lab.run != lab.path('run'):
+        shutil.rmtree(lab.run, ignore_errors=True)
+
+
+class Runner:
+    def __init__(self, lab):
+        self.lab = lab
+        self.processes = Processes(lab)
+        self.env = self.processes.environment()
+        self.slapd, self.kdc = Slapd(lab, self.processes), Kdc(lab, self.processes)
+        self.names = [Kdc.NAME, Slapd.NAME, CAS, *(f'sshd-{s.name.lower()}' for s in org.SERVERS)]
+
+    def states(self):
+        return {name: self.processes.pid(name) for name in self.names}
+
+    def up(self, poll, users):
+        lab = self.lab
+        if os.path.exists(lab.state_file):
+            lab.load()
+            if all(self.states().values()):
+                print(f'lab is already up in {lab.dir}')
+                return
+        elif os.path.isdir(lab.dir) and set(os.listdir(lab.dir)) - {'lock', 'store.db', 'pycache'}:
+            raise LabError(f'{lab.dir} holds things that are not a lab\'s: choose another folder with --dir')
+        prereq.check()
+        began = time.monotonic()
+        self.processes.stop()
+        wipe(lab)
+        lab.poll, lab.extra_users = poll, users
+        for name, mode in (('run', 0o700), ('log', 0o755), ('cas', 0o755), ('faults', 0o755)):
+            os.makedirs(lab.path(name), mode=mode)
+        os.makedirs(lab.run, mode=0o700, exist_ok=True)
+        try:
+            with lab.claim_block(len(org.SERVERS)) as claim:
+                lab.save()
+                self._bring_up(claim)
+        except BaseException:
+            self.processes.stop()
+            wipe(lab)
+            raise
+        print(
+            f'lab is up in {lab.dir}: {len(org.SERVERS)} servers at {lab.block}.0/24, '
+            f'{time.monotonic() - began:.2f} s'
+        )
+        print(f'profile: {lab.path("config.ini")}, section [lab]')
+
+    def _bring_up(self, claim):
+        """Everything that does not wait for something else runs beside it; the slow parts are other
+        programs.
+        """
+        lab, env = self.lab, self.env
+        cas = control.Starter(self.processes, CAS, claim)
+        daemons = [Sshd(lab, self.processes, s) for s in org.SERVERS]
+        with ThreadPoolExecutor(4) as pool:
+            realm = pool.submit(self.kdc.setup)
+            directory = pool.submit(self.slapd.setup)
+            keys.make_authority(lab, env)
+            certificates = [
+                pool.submit(keys.make_certificate, lab, env, name, cn) for name, cn, _ in keys.subjects()
+            ]
+            Sshd.prepare(lab, env)
+            for job in [pool.submit(d.setup, env) for d in daemons]:
+                job.result()
+            realm.result()
+            self.kdc.start()
+            for job in [directory, *certificates]:
+                job.result()
+        self.slapd.start()
+        for daemon in daemons:
+            daemon.start()
+        write_known_hosts(lab, daemons)
+        config.write(lab)
+        self.kdc.wait()
+        self.slapd.wait()
+        cas.go()
+        for daemon in daemons:
+            self.processes.wait_until(daemon.name, daemon.answers)
+
+    def down(self):
+        self.processes.stop()
+        if self.lab.run != self.lab.path('run'):
+            shutil.rmtree(self.lab.run, ignore_errors=True)
+        elif os.path.isdir(self.lab.run):
+            for name in os.listdir(self.lab.run):
+                os.unlink(os.path.join(self.lab.run, name))
+        print(f'lab is down: {self.lab.dir}')
+
+    def reset(self):
+        self._must_be_up()
+        for name in os.listdir(self.lab.path('faults')):
+            os.unlink(self.lab.path('faults', name))
+        self.processes.stop([Slapd.NAME])
+        self.slapd.restore()
+        self.slapd.start()
+        self.slapd.wait()
+        control.ask(self.lab, command='reset')
+        print('the organisation is as first made')
+
+    def status(self):
+        states = self.states()
+        for name, pid in states.items():
+            print(f'{name:16} {"pid " + str(pid) if pid else "down"}')
+        if not states[CAS]:
+            return 1
+        for row in control.ask(self.lab, command='status')['servers']:
+            live = ','.join(row['rpc']) if row['rpc'] is not None else 'absent'
+            print(
+                f'{row["server"]:10} {row["address"]:15} '
+                f'{"listening" if row["listening"] else "stopped":10} /rpc {live}'
+                + (
+                    f'   (edited by hand; the next poll, in {row["next_poll"]:.1f} s, overwrites it)'
+                    if row['edited']
+                    else ''
+                )
+            )
+        for name in (s.name for s in org.SERVERS):
+            unknown = Faults(self.lab, name).unknown()
+            if unknown:
+                print(f'{name:10} faults: unknown or without a proper value: {" ".join(unknown)}')
+        return 0 if all(states.values()) else 1
+
+    def _must_be_up(self):
+        down = [name for name, pid in self.states().items() if pid is None]
+        if down:
+            raise LabError(f'not running: {" ".join(down)}: run "lab up"')
+
+    def tell(self, **request):
+        self._must_be_up()
+        answer = control.ask(self.lab, **request)
+        print(answer['text'])
+
+
+def _methods(text):
+    methods = [m.strip().lower() for m in text.split(',') if m.strip()]
+    unknown = set(methods) - set(LEGACY_METHODS)
+    if unknown or not methods:
+        raise argparse.ArgumentTypeError(f'methods are {", ".join(LEGACY_METHODS)}')
+    return methods
+
+
+def _server(text):
+    s = org.server(text)
+    if s is None:
+        raise argparse.ArgumentTypeError(
+            f'no server {text}: there are {", ".join(x.name for x in org.SERVERS)}'
+        )
+    return s.name
+
+
+def parser():
+    p = argparse.ArgumentParser(prog='lab', description='A stand-in Exchange organisation on loopback.')
+    p.add_argument('--dir', default=argparse.SUPPRESS, help='folder of the lab (default: build/lab)')
+    sub = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument('--dir', default=argparse.SUPPRESS, help='folder of the lab (default: build/lab)')
+
+    def command(name, text):
+        return sub.add_parser(name, help=text, parents=[common])
+
+    up = command('up', 'start everything')
+    up.add_argument(
+        '--poll',
+        type=float,
+        default=float(os.environ.get('LAB_POLL_INTERVAL', DEFAULT_POLL)),
+        metavar='SECONDS',
+        help='how often IIS takes Outlook Anywhere\'s settings from the directory (default %(default)g; in '
+        'life 900)',
+    )
+    up.add_argument('--users', type=int, default=0, metavar='N', help='that many more mailboxes, in OU=Staff')
+    command('down', 'stop everything')
+    command('status', 'what runs, and what each IIS offers on /rpc')
+    command('reset', 'the organisation as first made')
+    edit = command('iis-edit', 'change the methods of /rpc in IIS by hand; the next poll overwrites it')
+    edit.add_argument('server', type=_server)
+    edit.add_argument('methods', type=_methods, help=f'comma-separated: {", ".join(LEGACY_METHODS)}')
+    for name, text in (('cas-stop', 'stop a server\'s web service'), ('cas-start', 'start it again')):
+        command(name, text).add_argument('server', type=_server)
+    command('poll', 'IIS takes the directory\'s settings now').add_argument('server', type=_server, nargs='?')
+    command('env', 'shell exports for trying things by hand')
+    return p
+
+
+def main(argv=None):
+    args = parser().parse_args(argv)
+    lab = Lab(getattr(args, 'dir', None) or default_dir())
+    try:
+        return dispatch(lab, args)
+    except LabError as e:
+        print(f'lab: {e}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('lab: interrupted', file=sys.stderr)
+        return 130
+
+
+def dispatch(lab, args):
+    runner = Runner(lab)
+    if args.command == 'up':
+        if not 0.2 <= args.poll <= 86400 or not 0 <= args.users <= 200000:
+            raise LabError('--poll is 0.2 to 86400 seconds, --users 0 to 200000')
+        os.makedirs(lab.dir, exist_ok=True)
+        with _lock(lab):
+            runner.up(args.poll, args.users)
+        return 0
+    if args.command == 'down' and not os.path.exists(lab.state_file):
+        print(f'no lab in {lab.dir}')
+        return 0
+    lab.load()
+    if args.command in ('down', 'reset'):
+        with _lock(lab):
+            getattr(runner, args.command)()
+    elif args.command == 'status':
+        return runner.status()
+    elif args.command == 'env':
+        for name, value in config.environment(lab):
+            print(f'export {name}={shlex.quote(value)}')
+    elif args.command == 'iis-edit':
+        runner.tell(command='edit', server=args.server, methods=args.methods)
+    elif args.command in ('cas-stop', 'cas-start'):
+        runner.tell(command=args.command[4:], server=args.server)
+    elif args.command == 'poll':
+        runner.tell(command='poll', server=args.server)
+    return 0
+
+
+def _lock(lab):
+    """One `up`, `down` or `reset` at a time in one folder; waits for another to finish."""
+    f = open(lab.path('lock'), 'w', encoding='utf-8')
+    fcntl.flock(f, fcntl.LOCK_EX)
+    return f

@@ -1,0 +1,64 @@
+"""Misbehaviour on request: one file DIR/faults/SERVER, a knob a line, read anew each time. README.md lists
+the knobs.
+"""
+import re
+
+KNOBS = {
+    # the web service
+    'http-delay': 'number',
+    'http-silent': 'flag',
+    'http-drop': 'flag',
+    'http-503': 'flag',
+    'no-poll': 'flag',
+    'rpc-recycle': 'number',
+    # the stand-in powershell
+    'ssh-delay': 'number',
+    'fail': 'text',
+    'drop-before-write': 'flag',
+    'drop-after-write': 'flag',
+    'no-op': 'flag',
+}
+_NUMBER = re.compile(r'[0-9]+(\.[0-9]+)?')
+
+
+class Faults:
+    def __init__(self, lab, server):
+        self.path = lab.fault_file(server)
+
+    def _read(self):
+        try:
+            with open(self.path, encoding='utf-8') as f:
+                lines = f.read().splitlines()
+        except OSError:
+            return {}
+        knobs = {}
+        for line in lines:
+            name, _, value = line.strip().partition(' ')
+            if name and not name.startswith('#'):
+                knobs[name] = value.strip()
+        return knobs
+
+    def unknown(self):
+        """Knobs in the file that do not exist, or whose value is not of their kind: a typing error must
+        not pass for a healthy server.
+        """
+        return sorted(
+            name
+            for name, value in self._read().items()
+            if name not in KNOBS
+            or (KNOBS[name] == 'number' and not _NUMBER.fullmatch(value))
+            or (KNOBS[name] == 'text' and not value)
+        )
+
+    def has(self, name):
+        assert name in KNOBS
+        return name in self._read()
+
+    def text(self, name):
+        assert KNOBS[name] == 'text'
+        return self._read().get(name)
+
+    def number(self, name):
+        assert KNOBS[name] == 'number'
+        value = self._read().get(name, '')
+        return float(value) if _NUMBER.fullmatch(value) else 0.0
