@@ -108,7 +108,7 @@ enum attribute {
     X(SUBNET, "subnet")                                                                                      \
     X(SITE_LINK, "siteLink")                                                                                 \
     X(ATTRIBUTE_SCHEMA, "attributeSchema")                                                                   \
-    X(DOMAIN, "domainDNS")                                                                                   \
+    X(DOMAIN, "domain")                                                                                      \
     X(CONTAINER, "container")                                                                                \
     X(COMPUTER, "computer")                                                                                  \
     X(USER, "user")
