@@ -155,7 +155,7 @@ enum err ldap_explain_bind(struct ldap_session *s, int rc, const char *diagnosti
                 "%s: the controller wants a protected connection: %.120s", name_of(s), said);
         break;
     case LDAP_UNWILLING_TO_PERFORM: /* 53: a seal inside TLS */
-        err_set(ei, code, "use ldap:// instead, where Kerberos seals",
+        err_set(ei, code, s->tls ? "use ldap:// instead, where Kerberos seals" : "log in another way",
                 "%s: the controller refused the login: %.140s", name_of(s), said);
         break;
     case LDAP_INAPPROPRIATE_AUTH:

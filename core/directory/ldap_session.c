@@ -70,6 +70,11 @@ enum err ldap_session_wait(struct ldap_session *s, int msgid, const struct stop 
 
 /* ---- connecting */
 
+bool ldap_is_address(const char *host, unsigned char bytes[16])
+{
+    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
+}
+
 static enum err connect_local(struct ldap_session *s, const char *path, int *fd, struct errinfo *ei)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -98,7 +103,8 @@ static bool peer_is_loopback(int fd)
            (sa.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&sa)->sin6_addr));
 }
 
-static enum err set_options(struct ldap_session *s, const struct profile *p, struct errinfo *ei)
+static enum err set_options(struct ldap_session *s, const struct profile *p, const struct stop *stop,
+                            struct errinfo *ei)
 {
     static const struct {
         int option, value;
@@ -107,8 +113,9 @@ static enum err set_options(struct ldap_session *s, const struct profile *p, str
         {LDAP_OPT_DEREF, LDAP_DEREF_NEVER},
         {LDAP_OPT_X_TLS_REQUIRE_CERT, LDAP_OPT_X_TLS_DEMAND},
     };
-    struct timeval patience = {.tv_sec = 15};
-    const char *trust = profile_get(p, PROFILE_trust, NULL);
+    int left = stop_left_ms(stop, 10000); /* for the TLS handshake, which libldap makes without us */
+    struct timeval patience = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
+    const char *trust = p ? profile_get(p, PROFILE_trust, NULL) : NULL;
     const char *layer = s->tls ? "maxssf=0" : s->host[0] ? "minssf=56" : NULL;
     bool ok = ldap_set_option(s->ld, LDAP_OPT_REFERRALS, LDAP_OPT_OFF) == LDAP_OPT_SUCCESS &&
               ldap_set_option(s->ld, LDAP_OPT_X_SASL_NOCANON, LDAP_OPT_ON) == LDAP_OPT_SUCCESS &&
@@ -176,9 +183,11 @@ static enum err connect_to(struct ldap_session *s, const struct profile *p, cons
         s->ld = NULL;
         return err_set(ei, ERR_INTERNAL, NULL, "%s: %s", s->uri, ldap_err2string(rc));
     }
-    e = set_options(s, p, ei);
+    e = set_options(s, p, stop, ei);
     if (!e && s->tls)
         e = start_tls(s, ei);
+    if (e == ERR_TLS)
+        ldap_explain_tls(s, p, connect_host, port, stop, ei);
     /* a silent controller must not hold us inside a read */
     if (!e && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
         e = err_errno(ei, ERR_SYSTEM, NULL, "%s", s->uri);
@@ -248,7 +257,7 @@ static enum err bind_simple(struct ldap_session *s, const struct profile *p, con
     e = secret_resolve(&password, ref, "LDAP password", ei);
     if (e)
         return e;
-    if (!secret_is_set(&password)) { /* RFC 4513 5.1.2: without a password the bind "succeeds" as nobody */
+    if (!password.len) { /* RFC 4513 5.1.2: without a password the bind "succeeds" as nobody */
         e = err_set(ei, ERR_CONFIG, "correct ldap_password in the profile",
                     "the password of ldap_user is empty");
         goto out;
@@ -332,12 +341,6 @@ static enum err check_root(const struct ldap_session *s, struct errinfo *ei)
 
 /* ---- opening */
 
-static bool is_address(const char *host)
-{
-    unsigned char bytes[16];
-    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
-}
-
 static enum err take_uri(struct ldap_session *s, const char *uri, LDAPURLDesc **url, struct errinfo *ei)
 {
     static const char hint[] =
@@ -378,6 +381,7 @@ enum err ldap_session_open(struct ldap_session *s, const struct profile *p, cons
                            const struct stop *stop, struct errinfo *ei)
 {
     LDAPURLDesc *url = NULL;
+    unsigned char address[16];
     *s = (struct ldap_session){0};
     enum err e = take_uri(s, uri, &url, ei);
     if (e)
@@ -385,7 +389,7 @@ enum err ldap_session_open(struct ldap_session *s, const struct profile *p, cons
     const char *user = p ? profile_get(p, PROFILE_ldap_user, NULL) : NULL;
     uint16_t port = (uint16_t)(url->lud_port ? url->lud_port : s->tls ? LDAPS_PORT : LDAP_PORT);
     e = connect_to(s, p, url->lud_host, port, stop, ei);
-    if (!e && !user && s->host[0] && is_address(s->host))
+    if (!e && !user && s->host[0] && ldap_is_address(s->host, address))
         e = learn_name(s, p, url->lud_host, port, stop, ei);
     if (!e)
         e = user         ? bind_simple(s, p, user, stop, ei)

@@ -60,6 +60,11 @@ enum err ldap_explain(struct ldap_session *s, int rc, const char *diagnostic, co
 /* The same for a bind, where controllers and GSSAPI hide the cause in the text. */
 enum err ldap_explain_bind(struct ldap_session *s, int rc, const char *diagnostic, struct errinfo *ei);
 
+/* Replaces ei by the reason why the controller's certificate is refused, when that can be found out. */
+void ldap_explain_tls(const struct ldap_session *s, const struct profile *p, const char *host, uint16_t port,
+                      const struct stop *stop, struct errinfo *ei);
+bool ldap_is_address(const char *host, unsigned char bytes[16]);
+
 /* Domain controllers by DNS SRV (_ldap._tcp.dc._msdcs.DOMAIN), best first; domain NULL: the Kerberos realm of the ticket
    or of krb5.conf. */
 struct ldap_target {
