@@ -1,7 +1,8 @@
 /*
  * Reading the organisation: from a live directory over LDAP or from an LDIF export, by one decoder.
  *
- * Who may call: commands, views (through jobs), probes for mailbox look-ups. Blocking; from job threads.
+ * Who may call: commands, views (through jobs), probes for mailbox look-ups. Blocking; from job threads. The profile is borrowed
+ * by an open directory. The process must ignore SIGPIPE (libldap writes to sockets that the other end may have closed).
  */
 #ifndef CORE_DIRECTORY_DIRECTORY_H
 #define CORE_DIRECTORY_DIRECTORY_H
@@ -20,12 +21,13 @@ struct directory; /* an open connection (or LDIF index) for look-ups, kept; thre
 enum err directory_open(struct directory **out, const struct profile *p, const char *source,
                         const struct stop *stop, struct errinfo *ei) MUST_CHECK;
 void directory_close(struct directory **d);
-/* By userPrincipalName, SMTP address, DOMAIN\sam or sam, legacyExchangeDN, mailbox GUID (with or without @domain).
+/* By userPrincipalName, SMTP address, DOMAIN\sam or sam, legacyExchangeDN, mailbox GUID (with or without @domain); "smtp:" and
+   "x500:" before it are allowed. DOMAIN is not compared: one domain, that of the controller, is searched.
    ERR_NOTFOUND when nobody has it; ERR_INPUT when several have. Reconnects once when the connection was lost. */
 enum err directory_mailbox(struct directory *d, const struct org *org, const char *who, struct mailbox *out,
                            const struct stop *stop, struct errinfo *ei) MUST_CHECK;
 /* One attribute of one object, all values; for preconditions and re-reading. n 0 when absent. ERR_NOTFOUND: no such object. Values are
-   malloc'ed: free with directory_values_free. Integers and booleans as AD writes them. */
+   malloc'ed: free with directory_values_free. Integers and booleans as AD writes them; of octets only what stands before a NUL. */
 struct directory_values {
     char **v;
     size_t n;

@@ -1,0 +1,115 @@
+#include "core/directory/entry.h"
+
+#include "core/base/str.h"
+
+#include <string.h>
+#include <threads.h>
+
+static const struct {
+    const char *name;
+    unsigned who;
+} attributes[ATTRIBUTE_COUNT] = {
+#define X(name, ldap, who) {ldap, who},
+    ATTRIBUTE_MAP(X)
+#undef X
+};
+
+static const char *const classes[CLASS_INDEX_COUNT] = {
+#define X(name, ldap) ldap,
+    CLASS_MAP(X)
+#undef X
+};
+
+/*
+ * Names are looked up for every line of an export, and nearly all are of no interest: length and three letters tell
+ * that without reading the name. Built once; open addressing, at most a quarter full.
+ */
+#define SLOTS 256
+static unsigned char attribute_slots[SLOTS], class_slots[SLOTS]; /* index + 1, 0: free */
+static once_flag built = ONCE_FLAG_INIT;
+
+static unsigned slot_of(const char *name, size_t len)
+{
+    unsigned first = (unsigned char)name[0] | 0x20, middle = (unsigned char)name[len / 2] | 0x20,
+             last = (unsigned char)name[len - 1] | 0x20;
+    return (unsigned)(len * 5 + first * 29 + middle * 31 + last * 7) % SLOTS;
+}
+
+static void enter(unsigned char *slots, const char *name, unsigned index)
+{
+    unsigned at = slot_of(name, strlen(name));
+    while (slots[at])
+        at = (at + 1) % SLOTS;
+    slots[at] = (unsigned char)(index + 1);
+}
+
+static void build(void)
+{
+    for (unsigned i = 0; i < ATTRIBUTE_COUNT; i++)
+        enter(attribute_slots, attributes[i].name, i);
+    for (unsigned i = 0; i < CLASS_INDEX_COUNT; i++)
+        enter(class_slots, classes[i], i);
+}
+
+static bool same(const char *known, const char *name, size_t len)
+{
+    return strlen(known) == len && str_incmp(known, name, len) == 0;
+}
+
+enum attribute attribute_find(const char *name, size_t len)
+{
+    call_once(&built, build);
+    if (!len)
+        return ATTRIBUTE_NONE;
+    for (unsigned at = slot_of(name, len); attribute_slots[at]; at = (at + 1) % SLOTS)
+        if (same(attributes[attribute_slots[at] - 1].name, name, len))
+            return (enum attribute)(attribute_slots[at] - 1);
+    return ATTRIBUTE_NONE;
+}
+
+const char *attribute_name(enum attribute a)
+{
+    return (unsigned)a < ATTRIBUTE_COUNT ? attributes[a].name : "?";
+}
+
+unsigned attribute_wanted_by(enum attribute a)
+{
+    return (unsigned)a < ATTRIBUTE_COUNT ? attributes[a].who : 0;
+}
+
+uint32_t class_find(const char *name, size_t len)
+{
+    call_once(&built, build);
+    if (!len)
+        return 0;
+    for (unsigned at = slot_of(name, len); class_slots[at]; at = (at + 1) % SLOTS)
+        if (same(classes[class_slots[at] - 1], name, len))
+            return UINT32_C(1) << (class_slots[at] - 1);
+    return 0;
+}
+
+const struct entry_value *entry_first(const struct entry *e, enum attribute a)
+{
+    for (size_t i = 0; i < e->n; i++)
+        if (e->values[i].attribute == a)
+            return &e->values[i];
+    return NULL;
+}
+
+bool entry_text(const struct entry *e, enum attribute a, char *out, size_t cap)
+{
+    const struct entry_value *v = entry_first(e, a);
+    if (!v || !v->len || v->cut || v->len >= cap || !utf8_valid(v->data, v->len) ||
+        memchr(v->data, '\0', v->len))
+        return false;
+    memcpy(out, v->data, v->len);
+    out[v->len] = '\0';
+    return true;
+}
+
+bool entry_int(const struct entry *e, enum attribute a, int64_t *out, bool *bad)
+{
+    const struct entry_value *v = entry_first(e, a);
+    *bad = v && !str_to_i64(v->data, v->len, out);
+    return v && !*bad;
+}
