@@ -36,9 +36,9 @@ static krb5_error_code store(krb5_context ctx, krb5_creds *creds, const char *ca
 
 /* One AS exchange. krb5_init_creds_get() asks one KDC once: unlike krb5_get_init_creds_password() it never repeats a
    wrong password at the primary KDC, which would count twice towards a lock-out. */
-static krb5_error_code exchange(krb5_context ctx, krb5_principal who, bool canonicalize,
-                                const char *password, krb5_keytab keytab, const char *cache,
-                                char name[static KRB_NAME_MAX], int64_t *end)
+static krb5_error_code exchange(krb5_context ctx, krb5_principal who, bool canonicalize, const char *password,
+                                krb5_keytab keytab, const char *cache, char name[static KRB_NAME_MAX],
+                                int64_t *end)
 {
     krb5_get_init_creds_opt *opt = NULL;
     krb5_init_creds_context icc = NULL;
@@ -263,15 +263,15 @@ enum err krb_login_password(struct krb_login **out, const char *principal, const
 {
     struct krb_login *l = NULL;
     struct krb_user user = {0};
-    if (!secret_is_set(password)) /* an empty password would make libkrb5 ask for one */
+    if (!secret_is_set(password) || password->len == 0) /* an empty password would make libkrb5 ask for one */
         return err_set(ei, ERR_AUTH, NULL, "Kerberos: %s: the password is empty", principal);
     enum err e = login_new(&l, KRB_LOGIN_PASSWORD, ei);
     if (e)
         return e;
     if ((e = krb_user_parse(l->ctx, principal, &user, ei)))
         goto out;
-    krb5_error_code code = exchange(l->ctx, user.first, user.enterprise, password->bytes, NULL, l->cache,
-                                    l->name, &l->end);
+    krb5_error_code code =
+        exchange(l->ctx, user.first, user.enterprise, password->bytes, NULL, l->cache, l->name, &l->end);
     if (code == KRB5KDC_ERR_C_PRINCIPAL_UNKNOWN && user.second) {
         krb5_error_code again =
             exchange(l->ctx, user.second, false, password->bytes, NULL, l->cache, l->name, &l->end);

@@ -110,7 +110,8 @@ enum err krb_user_parse(krb5_context ctx, const char *text, struct krb_user *out
         if (back == user || !*name || at || strchr(name, '\\'))
             return bad_name(ei, text);
         if (!known_realm(ctx, user, strchr(user, '.') == NULL, realm, sizeof realm))
-            return err_set(ei, ERR_AUTH, "name the realm (user@REALM), or list it in krb5.conf under [realms]",
+            return err_set(ei, ERR_AUTH,
+                           "name the realm (user@REALM), or list it in krb5.conf under [realms]",
                            "Kerberos: no realm is known for the domain %s", user);
         code = build(ctx, realm, name, &u.first);
     } else if (at) {

@@ -13,27 +13,28 @@
 static gss_OID_desc spnego_oid = {6, (void *)"\x2b\x06\x01\x05\x05\x02"};
 static gss_OID_desc krb5_oid = {9, (void *)"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02"};
 
-static enum err gss_error(OM_uint32 major, OM_uint32 minor, struct errinfo *ei, const char *host)
+static enum err gss_error(OM_uint32 major, OM_uint32 minor, struct errinfo *ei, const char *what)
 {
-    /* The mechanism glue hands a krb5 code through unchanged unless two mechanisms use the same number. */
-    int number = krb_error_number((krb5_error_code)minor);
-    char what[KRB_NAME_MAX + 16];
-    str_fmt(what, sizeof what, "a token for %s", host);
-    if (number > 0 && number < 128)
-        return krb_error_set(NULL, (krb5_error_code)minor, ei, what);
     OM_uint32 more = 0, ignored;
     gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
     bool by_mech = minor != 0;
     gss_display_status(&ignored, by_mech ? minor : major, by_mech ? GSS_C_MECH_CODE : GSS_C_GSS_CODE,
-                       by_mech ? &krb5_oid : GSS_C_NO_OID, &more, &text);
-    if ((krb5_error_code)minor == KRB5_KDC_UNREACH || (krb5_error_code)minor == KRB5_REALM_UNKNOWN ||
-        (krb5_error_code)minor == KRB5_REALM_CANT_RESOLVE)
-        krb_error_set(NULL, (krb5_error_code)minor, ei, what);
-    else
-        err_set(ei, ERR_AUTH, NULL, "Kerberos: %s: %.*s", what, (int)text.length,
-                text.value ? (const char *)text.value : "");
+                       by_mech ? &spnego_oid : GSS_C_NO_OID, &more, &text);
+    err_set(ei, ERR_AUTH, NULL, "Kerberos: a token for %s: %.*s", what, (int)text.length,
+            text.value ? (const char *)text.value : "");
     gss_release_buffer(&ignored, &text);
-    return ei ? ei->code : ERR_AUTH;
+    return ERR_AUTH;
+}
+
+/* Why there is no token. The mechanism glue renumbers the codes of krb5, so the ticket is asked for once more, plainly. */
+static enum err token_error(struct krb_login *l, const char *service, const char *host, OM_uint32 major,
+                            OM_uint32 minor, struct errinfo *ei)
+{
+    char spn[KRB_NAME_MAX + 64];
+    struct krb_ticket t;
+    str_fmt(spn, sizeof spn, "%s/%s", service, host);
+    enum err e = krb_ticket_get(l, spn, &t, ei);
+    return e ? e : gss_error(major, minor, ei, host);
 }
 
 /* The login's credential, acquired once: a token costs a quarter of what it costs with a new one each time. */
@@ -122,7 +123,7 @@ enum err spnego_token(struct krb_login *login, const char *service, const char *
                                  channel_binding ? &cb : GSS_C_NO_CHANNEL_BINDINGS, GSS_C_NO_BUFFER, NULL,
                                  &token, NULL, NULL);
     if (GSS_ERROR(major))
-        e = gss_error(major, minor, ei, host);
+        e = token_error(login, service, host, major, minor, ei);
     else if (token.length == 0 || token.length > TOKEN_MAX)
         e = err_set(ei, ERR_LIMIT, NULL, "a Kerberos token of %zu bytes for %s", token.length, host);
     else if ((e = buf_add(out, token.value, token.length)))

@@ -6,7 +6,8 @@
 enum err krb_ticket_get(struct krb_login *login, const char *spn, struct krb_ticket *out, struct errinfo *ei)
 {
     char cache[KRB_CACHE_MAX];
-    krb5_context ctx = NULL; /* one a call: a context serves one thread, and a slow KDC must not hold up the others */
+    krb5_context ctx =
+        NULL; /* one a call: a context serves one thread, and a slow KDC must not hold up the others */
     krb5_ccache cc = NULL;
     krb5_creds in = {0}, *creds = NULL;
     krb5_ticket *ticket = NULL;
