@@ -88,8 +88,10 @@ enum err reach_resolve(const struct hostmap *hosts, const char *name, uint16_t p
         reach_address(&r, i, text, sizeof text);
         buf_addf(detail, "%s%s", i ? ", " : "", text);
     }
+    if (r.port != port)
+        buf_addf(detail, " port %u", r.port);
     if (r.configured)
-        buf_addf(detail, r.port != port ? ", port %u (configured)" : " (configured)", r.port);
+        buf_adds(detail, " (configured)");
 out:
     free(l);
     return e;

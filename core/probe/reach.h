@@ -4,6 +4,7 @@
 #ifndef CORE_PROBE_REACH_H
 #define CORE_PROBE_REACH_H
 
+#include "core/base/buf.h"
 #include "core/base/hostmap.h"
 
 #define REACH_MAX_ADDRESSES 16
