@@ -8,10 +8,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 struct http_session {
     CURL *curl;
     struct curl_slist *connect_to;
+    int fd; /* connected already, for the first request; -1 */
     char host[256];
     char error[CURL_ERROR_SIZE];
 };
@@ -38,7 +41,7 @@ static CURLcode allow_old(CURL *curl, void *ctx, void *arg)
 }
 
 enum err http_session_new(struct http_session **out, const char *host, const char *addr, uint16_t port,
-                          struct errinfo *ei)
+                          int fd, struct errinfo *ei)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     char connect_to[512];
@@ -46,6 +49,7 @@ enum err http_session_new(struct http_session **out, const char *host, const cha
     struct http_session *s = calloc(1, sizeof *s);
     if (!s)
         goto nomem;
+    s->fd = -1; /* the caller's until we succeed */
     s->curl = curl_easy_init();
     bool v6 = strchr(addr, ':') != NULL;
     if (!str_copy(s->host, sizeof s->host, host) ||
@@ -56,6 +60,7 @@ enum err http_session_new(struct http_session **out, const char *host, const cha
     s->connect_to = curl_slist_append(NULL, connect_to);
     if (!s->curl || !s->connect_to)
         goto nomem;
+    s->fd = fd;
     *out = s;
     return ERR_OK;
 nomem:
@@ -70,8 +75,29 @@ void http_session_free(struct http_session **session)
     if (!s)
         return;
     curl_easy_cleanup(s->curl);
+    if (s->fd >= 0)
+        close(s->fd);
     curl_slist_free_all(s->connect_to);
     free(s);
+}
+
+/* The connection we were given first, then ones of libcurl's making. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
+{
+    struct http_session *s = arg;
+    int fd = s->fd;
+    (void)purpose;
+    s->fd = -1;
+    return fd >= 0 ? fd : socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
+
+static int socket_is_connected(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    (void)arg, (void)purpose;
+    return getpeername(fd, (struct sockaddr *)&peer, &len) == 0 ? CURL_SOCKOPT_ALREADY_CONNECTED
+                                                                : CURL_SOCKOPT_OK;
 }
 
 static bool header_is(const char *line, size_t len, const char *name, const char **value, size_t *value_len)
@@ -210,6 +236,9 @@ static CURLcode prepare(struct http_session *s, const struct http_request *req, 
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_TIMEOUT_MS, timeout_ms);
     SET(CURLOPT_CONNECTTIMEOUT_MS, timeout_ms);
+    SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    SET(CURLOPT_OPENSOCKETDATA, s);
+    SET(CURLOPT_SOCKOPTFUNCTION, socket_is_connected);
     SET(CURLOPT_USERAGENT, req->agent);
     SET(CURLOPT_HTTPHEADER, headers);
     if (req->empty_body) {

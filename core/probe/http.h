@@ -35,9 +35,10 @@ struct http_answer {
     int elapsed_ms;
 };
 
-/* host is the name in the URL and in SNI; addr ("10.0.0.1", "::1") and port where it is. */
+/* host is the name in the URL and in SNI; addr ("10.0.0.1", "::1") and port where it is. fd: a TCP connection to there for the
+   first request, taken over on success; -1: none. */
 enum err http_session_new(struct http_session **out, const char *host, const char *addr, uint16_t port,
-                          struct errinfo *ei) MUST_CHECK;
+                          int fd, struct errinfo *ei) MUST_CHECK;
 void http_session_free(struct http_session **s);
 /* ERR_OK: a complete head came (whatever became of the body). Otherwise *out says how far it came. */
 enum err http_ask(struct http_session *s, const struct http_request *req, const struct stop *stop,
