@@ -130,8 +130,9 @@ bool certificate_has_name(X509 *cert, const char *name)
         return X509_check_ip_asc(cert, name, 0) == 1;
     if (len && name[len - 1] == '.')
         len--;
-    /* 0 as length would make OpenSSL measure it; an empty name is nobody's */
-    return len && X509_check_host(cert, name, len, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+    /* OpenSSL would measure a name of length 0 itself, and takes a leading dot for "anything below" */
+    return len && *name != '.' &&
+           X509_check_host(cert, name, len, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
 }
 
 bool certificate_binding(X509 *cert, unsigned char out[static CERTIFICATE_BINDING_MAX], size_t *len)
