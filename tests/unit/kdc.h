@@ -10,6 +10,8 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <gssapi/gssapi.h>
+#include <gssapi/gssapi_ext.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,6 +181,46 @@ fail:
     printf("skipped: the KDC did not start\n");
     kdc_stop(k);
     return false;
+}
+
+/* Hands a SPNEGO token to GSSAPI's acceptor with a keytab of the folder. binding: hash for tls-server-end-point, NULL: none is
+   checked. 0 and the client's name when it is taken, else GSSAPI's major status. */
+static inline OM_uint32 kdc_accept(const struct kdc *k, const char *keytab, const void *token,
+                                   size_t token_len, const void *binding, size_t len, char *client,
+                                   size_t cap)
+{
+    char path[160], bound[128] = "tls-server-end-point:";
+    str_fmt(path, sizeof path, "FILE:%s/%s", k->dir, keytab);
+    gss_key_value_element_desc from[] = {{"keytab", path}, {"rcache", "none:"}};
+    gss_key_value_set_desc store = {2, from};
+    OM_uint32 minor, major;
+    gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;
+    gss_ctx_id_t ctx = GSS_C_NO_CONTEXT;
+    gss_name_t name = GSS_C_NO_NAME;
+    gss_buffer_desc in = {token_len, (void *)(uintptr_t)token}, out = GSS_C_EMPTY_BUFFER;
+    struct gss_channel_bindings_struct cb = {0};
+    size_t n = strlen(bound);
+    if (binding) {
+        memcpy(bound + n, binding, len);
+        cb.application_data = (gss_buffer_desc){n + len, bound};
+    }
+    major = gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, GSS_C_NO_OID_SET, GSS_C_ACCEPT,
+                                  &store, &cred, NULL, NULL);
+    if (!GSS_ERROR(major))
+        major = gss_accept_sec_context(&minor, &ctx, cred, &in, binding ? &cb : GSS_C_NO_CHANNEL_BINDINGS,
+                                       &name, NULL, &out, NULL, NULL, NULL);
+    if (!GSS_ERROR(major) && client) {
+        gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
+        OM_uint32 m;
+        gss_display_name(&m, name, &text, NULL);
+        str_fmt(client, cap, "%.*s", (int)text.length, text.value ? (char *)text.value : "");
+        gss_release_buffer(&m, &text);
+    }
+    gss_release_buffer(&minor, &out);
+    gss_release_name(&minor, &name);
+    gss_release_cred(&minor, &cred);
+    gss_delete_sec_context(&minor, &ctx, GSS_C_NO_BUFFER);
+    return GSS_ERROR(major) ? major : 0;
 }
 
 #endif

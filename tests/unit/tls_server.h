@@ -33,10 +33,11 @@ struct tls_server {
     int fd;
     uint16_t port;
     SSL_CTX *ctx;
-    bool plain_silence; /* accepts, and never says anything */
+    bool plain_silence;     /* accepts, and never says anything */
+    const char *plain_text; /* says this at once, without TLS, and closes */
     /* One request, head as text. Returns false to close the connection. */
     bool (*serve)(struct tls_peer *peer, const char *head);
-    void *arg;
+    const void *arg;
     pthread_t thread;
     atomic_bool stopping;
     struct tls_peer peers[TLS_SERVER_MAX];
@@ -92,6 +93,12 @@ static inline void *tls_peer_run(void *arg)
     if (s->plain_silence) {
         while (!tls_server_stopping(s))
             tls_server_nap(s, 100);
+        return NULL;
+    }
+    if (s->plain_text) {
+        ssize_t n = send(p->fd, s->plain_text, strlen(s->plain_text), MSG_NOSIGNAL);
+        tls_server_nap(s, n > 0 ? 40 : 0);
+        shutdown(p->fd, SHUT_RDWR);
         return NULL;
     }
     p->ssl = SSL_new(s->ctx);
