@@ -26,7 +26,11 @@ struct exchange {
     size_t header_bytes, body_bytes;
     int status; /* of the head being read */
     bool head_done, too_long;
+    int64_t head_at; /* clock_mono_ms() when it was complete */
 };
+
+/* The head is what we came for; the body is read so that the connection can serve again, and only as long as that is quick. */
+#define BODY_PATIENCE_MS 1000
 
 static void init_curl(void)
 {
@@ -140,6 +144,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
     } else if (len == 0) {
         if (x->status >= 200 && !x->head_done) {
             x->head_done = true;
+            x->head_at = clock_mono_ms();
             a->status = x->status;
         }
     } else if (x->head_done) { /* a trailer */
@@ -172,7 +177,7 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
 {
     (void)a, (void)b, (void)c, (void)d;
     struct exchange *x = arg;
-    return stop_left_ms(x->stop, 1) == 0;
+    return stop_left_ms(x->stop, 1) == 0 || (x->head_done && clock_mono_ms() - x->head_at > BODY_PATIENCE_MS);
 }
 
 static enum err words(struct http_session *s, CURLcode rc, const struct exchange *x, int waited_ms,
