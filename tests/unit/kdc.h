@@ -193,7 +193,7 @@ static inline OM_uint32 kdc_accept(const struct kdc *k, const char *keytab, cons
     str_fmt(path, sizeof path, "FILE:%s/%s", k->dir, keytab);
     gss_key_value_element_desc from[] = {{"keytab", path}, {"rcache", "none:"}};
     gss_key_value_set_desc store = {2, from};
-    OM_uint32 minor, major;
+    OM_uint32 minor, major, flags = 0;
     gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;
     gss_ctx_id_t ctx = GSS_C_NO_CONTEXT;
     gss_name_t name = GSS_C_NO_NAME;
@@ -208,7 +208,10 @@ static inline OM_uint32 kdc_accept(const struct kdc *k, const char *keytab, cons
                                   &store, &cred, NULL, NULL);
     if (!GSS_ERROR(major))
         major = gss_accept_sec_context(&minor, &ctx, cred, &in, binding ? &cb : GSS_C_NO_CHANNEL_BINDINGS,
-                                       &name, NULL, &out, NULL, NULL, NULL);
+                                       &name, NULL, &out, &flags, NULL, NULL);
+    /* MIT lets a token without bindings pass; a server that requires them does not */
+    if (!GSS_ERROR(major) && binding && !(flags & GSS_C_CHANNEL_BOUND_FLAG))
+        major = GSS_S_BAD_BINDINGS;
     if (!GSS_ERROR(major) && client) {
         gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
         OM_uint32 m;
