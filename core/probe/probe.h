@@ -1,6 +1,9 @@
 /*
  * Live evidence: what a server says on the wire. Straight-line blocking functions with a deadline, run as jobs, many servers at once.
  * Each returns what it could find out: a dead server is evidence, not an error.
+ *
+ * SIGPIPE must be ignored by the process. A deadline holds for name look-ups and the KDC too: a call that is late is left behind.
+ * A profile and an organisation are read by many threads and must not change meanwhile.
  */
 #ifndef CORE_PROBE_PROBE_H
 #define CORE_PROBE_PROBE_H
