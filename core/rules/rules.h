@@ -33,6 +33,10 @@ size_t rules_count(void);
 const struct rule_info *rules_info(size_t i);
 const struct rule_info *rules_find(const char *id);
 
+/* The verdict over what was found (accepted findings do not count) and what is not known (of rules at error or worse). To be asked
+   again when findings were accepted after the evaluation. */
+enum verdict rules_verdict(const struct findings *f);
+
 /* out must be initialised. Every rule says found, passed or unknown for each subject it applies to. */
 enum err rules_evaluate(const struct rule_input *in, struct findings *out, struct errinfo *ei) MUST_CHECK;
 /* The name clients will use for Outlook Anywhere at the new CAS: profile namespace first, else the newest CAS's external host name. NULL unknown. */
