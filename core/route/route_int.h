@@ -1,6 +1,6 @@
 /*
- * Inside core/route: one decision in the making. table.c finds the row, select.c the servers, decide.c applies the row, explain.c
- * says what must hold, what disagrees and why.
+ * Inside core/route: one decision in the making. table.c finds the row, select.c the servers, decide.c applies the row with the
+ * functions of actions.c and redirect.c, explain.c says what must hold and what disagrees.
  */
 #ifndef CORE_ROUTE_ROUTE_INT_H
 #define CORE_ROUTE_ROUTE_INT_H
@@ -21,7 +21,6 @@ struct route_work {
     const char *host;   /* the request's host name; NULL unknown */
     bool broken;        /* it cannot work, whatever the preconditions say */
     bool open;          /* nobody knows whether it works */
-    bool hopless;       /* no hop to the target: the client goes there itself */
     struct buf why;
     enum err failed;
 };
@@ -68,6 +67,24 @@ const char *route_text(struct route_work *w, const char *fmt, ...) PRINTF_LIKE(2
 void route_say(struct route_work *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void route_hop_add(struct route_work *w, const char *from, const struct server *to, const char *to_name,
                    const char *auth);
+
+/* Pieces of a decision. */
+const char *route_client_auth(const struct route_work *w, const struct server *target);
+const char *route_site_name(const struct site *s);
+const char *route_generation_words(enum generation g);
+void route_proxy_to(struct route_work *w, const struct server *s);
+/* Nobody to proxy to. status: what the client gets, 0 where no source says. */
+void route_proxy_to_nobody(struct route_work *w, int status);
+
+/* The actions of the table. */
+void route_refuse(struct route_work *w);
+void route_proxy_legacy(struct route_work *w);
+void route_proxy_back_end(struct route_work *w);
+void route_local_proxy(struct route_work *w);
+void route_proxy_twice(struct route_work *w);
+void route_by_version(struct route_work *w);
+void route_directed(struct route_work *w);
+void route_redirect(struct route_work *w);
 
 void route_apply(struct route_work *w);
 void route_preconditions(struct route_work *w);
