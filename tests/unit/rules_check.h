@@ -111,7 +111,8 @@ BUILDER_UNUSED static size_t count_found(const struct bench *t, const char *id)
         assert_int_equal(said(t, id, server), what);                                                         \
     } while (0)
 
-/* The cmdlet of a finding's fix as text; "" without one. Static buffer. */
+/* The cmdlet of a finding's fix as text; "" without one. "-Name:$true", which PowerShell reads as "-Name $true", comes as the
+   latter. Static buffer. */
 BUILDER_UNUSED static const char *fix_text(const struct finding *f)
 {
     static char text[1024];
@@ -123,6 +124,8 @@ BUILDER_UNUSED static const char *fix_text(const struct finding *f)
     buf_init(&b, sizeof text);
     assert_int_equal(cmdlet_text(&b, &f->fix->cmdlet, &ei), ERR_OK);
     snprintf(text, sizeof text, "%s", buf_str(&b));
+    for (char *p = text; (p = strstr(p, ":$")) != NULL;)
+        *p = ' ';
     buf_fini(&b);
     return text;
 }
