@@ -186,6 +186,15 @@ static bool is_comparable(const struct vdir *v)
     return !v->back_end && v->has_iis_auth && auth_expected_challenge(v->iis_auth) != 0;
 }
 
+static const char *why_not_compared(struct rule_run *run, const struct server *server)
+{
+    const struct observation *o =
+        facts_newest(run, server->name, OBSERVATION_CHALLENGE, PROTOCOL_UNKNOWN, NULL);
+    if (o && (o->outcome == OUTCOME_OK || o->outcome == OUTCOME_FAILED))
+        return "what it answered to anonymous requests shows no methods to compare";
+    return rule_why_unseen(run, o, "answer to an anonymous request");
+}
+
 static void drift_of(struct rule_run *run, const struct server *server)
 {
     bool compared = false, found = false, known = false, stale = false;
@@ -216,10 +225,7 @@ static void drift_of(struct rule_run *run, const struct server *server)
     else if (compared)
         rule_pass(run, server);
     else if (known)
-        rule_unknown(run, server, "%s",
-                     rule_why_unseen(
-                         run, facts_newest(run, server->name, OBSERVATION_CHALLENGE, PROTOCOL_UNKNOWN, NULL),
-                         "answer to an anonymous request"));
+        rule_unknown(run, server, "%s", why_not_compared(run, server));
     else
         rule_unknown(run, server,
                      "the directory does not say which methods its virtual directories must offer");
