@@ -240,10 +240,14 @@ void route_proxy_back_end(struct route_work *w)
         return;
     }
     route_proxy_to(w, s);
-    route_say(w, "%s proxies %s to %s, the mailbox server with the active copy%s: port %s, Kerberos.",
-              w->req->arriving->name, protocol_words(w->req->protocol), s->name,
-              w->place == ROUTE_SAME_SITE ? "" : ", across sites and without a redirect",
-              is_mail(w) ? "of its back-end service" : "444");
+    if (is_mail(w))
+        route_say(w, "%s proxies %s to the back-end service of %s, the mailbox server with the active copy.",
+                  w->req->arriving->name, protocol_words(w->req->protocol), s->name);
+    else
+        route_say(w, "%s proxies %s to %s%s%s: port 444, Kerberos.", w->req->arriving->name,
+                  protocol_words(w->req->protocol), s->name,
+                  w->req->protocol == PROTOCOL_OAB ? "" : ", the mailbox server with the active copy",
+                  w->place == ROUTE_SAME_SITE ? "" : ", across sites and without a redirect");
 }
 
 void route_local_proxy(struct route_work *w)
@@ -350,11 +354,13 @@ void route_directed(struct route_work *w)
         return;
     }
     route_hop_add(w, "client", s, NULL, "client");
-    route_say(w,
-              "Autodiscover hands the client the 2007 URL for %s, and the client goes to %s itself. A "
-              "request that still reaches %s by the "
-              "new name lands on a mailbox server of the new version, with an unknown result.",
-              protocol_words(w->req->protocol), s->name, w->req->arriving->name);
+    route_say(w, "Autodiscover hands the client the 2007 URL for %s, and the client goes to %s itself.",
+              protocol_words(w->req->protocol), s->name);
+    if (w->req->protocol == PROTOCOL_EWS)
+        route_say(w,
+                  "A request that still reaches %s by the new name lands on a mailbox server of the new "
+                  "version, with an unknown result.",
+                  w->req->arriving->name);
     if (route_is_request_host(w, url)) {
         w->broken = true;
         route_say(w, "That URL still carries the new name %s, so the client never gets away from %s.",

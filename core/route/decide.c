@@ -162,6 +162,11 @@ enum err route_decide(const struct org *org, const struct route_request *req, co
                       "Whether %s uses forms authentication the directory does not say; what setup leaves "
                       "(on) was taken.",
                       req->arriving->name);
+        if (d.confidence == ROUTE_UNCONFIRMED)
+            route_say(&w, "No source confirms this%s%s: try it in a lab.", *d.row->note ? "; " : "",
+                      d.row->note);
+        else if (d.confidence == ROUTE_OBSERVED)
+            route_say(&w, "This was observed, no document says it.");
     } else {
         unknown(&w);
     }

@@ -88,6 +88,18 @@ static void kerberos_hop(struct route_work *w, const struct server *s)
     require_seen(w, "version-floor", s, true);
 }
 
+static const char *methods_text(struct route_work *w, const struct vdir *v)
+{
+    struct buf b;
+    if (!v->has_iis_auth)
+        return "other methods";
+    buf_init(&b, 512);
+    auth_set_text(&b, v->iis_auth);
+    const char *s = route_text(w, "%s", buf_str(&b));
+    buf_fini(&b);
+    return s;
+}
+
 static void outlook_anywhere(struct route_work *w, const struct server *s)
 {
     const struct vdir *v = server_vdir(s, PROTOCOL_OA), *own = server_vdir(w->req->arriving, PROTOCOL_OA);
@@ -116,17 +128,17 @@ static void outlook_anywhere(struct route_work *w, const struct server *s)
         w->out->status = 401;
         if (auth == TRI_NO)
             route_say(w,
-                      "IIS on %s offers Basic only or at least no Windows authentication: it answers 401 for "
-                      "ever, and Outlook asks for the "
-                      "password again and again (rule oa-iis-auth).",
-                      s->name);
+                      "IIS on %s offers %s and no Windows authentication: it answers 401 for ever, and "
+                      "Outlook asks for the password again "
+                      "and again (rule oa-iis-auth).",
+                      s->name, methods_text(w, v));
         else
             route_say(w,
                       "The directory is right, but on the wire %s does not offer Windows authentication: it "
                       "answers 401 (rule oa-wire).",
                       s->name);
     } else if (auth == TRI_YES) {
-        route_say(w, "%s offers Windows authentication, so that works.", s->name);
+        route_say(w, "%s offers Windows authentication, as it must.", s->name);
     } else {
         route_say(w, "Whether %s offers Windows authentication is not known.", s->name);
     }
