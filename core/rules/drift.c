@@ -76,9 +76,8 @@ struct sight {
     const struct observation *host;
 };
 
-static void look(const struct rule_run *run, const struct vdir *v, struct sight *s)
+static void look(struct observations all, const struct vdir *v, struct sight *s)
 {
-    struct observations all = facts_of(run, v->server->name);
     *s = (struct sight){0};
     for (size_t i = 0; i < all.n; i++) {
         const struct observation *o = all.v[i];
@@ -198,13 +197,14 @@ static const char *why_not_compared(struct rule_run *run, const struct server *s
 static void drift_of(struct rule_run *run, const struct server *server)
 {
     bool compared = false, found = false, known = false, stale = false;
+    struct observations all = facts_of(run, server->name);
     for (size_t i = 0; i < server->n_vdirs; i++) {
         const struct vdir *v = server->vdirs[i];
         struct sight s;
         if (!is_comparable(v))
             continue;
         known = true;
-        look(run, v, &s);
+        look(all, v, &s);
         const struct witness *w = s.has_wire && differs(v, &s.wire) ? &s.wire
                                   : s.has_iis && differs(v, &s.iis) ? &s.iis
                                                                     : NULL;

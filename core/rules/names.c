@@ -156,9 +156,9 @@ void judge_spn_unique(struct rule_run *run)
             rule_pass(run, s); /* a KDC issues a ticket for a name with one owner only */
         } else {
             rule_unknown(run, s,
-                         "only the accounts of the Exchange servers were read: whether another account of "
-                         "the forest owns HTTP/%s a "
-                         "ticket or a forest-wide search will show",
+                         "only the accounts of the Exchange servers were read: a ticket or a forest-wide "
+                         "search will show whether another "
+                         "account owns HTTP/%s too",
                          s->fqdn ? s->fqdn : s->name);
         }
     }

@@ -100,7 +100,7 @@ static void legacy_namespace_of(struct rule_run *run, const struct server *s)
     if (bad)
         return;
     if (unseen)
-        rule_unknown(run, s, "the URLs are right, but %s: whether it holds the legacy name is open",
+        rule_unknown(run, s, "the URLs are right; whether the certificate holds the legacy name is open (%s)",
                      rule_why_unseen(run, facts_newest(run, s->name, OBSERVATION_TLS, PROTOCOL_UNKNOWN, NULL),
                                      "certificate"));
     else
