@@ -74,7 +74,7 @@ struct route_decision {
     const struct route_row *row; /* NULL: not in the table */
     enum route_action action;
     enum route_style style;
-    int status; /* what the client sees */
+    int status; /* what the client sees; 0: no HTTP, or no source says */
     const struct server *target;
     const char *url; /* of the next hop, or where the client is sent */
     struct route_hop hops[ROUTE_MAX_HOPS];
@@ -88,11 +88,20 @@ struct route_decision {
     size_t n_conflicts;
 };
 
-/* Pure. findings may be NULL (preconditions are then judged from the organisation alone, unknown where that says nothing). */
+/*
+ * Pure. findings may be NULL (preconditions are then judged from the organisation alone, unknown where that says nothing).
+ *
+ * action SERVE: the arriving server's own back end has it. REDIRECT with style NONE: Autodiscover tells the client, no HTTP redirect. UNKNOWN
+ * (JSON null): the table has no row, or the site that decides is not known; never to be shown as fine.
+ * target may be NULL: nobody can take it, and status is what the client then gets. A target without Outlook Anywhere is named all the same, with
+ * status 404. Preconditions that only the wire or the KDC can show (oa-wire, kerberos-ticket, ...) are listed when findings say
+ * found or passed, so that a route judged without a probe is not unknown for that alone. works: no when the action itself
+ * cannot work or a precondition fails; else unknown when one is; else yes.
+ */
 enum err route_decide(const struct org *org, const struct route_request *req, const struct findings *findings,
                       struct arena *arena, struct route_decision *out, struct errinfo *ei) MUST_CHECK;
 
-const char *route_action_name(enum route_action a); /* "proxy" */
+const char *route_action_name(enum route_action a); /* "proxy"; NULL for unknown */
 const char *route_style_name(enum route_style s);   /* NULL for none */
 const char *route_confidence_name(enum route_confidence c);
 
