@@ -92,7 +92,8 @@ static enum err take_record(struct history *h, const struct journal_record *r, s
         s->begun = true;
         s->ended = s->undo_begun = false;
         s->begun_at = r->at;
-    } else if (strcmp(r->phase, "undo") == 0) {
+    } else if (strcmp(r->phase, "undo") == 0 ||
+               (strcmp(r->phase, "failed") == 0 && str_eq(r->after, RECORD_PUT_BACK))) {
         s->undo_begun = true;
         s->ended = false;
     } else if (strcmp(r->phase, "done") == 0 || strcmp(r->phase, "failed") == 0 ||

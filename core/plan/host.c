@@ -21,20 +21,38 @@ static void count_failure(struct host_run *h)
 }
 
 /* The record may fail as well (that halts the run): the step has failed all the same. */
-static void fail_step(struct host_run *h, struct step_run *s, const char *fmt, ...) PRINTF_LIKE(3, 4);
-static void fail_step(struct host_run *h, struct step_run *s, const char *fmt, ...)
+static void fail_text(struct host_run *h, struct step_run *s, bool put_back, const char *fmt, va_list ap)
 {
     char text[2048];
-    va_list ap;
-    va_start(ap, fmt);
     int n = vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
     str_show_fixed(s->reason, sizeof s->reason, n > 0 ? text : "failed", n > 0 ? strlen(text) : 6);
     s->result = PLAN_FAILED;
     count_failure(h);
-    enum err e = run_record(h->run, s->step, "failed", &(struct record_texts){.detail = s->reason}, NULL);
+    struct record_texts t = {.detail = s->reason, .after = put_back ? RECORD_PUT_BACK : NULL};
+    enum err e = run_record(h->run, s->step, "failed", &t, NULL);
     (void)e;
     run_progress(h->run, s->step, PLAN_FAILED, "%s", s->reason);
+}
+
+static void fail_step(struct host_run *h, struct step_run *s, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void fail_step(struct host_run *h, struct step_run *s, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fail_text(h, s, false, fmt, ap);
+    va_end(ap);
+}
+
+static void put_back(struct host_run *h, struct step_run *s);
+
+static void fail_and_put_back(struct host_run *h, struct step_run *s, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void fail_and_put_back(struct host_run *h, struct step_run *s, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fail_text(h, s, true, fmt, ap);
+    va_end(ap);
+    put_back(h, s);
 }
 
 /* Begun, and no word on how it ended: resume reads it again. */
@@ -192,8 +210,7 @@ static void verify_step(struct host_run *h, struct step_run *s)
     }
     enum err e = run_record(r, s->step, "verify", &(struct record_texts){.detail = detail}, NULL);
     if (v == NOT_VERIFIED) {
-        fail_step(h, s, "the wire did not follow: %s", text);
-        put_back(h, s);
+        fail_and_put_back(h, s, "the wire did not follow: %s", text);
         return;
     }
     if (e == ERR_OK)
@@ -240,10 +257,9 @@ static void reread_step(struct host_run *h, struct step_run *s, enum push_end en
     } else {
         /* The command ran and the directory we read does not show it: another controller may have it, so put it back too. */
         if (end == PUSH_DONE)
-            fail_step(h, s, "the command ran, but %s still says %s", said_by(r), buf_str(&text));
+            fail_and_put_back(h, s, "the command ran, but %s still says %s", said_by(r), buf_str(&text));
         else
-            fail_step(h, s, "%s", said);
-        put_back(h, s);
+            fail_and_put_back(h, s, "%s", said);
     }
     buf_fini(&text);
 }
@@ -306,8 +322,7 @@ static void run_step(struct host_run *h, struct step_run *s)
     case START_NEVER: return;
     case START_VERIFY: verify_step(h, s); return;
     case START_UNDO:
-        fail_step(h, s, "the run was interrupted and half of the change is there");
-        put_back(h, s);
+        fail_and_put_back(h, s, "the run was interrupted, and the change is put back");
         return;
     case START_FRESH: break;
     }

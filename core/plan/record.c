@@ -132,10 +132,10 @@ void remote_text(struct buf *out, enum err e, const struct errinfo *ei, const st
     buf_init(&b, 4 * RUN_DETAIL_MAX);
     if (e != ERR_OK)
         add_lines(&b, "", ei->what);
-    if (r->has_exit_code && r->exit_code)
-        (void)buf_addf(&b, "%sexit code %d", b.len ? "\n" : "", r->exit_code);
     for (size_t i = 0; i < r->errors.n; i++)
         add_lines(&b, "error: ", r->errors.v[i].message);
+    if (r->has_exit_code && r->exit_code)
+        (void)buf_addf(&b, "%sexit code %d", b.len ? "\n" : "", r->exit_code);
     for (size_t i = 0; i < r->warnings.n; i++)
         add_lines(&b, "warning: ", r->warnings.v[i]);
     add_lines(&b, "", r->output ? r->output : r->output_json);

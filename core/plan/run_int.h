@@ -114,6 +114,8 @@ void host_run(void *host);
 void host_ask_wires(void *host);
 
 /* record.c */
+/* .after of a "failed" record that an "undo" is to follow: who dies in between must not leave the change behind. */
+#define RECORD_PUT_BACK "{\"put_back\":true}"
 struct record_texts {
     const char *cmdlet, *before, *after, *detail;
 };
@@ -150,7 +152,7 @@ enum wire_state observe_wire(const struct plan_io *io, const struct server *serv
 struct step_history {
     const struct plan_step *step;
     bool begun;      /* an intent was recorded */
-    bool undo_begun; /* the inverse was announced after the last failure */
+    bool undo_begun; /* the inverse was announced, or was to be */
     bool ended;      /* done, skipped, failed or undone */
     int64_t begun_at;
 };

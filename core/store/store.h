@@ -31,8 +31,8 @@ void store_close(struct store **s);
  * Phases. Of a run (step 0): "begin" (after: {"organization", "plan", "target", "steps"}), "resume", "end" (after: {"status",
  * "done", "failed", "undone", "skipped"}). Of a step: "capture" (before: the raw values of the directory, detail: the step as in a
  * plan file), "intent" (about to be pushed), "result" (what the server said), "reread" (what the directory says), "verify" (what
- * the wire says), then one of "done", "skipped" or "failed"; after "failed" perhaps "undo" (the inverse is about to be pushed) and
- * "undone". Of no run: "lock".
+ * the wire says), then one of "done", "skipped" or "failed"; after "failed" perhaps (its after then is {"put_back":true}) "undo" (the inverse is
+ * about to be pushed) and "undone". Of no run: "lock".
  */
 struct journal_record {
     int64_t id; /* position in the chain, from 1 without gaps */
