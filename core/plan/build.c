@@ -298,7 +298,8 @@ static enum err make_step(struct draft *b, const struct group *g, struct errinfo
     if (e == ERR_OK) {
         s.verify_wire = step_shows_on_wire(&w);
         s.takes_effect = step_takes_effect(&w);
-        if (step_impact(&s, a, &w) != ERR_OK || a->failed)
+        s.impact = step_impact(&w);
+        if (a->failed)
             e = err_set(ei, ERR_LIMIT, NULL, "the plan is too large");
     }
     if (e == ERR_OK)

@@ -22,6 +22,8 @@ static void count_failure(struct host_run *h)
 
 /* The record may fail as well (that halts the run): the step has failed all the same. */
 static void fail_text(struct host_run *h, struct step_run *s, bool put_back, const char *fmt, va_list ap)
+    PRINTF_LIKE(4, 0);
+static void fail_text(struct host_run *h, struct step_run *s, bool put_back, const char *fmt, va_list ap)
 {
     char text[2048];
     int n = vsnprintf(text, sizeof text, fmt, ap);
@@ -321,9 +323,7 @@ static void run_step(struct host_run *h, struct step_run *s)
     switch (s->start) {
     case START_NEVER: return;
     case START_VERIFY: verify_step(h, s); return;
-    case START_UNDO:
-        fail_and_put_back(h, s, "the run was interrupted, and the change is put back");
-        return;
+    case START_UNDO: fail_and_put_back(h, s, "the run was interrupted, and the change is put back"); return;
     case START_FRESH: break;
     }
     if (s->step->skip)

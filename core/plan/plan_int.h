@@ -104,7 +104,7 @@ enum err step_check(const struct plan_step *s, unsigned generations, struct watc
 /* The step changes anything that the wire shows. */
 bool step_shows_on_wire(const struct watches *w);
 const char *step_takes_effect(const struct watches *w);
-enum err step_impact(struct plan_step *s, struct arena *a, const struct watches *w) MUST_CHECK;
+const char *step_impact(const struct watches *w);
 /* Name part of -Identity 'SERVER\Name'; NULL when it has none. */
 const char *identity_name(const char *identity);
 

@@ -34,32 +34,27 @@ const char *step_takes_effect(const struct watches *w)
     return "when a client asks Autodiscover again";
 }
 
-enum err step_impact(struct plan_step *s, struct arena *a, const struct watches *w)
+const char *step_impact(const struct watches *w)
 {
-    const char *text = "Nothing is interrupted.";
     if (w->cmdlet->object == PLAN_OBJECT_RPC)
-        text =
-            "Outlook profiles without encryption are refused while it is required (Outlook 2003's default).";
-    else if (w->cmdlet->object == PLAN_OBJECT_SCP)
-        text = "Nothing is interrupted; Outlook in the domain asks the new address from then on.";
-    else if (w->cmdlet->protocol != PROTOCOL_OA)
-        text = "Clients learn the new URL; an iisreset drops the connections of that server.";
-    else if (w->cmdlet->action == PLAN_ENABLE)
-        text = "Nothing is interrupted: this server begins to offer Outlook Anywhere. Autodiscover hands the "
-               "name to"
-               " the mailboxes of its site.";
-    else if (w->cmdlet->action == PLAN_DISABLE)
-        text = "Outlook Anywhere through this server ends.";
-    else if (changes_iis(w) && (changes(w, "client_auth") || changes(w, "external_hostname")))
-        text =
-            "IIS reads the settings of /rpc again: Outlook Anywhere connections of this server may reconnect"
-            " once; clients learn the rest from Autodiscover.";
-    else if (changes_iis(w))
-        text =
-            "IIS reads the settings of /rpc again: Outlook Anywhere connections of this server may reconnect"
-            " once. What clients are told stays as it is.";
-    else
-        text = "Nothing is interrupted; clients learn it from Autodiscover.";
-    s->impact = arena_fmt(a, "%s: %s", s->server, text);
-    return s->impact ? ERR_OK : ERR_LIMIT;
+        return "Outlook profiles without encryption are refused while it is required (Outlook 2003's "
+               "default).";
+    if (w->cmdlet->object == PLAN_OBJECT_SCP)
+        return "Nothing is interrupted; Outlook in the domain asks the new address from then on.";
+    if (w->cmdlet->protocol != PROTOCOL_OA)
+        return "Clients learn the new URL; an iisreset drops the connections of that server.";
+    if (w->cmdlet->action == PLAN_ENABLE)
+        return "Nothing is interrupted: this server begins to offer Outlook Anywhere. Autodiscover hands"
+               " the name to the mailboxes of its site.";
+    if (w->cmdlet->action == PLAN_DISABLE)
+        return "Outlook Anywhere through this server ends.";
+    if (changes_iis(w) && (changes(w, "client_auth") || changes(w, "external_hostname")))
+        return "IIS reads the settings of /rpc again: Outlook Anywhere connections of this server may "
+               "reconnect"
+               " once; clients learn the rest from Autodiscover.";
+    if (changes_iis(w))
+        return "IIS reads the settings of /rpc again: Outlook Anywhere connections of this server may "
+               "reconnect"
+               " once. What clients are told stays as it is.";
+    return "Nothing is interrupted; clients learn it from Autodiscover.";
 }
