@@ -10,10 +10,13 @@
 #include "core/store/store.h"
 #include "core/transport.h"
 
+/*
+ * What a step was made from; all of one step name the same object. Values are those of the attribute as AD writes them, except that
+ * an Outlook Anywhere host name may be bare (the organisation keeps no more) and of msExchRpcHttpFlags only bit 1 counts.
+ */
 struct plan_precondition {
     const char *dn, *attribute;
-    const char *
-        value; /* NULL: must be absent; for an object: attribute "objectClass", value NULL: object must not exist */
+    const char *value; /* NULL: must be absent; attribute "objectClass" and NULL: the object must not exist */
 };
 
 struct plan_change { /* before or after: property -> value(s), e.g. iis_auth -> basic, ntlm */
@@ -21,19 +24,22 @@ struct plan_change { /* before or after: property -> value(s), e.g. iis_auth -> 
     const char **values;
     size_t n_values;
     bool is_list, is_null;
+    bool is_bool; /* one value, "true" or "false" */
 };
 
 struct plan_step {
     int n;
     const char *finding, *server;
-    const char *fqdn; /* from the organisation at apply time, not in the file */
+    const char **also; /* further findings the same cmdlet answers */
+    size_t n_also;
     struct cmdlet cmdlet, inverse;
-    struct plan_change *before, *after;
+    struct plan_change *before, *after; /* what changes; the same properties in the same order */
     size_t n_before, n_after;
     struct plan_precondition *preconditions;
     size_t n_preconditions;
     bool verify_directory, verify_wire;
     const char *takes_effect, *impact;
+    const char *skip; /* not NULL: apply leaves this step out, and why */
 };
 
 struct plan {
@@ -52,12 +58,21 @@ struct plan_filter {
     size_t n_servers;
 };
 
-/* Pure but for the id and the time. What is already right makes no step. */
+/*
+ * Pure but for the id and the time. What is already right makes no step, nor does an accepted finding. Findings that change the same
+ * object make one step. A fix that is not automatic is left out. Steps are in order of server name: changes of different servers do
+ * not depend on each other, an admin finds a server at once, and the same findings always give the same file. Within a server an
+ * object is made before another is changed. ERR_REFUSED when two fixes of one object contradict each other.
+ */
 enum err plan_build(struct plan **out, const struct org *org, const struct findings *f,
                     const struct plan_filter *filter, const char *made_by, struct errinfo *ei) MUST_CHECK;
 void plan_free(struct plan **p);
 enum err plan_to_json(const struct plan *p, struct buf *out, struct errinfo *ei) MUST_CHECK;
-/* Checked like any input: format, types, known cmdlets and parameters per generation, cmdlet text that is data only. */
+/*
+ * Checked like any input: format, types, known cmdlets and parameters per generation, cmdlet text that is data only, an identity on
+ * the step's own server, before and after that follow from the preconditions and the cmdlet, an inverse that restores exactly
+ * before. The error names the step.
+ */
 enum err plan_from_json(struct plan **out, const char *text, size_t len, struct errinfo *ei) MUST_CHECK;
 
 enum plan_phase {
@@ -84,24 +99,41 @@ struct plan_apply_options {
     struct store *store;
     struct transport *transport;
     const char *who, *from, *why;
-    unsigned canary, wave, max_fail, parallel; /* 0: defaults: canary 1, wave = parallel = 8, max_fail 1 */
+    unsigned canary, wave, max_fail, parallel; /* hosts; 0: canary 1, wave = parallel = 8, max_fail 1 */
     int poll_interval_s;                       /* deadline of wire verification: two intervals plus 30 s */
-    struct stop *stop;                         /* raised: the host in hand is finished, then it stops */
+    struct stop *stop;                         /* raised: the hosts in hand are finished, then it stops */
     plan_progress *progress;
     void *arg;
 };
 
 struct plan_outcome {
-    char run[32];
-    unsigned done, failed, undone, skipped;
+    char run[32];                           /* "" when nothing was begun */
+    unsigned done, failed, undone, skipped; /* steps; failed: not put back, undone: failed and put back */
+    unsigned unfinished;                    /* begun, and how it ended is not known: resume */
 };
 
-/* Lock, all preconditions on all hosts before the first write (ERR_STALE names what moved), then hosts. ERR_PARTIAL when some failed. */
+/*
+ * Lock; all preconditions on all hosts before the first write (ERR_STALE names what moved: dn, attribute, then -> now); the values
+ * of all hosts into the journal; a question to every wire that is to be verified; then the canary and the waves. A host: intent,
+ * push, result, re-read, wire, done - each a record. What failed is put back with the inverse; a command whose outcome is not known
+ * is never sent again, the directory decides. ERR_PARTIAL when some failed, ERR_INTERRUPTED when stopped. *out is filled whenever a
+ * run was begun, also with an error.
+ */
 enum err plan_apply(const struct plan *p, const struct plan_apply_options *o, struct plan_outcome *out,
                     struct errinfo *ei) MUST_CHECK;
-/* The inverse of what a journalled run did, as a plan against the directory now; repeatable; a value that somebody changed since is not overwritten but noted
-   as a skipped step. servers n 0: all. */
+/*
+ * The inverse of what a journalled run did, as a plan against the directory now; repeatable. Three-way (then, after, now): what is as
+ * the run left it gets a step, what is as it was before gets none, what somebody changed since gets a step with .skip that says so.
+ * filter may be NULL.
+ */
 enum err plan_rollback(struct plan **out, const char *run, const struct plan_apply_options *o,
                        const struct plan_filter *filter, struct errinfo *ei) MUST_CHECK;
+/*
+ * Goes on with a run that was interrupted (kill -9 too): every unfinished intent is re-read first. The change is there: verified. It
+ * never took effect: begun again. It is half there: put back. Somebody else's value: left alone. Then the hosts not begun.
+ * ERR_REFUSED when the run has ended.
+ */
+enum err plan_resume(const char *run, const struct plan_apply_options *o, struct plan_outcome *out,
+                     struct errinfo *ei) MUST_CHECK;
 
 #endif

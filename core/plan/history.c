@@ -1,0 +1,123 @@
+#include "core/plan/run_int.h"
+
+#include "core/base/str.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void history_fini(struct history *h)
+{
+    plan_free(&h->plan);
+    *h = (struct history){0};
+}
+
+static enum err bad_record(struct errinfo *ei, const struct journal_record *r)
+{
+    return err_set(ei, ERR_INPUT, "'casbridge journal verify' tells whether it was changed",
+                   "record %lld of the journal cannot be understood", (long long)r->id);
+}
+
+static enum err take_begin(struct history *h, const struct journal_record *r, struct errinfo *ei)
+{
+    struct arena *a = &h->plan->arena;
+    json_t *j = json_loads(r->after ? r->after : "", JSON_REJECT_DUPLICATES, NULL);
+    const char *organization = json_string_value(json_object_get(j, "organization"));
+    const char *target = json_string_value(json_object_get(j, "target"));
+    json_int_t steps = json_integer_value(json_object_get(j, "steps"));
+    enum err e = ERR_OK;
+    if (!organization || !target || !generation_from_name(target, &h->plan->target) || steps < 0 ||
+        steps > PLAN_MAX_STEPS) {
+        e = bad_record(ei, r);
+    } else {
+        h->expected = (size_t)steps;
+        h->plan->organization = arena_str(a, organization);
+        h->plan->steps = arena_array(a, h->expected + 1, sizeof *h->plan->steps);
+        h->steps = arena_array(a, h->expected + 1, sizeof *h->steps);
+        if (!h->plan->organization || !h->plan->steps || !h->steps)
+            e = err_set(ei, ERR_LIMIT, NULL, "the run is too large");
+    }
+    json_decref(j);
+    return e;
+}
+
+/* The journal is read as strictly as a plan file: what comes from it is pushed too. */
+static enum err take_capture(struct history *h, const struct journal_record *r, struct errinfo *ei)
+{
+    struct plan *p = h->plan;
+    if (p->n_steps >= h->expected || r->step < 1)
+        return bad_record(ei, r);
+    json_t *j = json_loads(r->detail ? r->detail : "", JSON_REJECT_DUPLICATES, NULL);
+    enum err e = j ? step_from_json(&p->steps[p->n_steps], &p->arena, j, r->step, ei) : bad_record(ei, r);
+    json_decref(j);
+    if (e != ERR_OK) {
+        err_wrap(ei, "journal record %lld", (long long)r->id);
+        return e;
+    }
+    h->steps[p->n_steps].step = &p->steps[p->n_steps];
+    p->n_steps++;
+    return ERR_OK;
+}
+
+static struct step_history *find_step(struct history *h, int n)
+{
+    for (size_t i = 0; i < h->plan->n_steps; i++)
+        if (h->steps[i].step->n == n)
+            return &h->steps[i];
+    return NULL;
+}
+
+static enum err take_record(struct history *h, const struct journal_record *r, struct errinfo *ei)
+{
+    if (strcmp(r->phase, "begin") == 0)
+        return h->steps ? bad_record(ei, r) : take_begin(h, r, ei);
+    if (!h->steps)
+        return bad_record(ei, r);
+    if (strcmp(r->phase, "capture") == 0)
+        return take_capture(h, r, ei);
+    if (strcmp(r->phase, "end") == 0) {
+        json_t *j = json_loads(r->after ? r->after : "", JSON_REJECT_DUPLICATES, NULL);
+        h->ended = true;
+        h->interrupted = str_eq(json_string_value(json_object_get(j, "status")), "interrupted");
+        json_decref(j);
+        return ERR_OK;
+    }
+    if (strcmp(r->phase, "resume") == 0) {
+        h->ended = h->interrupted = false;
+        return ERR_OK;
+    }
+    struct step_history *s = find_step(h, r->step);
+    if (!s)
+        return bad_record(ei, r);
+    if (strcmp(r->phase, "intent") == 0) {
+        s->begun = true;
+        s->ended = s->undo_begun = false;
+        s->begun_at = r->at;
+    } else if (strcmp(r->phase, "undo") == 0 ||
+               (strcmp(r->phase, "failed") == 0 && str_eq(r->after, RECORD_PUT_BACK))) {
+        s->undo_begun = true;
+        s->ended = false;
+    } else if (strcmp(r->phase, "done") == 0 || strcmp(r->phase, "failed") == 0 ||
+               strcmp(r->phase, "undone") == 0 || strcmp(r->phase, "skipped") == 0) {
+        s->ended = true;
+    }
+    return ERR_OK;
+}
+
+enum err history_read(struct history *out, struct store *store, const char *run, struct errinfo *ei)
+{
+    struct history h = {0};
+    journal_records records = {0};
+    enum err e = plan_new(&h.plan, ei);
+    if (e == ERR_OK)
+        e = journal_read(store, run, &records, ei);
+    for (size_t i = 0; e == ERR_OK && i < records.n; i++)
+        e = take_record(&h, &records.v[i], ei);
+    if (e == ERR_OK && !h.steps)
+        e = err_set(ei, ERR_NOTFOUND, "'casbridge journal' lists the runs", "'%s' is no run", run);
+    journal_records_free(&records);
+    if (e == ERR_OK)
+        *out = h;
+    else
+        history_fini(&h);
+    return e;
+}

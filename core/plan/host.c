@@ -1,0 +1,372 @@
+/* One server of a run, on a pool thread: straight on from the first step to the last, and no further than the first that fails. */
+#include "core/plan/run_int.h"
+
+#include "core/base/str.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define POLL_MS       2000
+#define POLL_LEAST_MS 100
+
+enum push_end { PUSH_DONE, PUSH_FAILED, PUSH_UNKNOWN };
+
+static const char nothing_changed[] = "nothing was changed";
+
+static void count_failure(struct host_run *h)
+{
+    if (!h->counted)
+        atomic_fetch_add(&h->run->failed_hosts, 1);
+    h->counted = true;
+}
+
+/* The record may fail as well (that halts the run): the step has failed all the same. */
+static void fail_text(struct host_run *h, struct step_run *s, bool put_back, const char *fmt, va_list ap)
+    PRINTF_LIKE(4, 0);
+static void fail_text(struct host_run *h, struct step_run *s, bool put_back, const char *fmt, va_list ap)
+{
+    char text[2048];
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    str_show_fixed(s->reason, sizeof s->reason, n > 0 ? text : "failed", n > 0 ? strlen(text) : 6);
+    s->result = PLAN_FAILED;
+    count_failure(h);
+    struct record_texts t = {.detail = s->reason, .after = put_back ? RECORD_PUT_BACK : NULL};
+    enum err e = run_record(h->run, s->step, "failed", &t, NULL);
+    (void)e;
+    run_progress(h->run, s->step, PLAN_FAILED, "%s", s->reason);
+}
+
+static void fail_step(struct host_run *h, struct step_run *s, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void fail_step(struct host_run *h, struct step_run *s, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fail_text(h, s, false, fmt, ap);
+    va_end(ap);
+}
+
+static void put_back(struct host_run *h, struct step_run *s);
+
+static void fail_and_put_back(struct host_run *h, struct step_run *s, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void fail_and_put_back(struct host_run *h, struct step_run *s, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fail_text(h, s, true, fmt, ap);
+    va_end(ap);
+    put_back(h, s);
+}
+
+/* Begun, and no word on how it ended: resume reads it again. */
+static void leave_step(struct host_run *h, struct step_run *s, const char *why)
+{
+    str_copy(s->reason, sizeof s->reason, why);
+    s->result = PLAN_REREAD;
+    count_failure(h);
+    run_progress(h->run, s->step, PLAN_FAILED, "%s; 'casbridge resume %s' goes on", why, h->run->id);
+}
+
+static void skip_step(struct host_run *h, struct step_run *s, const char *why)
+{
+    s->result = PLAN_SKIPPED;
+    enum err e = run_record(h->run, s->step, "skipped", &(struct record_texts){.detail = why}, NULL);
+    (void)e;
+    run_progress(h->run, s->step, PLAN_SKIPPED, "%s", why);
+}
+
+static enum push_end push(struct host_run *h, const struct cmdlet *c, struct buf *text, int *elapsed_ms)
+{
+    const struct remote_target target = {h->server->name, h->server->fqdn, h->server->generation};
+    struct transport *t = h->run->o->transport;
+    struct remote_result r = {0};
+    struct errinfo ei = {0};
+    struct stop stop;
+    stop_init(&stop, RUN_PUSH_MS, NULL); /* not the run's own: the host in hand is finished */
+    enum err e = t->run(t, &target, c, &stop, &r, &ei);
+    remote_text(text, e, &ei, &r);
+    *elapsed_ms = r.elapsed_ms;
+    /* A transport that lost its server may not have known to say so: sent, and neither an exit code nor an error came back. */
+    bool unknown = r.outcome_unknown || (e != ERR_OK && r.sent && !r.has_exit_code && !r.errors.n);
+    enum push_end end = unknown                               ? PUSH_UNKNOWN
+                        : e == ERR_OK && remote_result_ok(&r) ? PUSH_DONE
+                                                              : PUSH_FAILED;
+    remote_result_fini(&r);
+    return end;
+}
+
+/* An intent, in the journal before anything leaves. */
+static enum err announce(struct run *r, const struct plan_step *s, const char *phase, const struct cmdlet *c,
+                         const struct plan_change *from, const struct plan_change *to)
+{
+    struct errinfo ei = {0};
+    struct buf text;
+    buf_init(&text, JOURNAL_TEXT_MAX);
+    json_t *jb = changes_to_json(from, s->n_before), *ja = changes_to_json(to, s->n_after);
+    char *before = jb ? json_dumps(jb, JSON_COMPACT) : NULL,
+         *after = ja ? json_dumps(ja, JSON_COMPACT) : NULL;
+    enum err e = before && after ? cmdlet_text(&text, c, &ei)
+                                 : err_set(&ei, ERR_NOMEM, NULL, "no memory for a journal record");
+    if (e == ERR_OK)
+        e = store_lock_check(r->o->store, &ei);
+    if (e == ERR_OK)
+        e = run_record(r, s, phase,
+                       &(struct record_texts){.cmdlet = buf_str(&text), .before = before, .after = after},
+                       &ei);
+    else
+        run_halt(r, e, &ei);
+    if (e == ERR_OK && strcmp(phase, "intent") == 0) {
+        run_progress(r, s, PLAN_INTENT, "%s", buf_str(&text));
+        run_progress(r, s, PLAN_PUSH, "by %s to %s", r->o->transport->name, s->server);
+    }
+    json_decref(jb);
+    json_decref(ja);
+    free(before);
+    free(after);
+    buf_fini(&text);
+    return e;
+}
+
+static const char *said_by(struct run *r)
+{
+    const char *dc = r->io->controller ? r->io->controller(r->io->ctx) : NULL;
+    return dc ? dc : "the directory";
+}
+
+static void put_back(struct host_run *h, struct step_run *s)
+{
+    struct run *r = h->run;
+    struct buf text;
+    struct errinfo ei = {0};
+    int elapsed = 0;
+    char why[RUN_REASON_SIZE];
+    str_copy(why, sizeof why, s->reason);
+    if (announce(r, s->step, "undo", &s->step->inverse, s->step->after, s->step->before) != ERR_OK)
+        return; /* failed it is, and not put back: the journal cannot be written, or the lock is another's */
+    buf_init(&text, RUN_DETAIL_MAX);
+    enum push_end end = push(h, &s->step->inverse, &text, &elapsed);
+    enum err e = run_record(r, s->step, "result", &(struct record_texts){.detail = buf_str(&text)}, NULL);
+    (void)e;
+    char said[200];
+    str_copy(said, sizeof said, buf_str(&text));
+    enum step_state now = observe_until(r->io, &s->watches, STATE_OLD, RUN_REREAD_MS, &text, &ei);
+    if (now == STATE_OLD) {
+        e = run_record(r, s->step, "undone", &(struct record_texts){.detail = buf_str(&text)}, NULL);
+        s->result = PLAN_UNDONE;
+        run_progress(r, s->step, PLAN_UNDONE, "put back: %s", buf_str(&text));
+    } else if (now == STATE_UNREADABLE) {
+        fail_step(h, s, "%s; and what came of putting it back is not known: %s", why, ei.what);
+    } else {
+        fail_step(h, s, "%s; and it could not be put back (%s): %s says %s", why,
+                  end == PUSH_DONE ? "the command ran" : said, said_by(r), buf_str(&text));
+    }
+    buf_fini(&text);
+}
+
+enum verified { VERIFIED, NOT_VERIFIED, NOT_WAITED_FOR };
+
+static enum verified verify_wire(struct host_run *h, struct step_run *s, char *text, size_t cap)
+{
+    struct run *r = h->run;
+    int interval = r->o->poll_interval_s > 0 ? r->o->poll_interval_s : 900, pause = interval * 1000 / 3;
+    int64_t end = r->io->now_ms(r->io->ctx) + 2000LL * interval + 30000;
+    bool stopping = false;
+    char last[160] = "";
+    pause = pause > POLL_MS ? POLL_MS : pause < POLL_LEAST_MS ? POLL_LEAST_MS : pause;
+    run_progress(r, s->step, PLAN_VERIFY, "IIS follows within the polling interval (%d s)", interval);
+    for (;;) {
+        enum wire_state w = observe_wire(r->io, h->server, &s->watches, text, cap);
+        if (w == WIRE_AGREES)
+            return VERIFIED;
+        if (strcmp(last, text) != 0)
+            run_progress(r, s->step, PLAN_VERIFY, "not yet: %s", text);
+        str_copy(last, sizeof last, text);
+        int64_t now = r->io->now_ms(r->io->ctx);
+        if (!stopping && stop_is_raised(r->o->stop)) {
+            stopping = true;
+            if (end > now + RUN_GRACE_MS)
+                end = now + RUN_GRACE_MS;
+            else
+                stopping = false; /* the whole time was waited all the same */
+        }
+        if (now >= end)
+            return stopping ? NOT_WAITED_FOR : NOT_VERIFIED;
+        r->io->sleep_ms(r->io->ctx, end - now < pause ? (int)(end - now) : pause);
+    }
+}
+
+/* The directory has the new values: now the wire. */
+static void verify_step(struct host_run *h, struct step_run *s)
+{
+    struct run *r = h->run;
+    char text[160] = "the wire does not show this; the directory does";
+    enum verified v = VERIFIED;
+    if (s->step->verify_wire)
+        v = verify_wire(h, s, text, sizeof text);
+    else
+        run_progress(r, s->step, PLAN_VERIFY, "%s", text);
+    char detail[400];
+    str_fmt(detail, sizeof detail, s->wire_before[0] ? "%s (before: %s)" : "%s%s", text, s->wire_before);
+    if (v == NOT_WAITED_FOR) {
+        leave_step(h, s, "stopped while waiting for IIS");
+        return;
+    }
+    enum err e = run_record(r, s->step, "verify", &(struct record_texts){.detail = detail}, NULL);
+    if (v == NOT_VERIFIED) {
+        fail_and_put_back(h, s, "the wire did not follow: %s", text);
+        return;
+    }
+    if (e == ERR_OK)
+        e = run_record(r, s->step, "done", NULL, NULL);
+    if (e != ERR_OK) {
+        leave_step(h, s, "the journal cannot be written");
+        return;
+    }
+    s->result = PLAN_DONE;
+    run_progress(r, s->step, PLAN_DONE, "%s", s->step->verify_wire ? text : "the directory has it");
+}
+
+/* What the push did is what the directory says, whatever the remote said. */
+static void reread_step(struct host_run *h, struct step_run *s, enum push_end end, const char *said)
+{
+    struct run *r = h->run;
+    struct buf text;
+    struct errinfo ei = {0};
+    int wait = end == PUSH_DONE ? RUN_REREAD_MS : end == PUSH_UNKNOWN ? RUN_SETTLE_MS : 0;
+    buf_init(&text, 8192);
+    run_progress(r, s->step, PLAN_REREAD, "asking %s", said_by(r));
+    enum step_state now = observe_until(r->io, &s->watches, STATE_NEW, wait, &text, &ei);
+    enum err e = run_record(
+        r, s->step, "reread",
+        &(struct record_texts){.detail = now == STATE_UNREADABLE ? ei.what : buf_str(&text)}, NULL);
+    (void)e;
+    if (now == STATE_UNREADABLE) {
+        run_halt(r, ei.code, &ei);
+        leave_step(h, s, ei.what);
+    } else if (end != PUSH_FAILED && now == STATE_NEW) {
+        run_progress(r, s->step, PLAN_REREAD, "%s: %s", said_by(r), buf_str(&text));
+        verify_step(h, s);
+    } else if (now == STATE_OTHER) {
+        fail_step(h, s, "%s; now %s says %s: somebody else's value, left alone", said, said_by(r),
+                  buf_str(&text));
+    } else if (end == PUSH_UNKNOWN && now == STATE_OLD) {
+        fail_step(h, s, "%s; the directory is as before: %s, and it is not sent again", said,
+                  nothing_changed);
+    } else if (end == PUSH_UNKNOWN) {
+        fail_step(h, s, "%s; now %s says %s: somebody else changed it too, left alone", said, said_by(r),
+                  buf_str(&text));
+    } else if (end == PUSH_FAILED && now == STATE_OLD) {
+        fail_step(h, s, "%s; %s", said, nothing_changed);
+    } else {
+        /* The command ran and the directory we read does not show it: another controller may have it, so put it back too. */
+        if (end == PUSH_DONE)
+            fail_and_put_back(h, s, "the command ran, but %s still says %s", said_by(r), buf_str(&text));
+        else
+            fail_and_put_back(h, s, "%s", said);
+    }
+    buf_fini(&text);
+}
+
+static void first_line(char *out, size_t cap, enum push_end end, const char *text)
+{
+    size_t len = strcspn(text, "\n");
+    if (len)
+        str_show_fixed(out, cap, text, len);
+    else
+        str_copy(out, cap,
+                 end == PUSH_DONE      ? "the command ran"
+                 : end == PUSH_UNKNOWN ? "the connection was lost"
+                                       : "the command failed");
+}
+
+static void push_step(struct host_run *h, struct step_run *s)
+{
+    struct run *r = h->run;
+    struct buf text;
+    int elapsed = 0;
+    char said[200];
+    if (announce(r, s->step, "intent", &s->step->cmdlet, s->step->before, s->step->after) != ERR_OK)
+        return; /* nothing was sent: not begun */
+    buf_init(&text, RUN_DETAIL_MAX);
+    enum push_end end = push(h, &s->step->cmdlet, &text, &elapsed);
+    if (end == PUSH_UNKNOWN)
+        (void)buf_adds(&text, text.len ? "\nwhether the command ran is not known"
+                                       : "whether the command ran is not known");
+    /* Without the record the world is still looked at: what was sent was sent. */
+    enum err e = run_record(r, s->step, "result", &(struct record_texts){.detail = buf_str(&text)}, NULL);
+    (void)e;
+    first_line(said, sizeof said, end, buf_str(&text));
+    run_progress(r, s->step, PLAN_PUSH, "%s (%d ms)", said, elapsed);
+    reread_step(h, s, end, said);
+    buf_fini(&text);
+}
+
+/* Between the check of all preconditions and this host's turn waves of others may have passed. */
+static void begin_step(struct host_run *h, struct step_run *s)
+{
+    struct run *r = h->run;
+    struct buf text;
+    struct errinfo ei = {0};
+    buf_init(&text, 8192);
+    enum step_state now = observe_step(r->io, &s->watches, &text, &ei);
+    if (now == STATE_UNREADABLE)
+        run_halt(r, ei.code, &ei);
+    else if (now != STATE_OLD)
+        fail_step(h, s, "somebody changed it since the run began, %s says %s: %s by us", said_by(r),
+                  buf_str(&text), nothing_changed);
+    else
+        push_step(h, s);
+    buf_fini(&text);
+}
+
+static void run_step(struct host_run *h, struct step_run *s)
+{
+    switch (s->start) {
+    case START_NEVER: return;
+    case START_VERIFY: verify_step(h, s); return;
+    case START_UNDO: fail_and_put_back(h, s, "the run was interrupted, and the change is put back"); return;
+    case START_FRESH: break;
+    }
+    if (s->step->skip)
+        skip_step(h, s, s->step->skip);
+    else
+        begin_step(h, s);
+}
+
+void host_run(void *arg)
+{
+    struct host_run *h = arg;
+    bool stopped = false;
+    if (run_must_stop(h->run))
+        return;
+    h->begun = true;
+    for (size_t i = 0; i < h->n_steps; i++) {
+        struct step_run *s = &h->steps[i];
+        if (s->result != PLAN_QUEUED)
+            stopped = stopped || s->result == PLAN_FAILED;
+        else if (stopped && s->start == START_FRESH)
+            skip_step(h, s, "an earlier step of this server failed");
+        else {
+            run_step(h, s);
+            stopped =
+                stopped || (s->result != PLAN_DONE && s->result != PLAN_SKIPPED && s->start != START_NEVER);
+        }
+        if (atomic_load(&h->run->halted))
+            return;
+    }
+}
+
+void host_ask_wires(void *arg)
+{
+    struct host_run *h = arg;
+    for (size_t i = 0; i < h->n_steps; i++) {
+        struct step_run *s = &h->steps[i];
+        if (!s->step->verify_wire || s->step->skip || s->start != START_FRESH)
+            continue;
+        if (observe_wire(h->run->io, h->server, &s->watches, s->wire_before, sizeof s->wire_before) ==
+            WIRE_SILENT)
+            fail_step(h, s,
+                      "the wire is to be verified and does not answer (%s): %s; \"verify\": [\"directory\"] "
+                      "goes without",
+                      s->wire_before, nothing_changed);
+    }
+}

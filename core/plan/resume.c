@@ -1,0 +1,145 @@
+#include "core/plan/run_int.h"
+
+#include "core/base/clock.h"
+#include "core/base/str.h"
+
+#include <string.h>
+
+/* A cmdlet sent shortly before the run died may still be at work on the server. */
+#define FRESH_S 300
+
+static const char left_alone[] = "somebody changed it since; left alone";
+
+/* Where a step stands that was begun and has not ended. */
+static enum err place(struct run *r, struct step_run *s, const struct step_history *h, struct errinfo *ei)
+{
+    struct buf text;
+    bool fresh = clock_unix() - h->begun_at < FRESH_S;
+    enum step_state goal = h->undo_begun ? STATE_OLD : STATE_NEW;
+    enum err e = ERR_OK;
+    buf_init(&text, 8192);
+    enum step_state now = observe_until(r->io, &s->watches, goal, fresh ? RUN_SETTLE_MS : 0, &text, ei);
+    struct record_texts said = {.detail = now == STATE_UNREADABLE ? ei->what : buf_str(&text)};
+    if (now == STATE_UNREADABLE) {
+        e = ei->code;
+        goto out;
+    }
+    if ((e = run_record(r, s->step, "reread", &said, ei)) != ERR_OK)
+        goto out;
+    if (now == STATE_OTHER) {
+        s->start = START_NEVER;
+        said.detail = left_alone;
+        run_progress(r, s->step, PLAN_SKIPPED, "%s: now %s", left_alone, buf_str(&text));
+        e = run_record(r, s->step, "skipped", &said, ei);
+    } else if (h->undo_begun && now == STATE_OLD) {
+        s->start = START_NEVER;
+        run_progress(r, s->step, PLAN_UNDONE, "put back: %s", buf_str(&text));
+        e = run_record(r, s->step, "undone", &said, ei);
+    } else if (h->undo_begun || now == STATE_MIXED) {
+        s->start = START_UNDO;
+    } else {
+        s->start = now == STATE_NEW ? START_VERIFY : START_FRESH;
+    }
+out:
+    buf_fini(&text);
+    return e;
+}
+
+/* Those that are begun from the start: their preconditions must hold as on the first day. */
+static enum err check_fresh(struct run *r, struct step_run *s, struct errinfo *ei)
+{
+    enum err e = observe_preconditions(r->io, s->step, &s->watches, &s->before, ei);
+    if (e != ERR_STALE)
+        return e;
+    s->start = START_NEVER;
+    run_progress(r, s->step, PLAN_SKIPPED, "%s", ei->what);
+    return run_record(r, s->step, "skipped", &(struct record_texts){.detail = ei->what}, ei);
+}
+
+static const struct step_history *history_of(const struct history *h, const struct plan_step *s)
+{
+    return &h->steps[s - h->plan->steps];
+}
+
+static enum err place_all(struct run *r, const struct history *h, struct errinfo *ei)
+{
+    for (size_t i = 0; i < r->plan->n_steps; i++) {
+        struct step_run *s = &r->steps[i];
+        const struct step_history *past = history_of(h, s->step);
+        enum err e = ERR_OK;
+        if (past->ended)
+            s->start = START_NEVER;
+        else if (past->begun)
+            e = place(r, s, past, ei);
+        if (e == ERR_OK && s->start == START_FRESH && !s->step->skip)
+            e = check_fresh(r, s, ei);
+        if (e != ERR_OK) {
+            err_wrap(ei, "step %d, %s", s->step->n, s->step->server);
+            return e;
+        }
+    }
+    return ERR_OK;
+}
+
+/* Captures come before the first write: where some are missing, nothing was sent. */
+static enum err close_unbegun(const struct plan_apply_options *o, const char *run, struct run *r,
+                              struct errinfo *ei)
+{
+    struct plan_outcome none = {0};
+    enum err e = run_record_end(r, "failed", &none, ei);
+    return e == ERR_OK ? err_set(ei, ERR_REFUSED, "apply the plan file again",
+                                 "run %s of %s ended before anything was changed", run, o->org->name)
+                       : e;
+}
+
+enum err run_resume(const char *run, const struct plan_apply_options *o, const struct plan_io *io,
+                    struct plan_outcome *out, struct errinfo *ei)
+{
+    struct history h = {0};
+    struct run r = {0};
+    struct plan_outcome outcome = {0};
+    struct errinfo own = {0};
+    bool locked = false, begun = false;
+    char reason[128];
+    if (!ei)
+        ei = &own;
+    str_fmt(reason, sizeof reason, "resume of run %s", run);
+    /* Under the lock from the start: the run may be alive in another console. */
+    enum err e = store_lock(o->store, o->who ? o->who : "unknown", reason, ei);
+    if (e != ERR_OK)
+        goto out;
+    locked = true;
+    if ((e = history_read(&h, o->store, run, ei)) != ERR_OK)
+        goto out;
+    if (h.ended && !h.interrupted) {
+        e = err_set(ei, ERR_REFUSED, "'casbridge rollback' takes it back", "run %s has ended", run);
+        goto out;
+    }
+    begun = true;
+    e = run_init(&r, h.plan, o, io, ei);
+    str_copy(r.id, sizeof r.id, run);
+    r.resumed = true;
+    if (e != ERR_OK)
+        goto out;
+    if (h.plan->n_steps < h.expected) {
+        e = close_unbegun(o, run, &r, ei);
+        goto out;
+    }
+    if ((e = run_record_begin(&r, "resume", ei)) != ERR_OK)
+        goto out;
+    str_copy(outcome.run, sizeof outcome.run, run);
+    e = place_all(&r, &h, ei);
+    if (e == ERR_OK)
+        e = run_ask_wires(&r, ei);
+    if (e != ERR_OK)
+        run_halt(&r, e, ei);
+    e = run_hosts(&r, &outcome, ei);
+out:
+    if (locked)
+        store_unlock(o->store);
+    if (begun)
+        run_fini(&r);
+    history_fini(&h);
+    *out = outcome;
+    return e;
+}

@@ -1,0 +1,239 @@
+#include "core/plan/run_int.h"
+
+#include "core/base/str.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_CANARY   1
+#define DEFAULT_PARALLEL 8
+#define MAX_PARALLEL     256
+
+const char *plan_phase_name(enum plan_phase p)
+{
+    static const char *const names[] = {"queued", "intent", "push",   "reread", "verify",
+                                        "done",   "failed", "undone", "skipped"};
+    return (size_t)p < ARRAY_LEN(names) ? names[p] : "?";
+}
+
+static unsigned or_default(unsigned v, unsigned otherwise)
+{
+    return v ? v : otherwise;
+}
+
+void run_halt(struct run *r, enum err e, const struct errinfo *ei)
+{
+    pthread_mutex_lock(&r->mutex);
+    if (r->trouble == ERR_OK) {
+        r->trouble = e;
+        if (ei)
+            r->trouble_ei = *ei;
+    }
+    pthread_mutex_unlock(&r->mutex);
+    atomic_store(&r->halted, true);
+}
+
+bool run_must_stop(const struct run *r)
+{
+    return atomic_load(&r->halted) || stop_is_raised(r->o->stop) ||
+           atomic_load(&r->failed_hosts) >= or_default(r->o->max_fail, 1);
+}
+
+/* The step against the organisation: what the plan file alone could not know. */
+static enum err init_step(struct run *r, struct step_run *s, const struct server **server, struct errinfo *ei)
+{
+    const struct org *org = r->o->org;
+    const struct server *found = org_server(org, s->step->server);
+    if (!found)
+        return err_set(ei, ERR_STALE, "plan again", "the server %s is not in the directory", s->step->server);
+    size_t i = (size_t)(found - org->servers);
+    if ((i > 0 && str_ieq(org->servers[i - 1].name, found->name)) ||
+        (i + 1 < org->n_servers && str_ieq(org->servers[i + 1].name, found->name)))
+        return err_set(ei, ERR_REFUSED, "remove the object that is left over from the directory",
+                       "two servers are called %s", found->name);
+    if (!found->fqdn)
+        return err_set(ei, ERR_INPUT, "networkAddress of the server object has no ncacn_ip_tcp value",
+                       "the directory knows no full name for %s: it cannot be reached", found->name);
+    enum err e = step_check(s->step, 1u << found->generation, &s->watches, &r->arena, ei);
+    if (e == ERR_OK && !dn_is_below(s->watches.dn, found->dn))
+        e = err_set(ei, ERR_INPUT, "plan again", "%s is not below the server's object", s->watches.dn);
+    *server = found;
+    return e;
+}
+
+/* Steps of one server side by side, servers in the order in which the plan names them first. */
+static enum err group_hosts(struct run *r, const struct server **servers, struct errinfo *ei)
+{
+    size_t n = r->plan->n_steps;
+    const struct org *org = r->o->org;
+    size_t *host_of = arena_array(&r->arena, org->n_servers + 1, sizeof *host_of);
+    struct step_run *sorted = arena_array(&r->arena, n + 1, sizeof *sorted);
+    r->hosts = arena_array(&r->arena, n + 1, sizeof *r->hosts);
+    if (!host_of || !sorted || !r->hosts)
+        return err_set(ei, ERR_NOMEM, NULL, "no memory for the run");
+    for (size_t i = 0; i < n; i++) {
+        size_t *at = &host_of[servers[i] - org->servers];
+        if (!*at) {
+            *at = ++r->n_hosts;
+            r->hosts[*at - 1] = (struct host_run){.run = r, .server = servers[i]};
+        }
+        r->hosts[*at - 1].n_steps++;
+    }
+    for (size_t i = 0, next = 0; i < r->n_hosts; i++) {
+        r->hosts[i].steps = &sorted[next];
+        next += r->hosts[i].n_steps;
+        r->hosts[i].n_steps = 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct host_run *h = &r->hosts[host_of[servers[i] - org->servers] - 1];
+        h->steps[h->n_steps++] = r->steps[i];
+    }
+    r->steps = sorted;
+    return ERR_OK;
+}
+
+enum err run_init(struct run *r, const struct plan *p, const struct plan_apply_options *o,
+                  const struct plan_io *io, struct errinfo *ei)
+{
+    unsigned parallel = or_default(o->parallel, DEFAULT_PARALLEL);
+    *r = (struct run){.plan = p, .o = o, .io = io};
+    arena_init(&r->arena, PLAN_ARENA_LIMIT);
+    pthread_mutex_init(&r->mutex, NULL);
+    if (!str_ieq(p->organization, o->org->name))
+        return err_set(ei, ERR_REFUSED, "check --profile and --source",
+                       "the plan is for %s, this organisation is %s", p->organization, o->org->name);
+    const struct server **servers = arena_array(&r->arena, p->n_steps + 1, sizeof *servers);
+    r->steps = arena_array(&r->arena, p->n_steps + 1, sizeof *r->steps);
+    if (!servers || !r->steps)
+        return err_set(ei, ERR_NOMEM, NULL, "no memory for the run");
+    for (size_t i = 0; i < p->n_steps; i++) {
+        r->steps[i].step = &p->steps[i];
+        enum err e = init_step(r, &r->steps[i], &servers[i], ei);
+        if (e != ERR_OK) {
+            err_wrap(ei, "step %d", p->steps[i].n);
+            return e;
+        }
+    }
+    enum err e = group_hosts(r, servers, ei);
+    return e == ERR_OK ? job_pool_new(&r->pool, parallel < MAX_PARALLEL ? parallel : MAX_PARALLEL, ei) : e;
+}
+
+void run_fini(struct run *r)
+{
+    job_pool_free(&r->pool);
+    for (size_t i = 0; r->steps && i < r->plan->n_steps; i++)
+        free(r->steps[i].before);
+    arena_fini(&r->arena);
+    pthread_mutex_destroy(&r->mutex);
+}
+
+static enum err run_jobs(struct run *r, job_fn *fn, size_t from, size_t n, struct errinfo *ei)
+{
+    enum err e = ERR_OK;
+    for (size_t i = from; e == ERR_OK && i < from + n; i++)
+        e = job_pool_submit(r->pool, fn, NULL, &r->hosts[i]);
+    job_pool_wait(r->pool);
+    return e == ERR_OK ? e : err_set(ei, e, NULL, "a job could not be started: %s", err_text(e));
+}
+
+enum err run_ask_wires(struct run *r, struct errinfo *ei)
+{
+    return run_jobs(r, host_ask_wires, 0, r->n_hosts, ei);
+}
+
+/* What was never begun. After a failure that is final and recorded; after a stop `resume` may still go on with it. */
+static void close_steps(struct run *r, struct plan_outcome *out)
+{
+    bool resumable = atomic_load(&r->halted) || stop_is_raised(r->o->stop);
+    const char *why = atomic_load(&r->halted)      ? "not begun: the run had to end"
+                      : stop_is_raised(r->o->stop) ? "not begun: the run was stopped"
+                                                   : "not begun: too many servers have failed";
+    for (size_t i = 0; i < r->plan->n_steps; i++) {
+        struct step_run *s = &r->steps[i];
+        if (s->start == START_NEVER)
+            continue;
+        if (s->result == PLAN_QUEUED && !resumable) {
+            enum err e = run_record(r, s->step, "skipped", &(struct record_texts){.detail = why}, NULL);
+            (void)e;
+        }
+        if (s->result == PLAN_QUEUED)
+            run_progress(r, s->step, PLAN_SKIPPED, "%s", why);
+        switch (s->result) {
+        case PLAN_DONE: out->done++; break;
+        case PLAN_FAILED: out->failed++; break;
+        case PLAN_UNDONE: out->undone++; break;
+        case PLAN_SKIPPED: out->skipped++; break;
+        case PLAN_QUEUED:
+            if (s->start == START_FRESH)
+                out->skipped++;
+            else
+                out->unfinished++;
+            break;
+        case PLAN_INTENT:
+        case PLAN_PUSH:
+        case PLAN_REREAD:
+        case PLAN_VERIFY: out->unfinished++; break;
+        }
+    }
+    job_pool_wait(r->pool); /* the progress that was handed over */
+}
+
+static const struct step_run *first_failure(const struct run *r)
+{
+    for (size_t i = 0; i < r->plan->n_steps; i++)
+        if (r->steps[i].result == PLAN_FAILED || r->steps[i].result == PLAN_UNDONE ||
+            r->steps[i].result == PLAN_REREAD)
+            return &r->steps[i];
+    return NULL;
+}
+
+static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo *ei)
+{
+    char hint[160];
+    bool open = out->unfinished || atomic_load(&r->halted) || (stop_is_raised(r->o->stop) && out->skipped);
+    bool bad = out->failed || out->undone;
+    struct errinfo record_ei = {0};
+    enum err e = run_record_end(r, open ? "interrupted" : bad ? "failed" : "done", out, &record_ei);
+    str_fmt(hint, sizeof hint, open ? "'casbridge resume %s' goes on" : "'casbridge journal %s' has it all",
+            r->id);
+    const struct step_run *s = first_failure(r);
+    if (r->trouble != ERR_OK) {
+        if (ei) {
+            *ei = r->trouble_ei;
+            err_wrap(ei, "run %s had to end", r->id);
+            if (!ei->hint[0])
+                err_hint(ei, "%s", hint);
+        }
+        return r->trouble;
+    }
+    if (e != ERR_OK)
+        return err_set(ei, e, record_ei.hint, "%s", record_ei.what);
+    if (open)
+        return err_set(ei, ERR_INTERRUPTED, hint, "run %s was stopped: %u done, %u unfinished, %u not begun",
+                       r->id, out->done, out->unfinished, out->skipped);
+    if (bad)
+        return err_set(ei, ERR_PARTIAL, hint, "%u of %u steps failed: %s: %s", out->failed + out->undone,
+                       out->done + out->failed + out->undone + out->skipped, s ? s->step->server : "?",
+                       s ? s->reason : "?");
+    return ERR_OK;
+}
+
+enum err run_hosts(struct run *r, struct plan_outcome *out, struct errinfo *ei)
+{
+    size_t canary = or_default(r->o->canary, DEFAULT_CANARY);
+    size_t wave = or_default(r->o->wave, or_default(r->o->parallel, DEFAULT_PARALLEL)), next = 0;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && next < r->n_hosts && !run_must_stop(r)) {
+        size_t n = next == 0 ? canary : wave;
+        n = n < r->n_hosts - next ? n : r->n_hosts - next;
+        e = run_jobs(r, host_run, next, n, ei);
+        /* A canary that died is reason enough, however many failures are allowed. */
+        if (next == 0 && atomic_load(&r->failed_hosts) && next + n < r->n_hosts)
+            break;
+        next += n;
+    }
+    if (e != ERR_OK)
+        run_halt(r, e, ei);
+    close_steps(r, out);
+    return conclude(r, out, ei);
+}

@@ -1,0 +1,172 @@
+/*
+ * Running a plan. One job a host on a pool; the journal is written by the job itself, before what it announces; progress goes to the
+ * thread that called plan_apply. What the run sees of the world (directory, wire, time) comes through struct plan_io, so that all
+ * of it is tested without a network.
+ */
+#ifndef CORE_PLAN_RUN_INT_H
+#define CORE_PLAN_RUN_INT_H
+
+#include "core/base/job.h"
+#include "core/plan/plan_int.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define RUN_PUSH_MS 300000 /* one cmdlet; Enable-OutlookAnywhere may take minutes */
+#define RUN_REREAD_MS                                                                                        \
+    60000 /* until the directory that we read has what was written, perhaps on another one */
+#define RUN_SETTLE_MS   30000 /* after a lost connection: the cmdlet may still be at work */
+#define RUN_GRACE_MS    60000 /* what a wire gets after the run was told to stop */
+#define RUN_READ_MS     20000 /* one question to the directory */
+#define RUN_PROBE_MS    15000 /* one question to the wire */
+#define RUN_DETAIL_MAX  JOURNAL_TEXT_MAX
+#define RUN_REASON_SIZE 400
+
+/* Functions are called from several threads at once. */
+struct plan_io {
+    void *ctx;
+    enum err (*attribute)(void *ctx, const char *dn, const char *attribute, struct directory_values *out,
+                          const struct stop *stop, struct errinfo *ei);
+    const char *(*controller)(void *ctx); /* "said by ..."; may be NULL */
+    void (*challenge)(void *ctx, const struct server *server, enum protocol protocol, const struct stop *stop,
+                      struct evidence *e);
+    int64_t (*now_ms)(void *ctx);
+    void (*sleep_ms)(void *ctx, int ms);
+    void (*recorded)(void *ctx, const char *phase); /* after each journal record; NULL */
+};
+
+/* What the directory says now of the properties that a step sets. */
+enum step_state {
+    STATE_UNREADABLE, /* the directory does not answer */
+    STATE_OLD,        /* as before the step */
+    STATE_NEW,        /* as after it */
+    STATE_MIXED,      /* each as before or as after */
+    STATE_OTHER,      /* somebody else's value */
+};
+
+enum step_start { /* where a step begins: a resumed one may be half done */
+                  START_FRESH,
+                  START_VERIFY, /* the change is there */
+                  START_UNDO,   /* half of it is there */
+                  START_NEVER,  /* it has ended */
+};
+
+struct step_run {
+    const struct plan_step *step;
+    struct watches watches;
+    enum step_start start;
+    enum plan_phase result;       /* PLAN_QUEUED until it is known */
+    char reason[RUN_REASON_SIZE]; /* of a failure; or why it cannot be begun */
+    char *before;                 /* JSON of the raw values, captured; malloc'ed */
+    char wire_before[128];
+    bool wire_is_silent;
+};
+
+struct run;
+
+struct host_run {
+    struct run *run;
+    const struct server *server;
+    struct step_run *steps;
+    size_t n_steps;
+    bool begun, counted; /* counted: among the failed hosts */
+};
+
+struct run {
+    const struct plan *plan;
+    const struct plan_apply_options *o;
+    const struct plan_io *io;
+    char id[32];
+    struct arena arena;
+    struct job_pool *pool;
+    struct step_run *steps;
+    struct host_run *hosts; /* in the order of their first step */
+    size_t n_hosts;
+    bool resumed;
+    atomic_uint failed_hosts;
+    atomic_bool halted;    /* nothing new is begun: the journal, the lock or the directory is gone */
+    pthread_mutex_t mutex; /* for trouble and its copy */
+    enum err trouble;      /* why it was halted */
+    struct errinfo trouble_ei;
+};
+
+/* run.c: shared by apply and resume. */
+enum err run_init(struct run *r, const struct plan *p, const struct plan_apply_options *o,
+                  const struct plan_io *io, struct errinfo *ei) MUST_CHECK;
+void run_fini(struct run *r);
+/* Canary, waves, end record. The lock is held, the begin record written. */
+enum err run_hosts(struct run *r, struct plan_outcome *out, struct errinfo *ei) MUST_CHECK;
+/* Asks every wire that is to be verified; a silent one makes its step fail before anything is pushed. */
+enum err run_ask_wires(struct run *r, struct errinfo *ei) MUST_CHECK;
+/* Stops everything that is not begun, keeps the first reason. */
+void run_halt(struct run *r, enum err e, const struct errinfo *ei);
+bool run_must_stop(const struct run *r);
+enum err run_apply(const struct plan *p, const struct plan_apply_options *o, const struct plan_io *io,
+                   struct plan_outcome *out, struct errinfo *ei) MUST_CHECK;
+enum err run_rollback(struct plan **out, const char *run, const struct plan_apply_options *o,
+                      const struct plan_filter *filter, const struct plan_io *io,
+                      struct errinfo *ei) MUST_CHECK;
+enum err run_resume(const char *run, const struct plan_apply_options *o, const struct plan_io *io,
+                    struct plan_outcome *out, struct errinfo *ei) MUST_CHECK;
+
+/* host.c: on a pool thread. */
+void host_run(void *host);
+void host_ask_wires(void *host);
+
+/* record.c */
+/* .after of a "failed" record that an "undo" is to follow: who dies in between must not leave the change behind. */
+#define RECORD_PUT_BACK "{\"put_back\":true}"
+struct record_texts {
+    const char *cmdlet, *before, *after, *detail;
+};
+/* Appends to the journal; a failure halts the run. step NULL: of the run as a whole. */
+enum err run_record(struct run *r, const struct plan_step *step, const char *phase,
+                    const struct record_texts *t, struct errinfo *ei) MUST_CHECK;
+/* To the caller's thread; safe from any. */
+void run_progress(struct run *r, const struct plan_step *step, enum plan_phase phase, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+enum err run_record_begin(struct run *r, const char *phase, struct errinfo *ei) MUST_CHECK;
+enum err run_record_end(struct run *r, const char *status, const struct plan_outcome *o,
+                        struct errinfo *ei) MUST_CHECK;
+enum err run_record_capture(struct run *r, struct step_run *s, struct errinfo *ei) MUST_CHECK;
+/* The remote's output, warnings and errors as lines safe to show, cut at RUN_DETAIL_MAX. */
+void remote_text(struct buf *out, enum err e, const struct errinfo *ei, const struct remote_result *r);
+
+/* observe.c: the directory and the wire. text: for people, in a buffer that the caller began. */
+enum step_state observe_step(const struct plan_io *io, const struct watches *w, struct buf *text,
+                             struct errinfo *ei);
+/* Reads until the state is `wanted` or the time is over. */
+enum step_state observe_until(const struct plan_io *io, const struct watches *w, enum step_state wanted,
+                              int wait_ms, struct buf *text, struct errinfo *ei);
+/* ERR_STALE names what moved. *raw: what the attributes are now, as a JSON object (malloc'ed). */
+enum err observe_preconditions(const struct plan_io *io, const struct plan_step *s, const struct watches *w,
+                               char **raw, struct errinfo *ei) MUST_CHECK;
+/* The attributes of s now, as preconditions (in a): for a step the other way round. */
+enum err observe_as_preconditions(const struct plan_io *io, struct arena *a, const struct watches *w,
+                                  struct plan_precondition **out, size_t *n, struct errinfo *ei) MUST_CHECK;
+enum wire_state { WIRE_SILENT, WIRE_DIFFERS, WIRE_AGREES };
+enum wire_state observe_wire(const struct plan_io *io, const struct server *server, const struct watches *w,
+                             char *text, size_t cap);
+
+/* history.c: what the journal says of a run. */
+struct step_history {
+    const struct plan_step *step;
+    bool begun;      /* an intent was recorded */
+    bool undo_begun; /* the inverse was announced, or was to be */
+    bool ended;      /* done, skipped, failed or undone */
+    int64_t begun_at;
+};
+struct history {
+    struct plan *plan;          /* of the captured steps, in their order */
+    struct step_history *steps; /* in the plan's arena */
+    size_t expected;            /* steps that the run had */
+    bool ended, interrupted;
+};
+enum err history_read(struct history *out, struct store *store, const char *run,
+                      struct errinfo *ei) MUST_CHECK;
+void history_fini(struct history *h);
+
+/* live.c: the real directory, wire and clock. */
+struct plan_io plan_io_live(const struct plan_apply_options *o);
+
+#endif

@@ -1,0 +1,60 @@
+/* What a step means, in words: when it takes effect and what it interrupts. Sources: cmdlets.md 2.3, 5, 7.1; migration.md 3. */
+#include "core/plan/plan_int.h"
+
+#include "core/base/str.h"
+
+static bool changes(const struct watches *w, const char *property)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (str_eq(w->v[i].property->name, property))
+            return !change_equal(w->v[i].property, &w->v[i].before, &w->v[i].after);
+    return false;
+}
+
+static bool changes_iis(const struct watches *w)
+{
+    return changes(w, "iis_auth") || changes(w, "ssl_offloading");
+}
+
+const char *step_takes_effect(const struct watches *w)
+{
+    switch (w->cmdlet->object) {
+    case PLAN_OBJECT_SCP: return "when the directory has replicated and a client asks Autodiscover again";
+    case PLAN_OBJECT_RPC: return "for connections made after the RPC Client Access service has read it again";
+    case PLAN_OBJECT_VDIR: break;
+    }
+    if (w->cmdlet->protocol != PROTOCOL_OA)
+        return "URLs when a client asks Autodiscover again; authentication after iisreset /noforce on the "
+               "server";
+    if (w->cmdlet->action == PLAN_ENABLE)
+        return "within 15 min, or when the service is asked; up to an hour where the directory replicates "
+               "slowly";
+    if (w->cmdlet->action == PLAN_DISABLE || changes_iis(w))
+        return "within 15 min, or when the service is asked";
+    return "when a client asks Autodiscover again";
+}
+
+const char *step_impact(const struct watches *w)
+{
+    if (w->cmdlet->object == PLAN_OBJECT_RPC)
+        return "Outlook profiles without encryption are refused while it is required (Outlook 2003's "
+               "default).";
+    if (w->cmdlet->object == PLAN_OBJECT_SCP)
+        return "Nothing is interrupted; Outlook in the domain asks the new address from then on.";
+    if (w->cmdlet->protocol != PROTOCOL_OA)
+        return "Clients learn the new URL; an iisreset drops the connections of that server.";
+    if (w->cmdlet->action == PLAN_ENABLE)
+        return "Nothing is interrupted: this server begins to offer Outlook Anywhere. Autodiscover hands"
+               " the name to the mailboxes of its site.";
+    if (w->cmdlet->action == PLAN_DISABLE)
+        return "Outlook Anywhere through this server ends.";
+    if (changes_iis(w) && (changes(w, "client_auth") || changes(w, "external_hostname")))
+        return "IIS reads the settings of /rpc again: Outlook Anywhere connections of this server may "
+               "reconnect"
+               " once; clients learn the rest from Autodiscover.";
+    if (changes_iis(w))
+        return "IIS reads the settings of /rpc again: Outlook Anywhere connections of this server may "
+               "reconnect"
+               " once. What clients are told stays as it is.";
+    return "Nothing is interrupted; clients learn it from Autodiscover.";
+}

@@ -1,0 +1,257 @@
+#include "core/store/store_int.h"
+
+#include "core/base/clock.h"
+#include "core/base/str.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct holder {
+    struct store_process process;
+    char who[256], reason[512];
+    int64_t since;
+};
+
+static bool read_small(const char *path, char *out, size_t cap)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, out, cap - 1);
+    close(fd);
+    if (n < 0)
+        return false;
+    out[n] = '\0';
+    return true;
+}
+
+/* Field 22 of /proc/PID/stat, clock ticks since boot: with the pid it names one process for ever. proc(5): the second field
+   may hold spaces and parentheses, so count from the last one. */
+static bool start_time(int64_t pid, int64_t *out)
+{
+    char path[64], text[1024];
+    snprintf(path, sizeof path, "/proc/%" PRId64 "/stat", pid);
+    if (!read_small(path, text, sizeof text))
+        return false;
+    char *p = strrchr(text, ')');
+    for (int field = 2; p && field < 22; field++)
+        if ((p = strchr(p + 1, ' ')) == NULL)
+            return false;
+    return p && str_to_i64(p + 1, strcspn(p + 1, " \n"), out);
+}
+
+enum err store_process_self(struct store_process *out, struct errinfo *ei)
+{
+    struct store_process p = {.pid = getpid()};
+    char boot[64] = "", ns[64] = "";
+    if (gethostname(p.host, sizeof p.host - 1) < 0)
+        return err_errno(ei, ERR_SYSTEM, NULL, "this host has no name");
+    if (!start_time(p.pid, &p.started))
+        return err_set(ei, ERR_SYSTEM, "is /proc mounted?", "cannot tell when this process was started");
+    /* Where one of the two cannot be read the place stays as it is: equal places are still the same place. */
+    if (read_small("/proc/sys/kernel/random/boot_id", boot, sizeof boot))
+        boot[strcspn(boot, "\n")] = '\0';
+    ssize_t n = readlink("/proc/self/ns/pid", ns, sizeof ns - 1);
+    ns[n > 0 ? n : 0] = '\0';
+    str_fmt(p.place, sizeof p.place, "%s %s", boot, ns);
+    *out = p;
+    return ERR_OK;
+}
+
+bool store_process_may_live(const struct store_process *holder, const struct store_process *self)
+{
+    size_t boot = strcspn(holder->place, " ");
+    int64_t started;
+    if (strcmp(holder->host, self->host) != 0)
+        return true;
+    if (boot != strcspn(self->place, " ") || strncmp(holder->place, self->place, boot) != 0)
+        return false; /* the host was started again since */
+    if (strcmp(holder->place, self->place) != 0)
+        return true; /* another pid namespace: its pids mean nothing here */
+    return start_time(holder->pid, &started) && started == holder->started;
+}
+
+static void copy_column(sqlite3_stmt *st, int i, char *out, size_t cap)
+{
+    const char *text = (const char *)sqlite3_column_text(st, i);
+    str_copy(out, cap, text ? text : "");
+}
+
+static enum err read_holder(struct store *s, struct holder *h, bool *held, struct errinfo *ei)
+{
+    sqlite3_stmt *st = store_statement(s, STORE_LOCK_READ, ei);
+    if (!st)
+        return ei ? ei->code : ERR_INTERNAL;
+    int rc = sqlite3_step(st);
+    *held = rc == SQLITE_ROW;
+    if (*held) {
+        copy_column(st, 0, h->who, sizeof h->who);
+        copy_column(st, 1, h->process.host, sizeof h->process.host);
+        copy_column(st, 2, h->process.place, sizeof h->process.place);
+        h->process.pid = sqlite3_column_int64(st, 3);
+        h->process.started = sqlite3_column_int64(st, 4);
+        copy_column(st, 5, h->reason, sizeof h->reason);
+        h->since = sqlite3_column_int64(st, 6);
+    }
+    sqlite3_reset(st);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_error(s, rc, ei, "cannot be read");
+}
+
+static enum err put_holder(struct store *s, const char *who, const char *reason, int64_t since,
+                           struct errinfo *ei)
+{
+    sqlite3_stmt *st = store_statement(s, STORE_LOCK_PUT, ei);
+    if (!st)
+        return ei ? ei->code : ERR_INTERNAL;
+    store_bind_text(st, 1, who);
+    store_bind_text(st, 2, s->self.host);
+    store_bind_text(st, 3, s->self.place);
+    sqlite3_bind_int64(st, 4, s->self.pid);
+    sqlite3_bind_int64(st, 5, s->self.started);
+    store_bind_text(st, 6, reason);
+    sqlite3_bind_int64(st, 7, since);
+    int rc = sqlite3_step(st);
+    sqlite3_reset(st);
+    sqlite3_clear_bindings(st);
+    return rc == SQLITE_DONE ? ERR_OK : store_error(s, rc, ei, "the lock cannot be taken");
+}
+
+static enum err record_takeover(struct store *s, const struct holder *h, const char *who, const char *reason,
+                                bool forced, struct errinfo *ei)
+{
+    char since[CLOCK_TEXT_SIZE], detail[1200], run[] = JOURNAL_NO_RUN, phase[] = "lock";
+    str_fmt(detail, sizeof detail, "the lock of %s on %s (process %" PRId64 ", since %s: %s) was taken %s",
+            h->who, h->process.host, h->process.pid, clock_rfc3339(h->since, since), h->reason,
+            forced ? "away by force" : "over: its process has ended");
+    /* journal_append_locked only reads the texts */
+    struct journal_record r = {.run = run,
+                               .phase = phase,
+                               .who = (char *)who,
+                               .from = s->self.host,
+                               .why = (char *)reason,
+                               .detail = detail};
+    return journal_append_locked(s, &r, ei);
+}
+
+static enum err take(struct store *s, const char *who, const char *reason, bool force, struct errinfo *ei)
+{
+    struct holder h = {0};
+    bool held = false;
+    char since[CLOCK_TEXT_SIZE];
+    int64_t now = clock_unix();
+    enum err e = read_holder(s, &h, &held, ei);
+    if (e != ERR_OK)
+        return e;
+    if (held && !force && store_process_may_live(&h.process, &s->self))
+        return err_set(ei, ERR_LOCKED, "wait until that run has ended",
+                       "%s holds the lock on %s (process %" PRId64 ") since %s: %s", h.who, h.process.host,
+                       h.process.pid, clock_rfc3339(h.since, since), h.reason);
+    if (held)
+        e = record_takeover(s, &h, who, reason, force, ei);
+    if (e == ERR_OK)
+        e = put_holder(s, who, reason, now, ei);
+    if (e == ERR_OK)
+        s->locked_since = now;
+    return e;
+}
+
+static enum err lock(struct store *s, const char *who, const char *reason, bool force, struct errinfo *ei)
+{
+    char safe_who[256], safe_reason[512];
+    str_show_fixed(safe_who, sizeof safe_who, who, strlen(who));
+    str_show_fixed(safe_reason, sizeof safe_reason, reason ? reason : "", reason ? strlen(reason) : 0);
+    pthread_mutex_lock(&s->mutex);
+    int64_t was = s->locked_since;
+    enum err e = store_begin(s, ei);
+    if (e == ERR_OK)
+        e = store_end(s, take(s, safe_who, safe_reason, force, ei), ei);
+    if (e != ERR_OK)
+        s->locked_since = was;
+    pthread_mutex_unlock(&s->mutex);
+    return e;
+}
+
+enum err store_lock(struct store *s, const char *who, const char *reason, struct errinfo *ei)
+{
+    return lock(s, who, reason, false, ei);
+}
+
+enum err store_lock_force(struct store *s, const char *who, const char *reason, struct errinfo *ei)
+{
+    if (!reason || !*reason)
+        return err_set(ei, ERR_USAGE, "say why", "the lock is taken away from its holder only with a reason");
+    return lock(s, who, reason, true, ei);
+}
+
+enum err store_lock_check(struct store *s, struct errinfo *ei)
+{
+    struct holder h = {0};
+    bool held = false;
+    pthread_mutex_lock(&s->mutex);
+    enum err e = read_holder(s, &h, &held, ei);
+    bool ours = held && s->locked_since == h.since && h.process.pid == s->self.pid &&
+                h.process.started == s->self.started && strcmp(h.process.host, s->self.host) == 0 &&
+                strcmp(h.process.place, s->self.place) == 0;
+    pthread_mutex_unlock(&s->mutex);
+    if (e != ERR_OK || ours)
+        return e;
+    if (!held)
+        return err_set(ei, ERR_LOCKED, "begin again", "the lock is not held any more");
+    return err_set(ei, ERR_LOCKED, "ask them", "%s on %s took the lock away: %s", h.who, h.process.host,
+                   h.reason);
+}
+
+void store_unlock(struct store *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    sqlite3_stmt *st = s->locked_since ? store_statement(s, STORE_LOCK_DROP, NULL) : NULL;
+    if (st) {
+        store_bind_text(st, 1, s->self.host);
+        store_bind_text(st, 2, s->self.place);
+        sqlite3_bind_int64(st, 3, s->self.pid);
+        sqlite3_bind_int64(st, 4, s->self.started);
+        sqlite3_bind_int64(st, 5, s->locked_since);
+        /* A lock that stays behind is taken over once this process has ended. */
+        sqlite3_step(st);
+        sqlite3_reset(st);
+        sqlite3_clear_bindings(st);
+    }
+    s->locked_since = 0;
+    pthread_mutex_unlock(&s->mutex);
+}
+
+void store_holder_fini(struct store_holder *h)
+{
+    free(h->who);
+    free(h->host);
+    free(h->reason);
+    *h = (struct store_holder){0};
+}
+
+enum err store_lock_holder(struct store *s, struct store_holder *out, struct errinfo *ei)
+{
+    struct holder h = {0};
+    bool held = false;
+    pthread_mutex_lock(&s->mutex);
+    enum err e = read_holder(s, &h, &held, ei);
+    pthread_mutex_unlock(&s->mutex);
+    if (e != ERR_OK)
+        return e;
+    if (!held)
+        return err_set(ei, ERR_NOTFOUND, NULL, "nobody holds the lock");
+    struct store_holder r = {.who = strdup(h.who),
+                             .host = strdup(h.process.host),
+                             .reason = strdup(h.reason),
+                             .pid = h.process.pid,
+                             .since = h.since};
+    if (!r.who || !r.host || !r.reason) {
+        store_holder_fini(&r);
+        return err_set(ei, ERR_NOMEM, NULL, "no memory for a name");
+    }
+    *out = r;
+    return ERR_OK;
+}

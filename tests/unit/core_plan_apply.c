@@ -1,0 +1,415 @@
+/* Applying a plan to a small world: every way a push can end, and what the journal and the directory say afterwards. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/store/store_int.h"
+#include "tests/unit/plan_scene.h"
+
+static void test_all_well(void **state)
+{
+    struct scene *s = *state;
+    world_server(s->world, "EXCAS01")->lag_ms = 5000;
+    if (apply(s) != ERR_OK)
+        fail_msg("%s", s->ei.what);
+    assert_outcome(s, 3, 0, 0, 0);
+    assert_string_equal(iis(s, "EXCAS01"), "3");
+    assert_string_equal(iis(s, "E2K7CAS01"), "3");
+    assert_true(world_oa(s->world, "EXCAS02")->exists);
+    assert_string_equal(world_oa(s->world, "EXCAS02")->host, "https://mail.contoso.lab/rpc");
+    assert_int_equal(pushes(s), 3);
+    assert_string_equal(phases(s, "EXCAS01"), "intent push reread verify done");
+    assert_string_equal(phases(s, "EXCAS02"), "intent push reread verify done");
+    assert_string_equal(records(s, "EXCAS01"), "capture intent result reread verify done");
+    assert_string_equal(records(s, NULL), "begin end");
+    assert_string_equal(status(s), "done");
+    assert_non_null(strstr(s->details, "polling interval"));
+    assert_non_null(strstr(s->details, "not yet: 401, basic"));
+    assert_non_null(strstr(s->details, "dc1.contoso.lab"));
+    assert_unlocked(s);
+}
+
+static void test_what_the_journal_holds(void **state)
+{
+    struct scene *s = *state;
+    journal_records all = {0};
+    assert_int_equal(apply(s), ERR_OK);
+    assert_int_equal(journal_read(s->o.store, s->out.run, &all, NULL), ERR_OK);
+    bool intent = false, capture = false;
+    for (size_t i = 0; i < all.n; i++) {
+        const struct journal_record *r = &all.v[i];
+        assert_string_equal(r->who, "admin@CONTOSO.LAB");
+        assert_string_equal(r->from, "jump1");
+        assert_string_equal(r->why, "change 4711");
+        if (!str_eq(r->server, "EXCAS01"))
+            continue;
+        if (strcmp(r->phase, "intent") == 0) {
+            intent = true;
+            assert_non_null(strstr(r->cmdlet, "Set-OutlookAnywhere -Identity 'EXCAS01\\Rpc"));
+            assert_string_equal(r->before, "{\"iis_auth\":[\"basic\"]}");
+            assert_string_equal(r->after, "{\"iis_auth\":[\"basic\",\"ntlm\"]}");
+        }
+        if (strcmp(r->phase, "capture") == 0) {
+            capture = true;
+            assert_non_null(strstr(r->before, "\"msExchInternalAuthenticationMethods\":[\"1\"]"));
+        }
+        if (strcmp(r->phase, "result") == 0)
+            assert_string_equal(r->detail, "ok");
+    }
+    assert_true(intent && capture);
+    /* all captures come before the first intent */
+    size_t last_capture = 0, first_intent = all.n;
+    for (size_t i = 0; i < all.n; i++) {
+        if (strcmp(all.v[i].phase, "capture") == 0)
+            last_capture = i;
+        if (strcmp(all.v[i].phase, "intent") == 0 && i < first_intent)
+            first_intent = i;
+    }
+    assert_true(last_capture < first_intent);
+    journal_records_free(&all);
+}
+
+static void test_stale(void **state)
+{
+    struct scene *s = *state;
+    static const struct {
+        const char *server, *attribute, *value, *says;
+    } rows[] = {
+        {"EXCAS01", "msExchInternalAuthenticationMethods", "3", "then '1', now '3'"},
+        {"EXCAS01", "msExchInternalAuthenticationMethods", "", "then '1', now absent"},
+        {"E2K7CAS01", "msExchExternalAuthenticationMethods", "2", "msExchExternalAuthenticationMethods"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct world_object *o = world_oa(s->world, rows[i].server), was = *o;
+        str_copy(world_slot(o, rows[i].attribute), 32, rows[i].value);
+        assert_int_equal(apply(s), ERR_STALE);
+        if (!strstr(s->ei.what, rows[i].says) || !strstr(s->ei.what, rows[i].server))
+            fail_msg("%s", s->ei.what);
+        *o = was;
+    }
+    world_oa(s->world, "EXCAS02")->exists = true;
+    assert_int_equal(apply(s), ERR_STALE);
+    assert_non_null(strstr(s->ei.what, "now there"));
+    world_oa(s->world, "EXCAS02")->exists = false;
+    world_oa(s->world, "EXCAS01")->exists = false;
+    world_oa(s->world, "E2K7CAS01")->exists = false;
+    assert_int_equal(apply(s), ERR_STALE);
+    assert_non_null(strstr(s->ei.what, "2 steps have moved"));
+    assert_int_equal(pushes(s), 0);
+    assert_string_equal(s->out.run, "");
+    assert_string_equal(status(s), "none");
+    assert_unlocked(s);
+}
+
+static void test_a_second_time_is_stale(void **state)
+{
+    struct scene *s = *state;
+    assert_int_equal(apply(s), ERR_OK);
+    assert_int_equal(apply(s), ERR_STALE);
+    assert_int_equal(pushes(s), 3);
+}
+
+/* Each way a push can end on the canary, and what must follow. */
+static void test_how_a_push_ends(void **state)
+{
+    static const struct {
+        enum world_mode mode;
+        bool stuck;
+        const char *iis, *records, *says;
+        unsigned done, failed, undone;
+        int pushes;
+    } rows[] = {
+        {WORLD_REFUSES, false, "1", "capture intent result reread failed", "Access is denied", 0, 1, 0, 1},
+        {WORLD_UNREACHABLE, false, "1", "capture intent result reread failed", "connection refused", 0, 1, 0,
+         1},
+        {WORLD_ONCE_HALFWAY, false, "1", "capture intent result reread failed undo result undone",
+         "server is busy", 0, 0, 1, 2},
+        {WORLD_FAILS_HALFWAY, false, "1", "capture intent result reread failed undo result undone",
+         "server is busy", 0, 0, 1, 2},
+        {WORLD_LOST_BEFORE, false, "1", "capture intent result reread failed", "not sent again", 0, 1, 0, 1},
+        {WORLD_LOST_AFTER, false, "3", "capture intent result reread verify done", NULL, 1, 0, 0, 1},
+        {WORLD_LOST_AND_FOREIGN, false, "16", "capture intent result reread failed", "left alone", 0, 1, 0,
+         1},
+        {WORLD_WRITES_FOREIGN, false, "16", "capture intent result reread failed", "left alone", 0, 1, 0, 1},
+        {WORLD_PRETENDS, false, "1", "capture intent result reread failed undo result undone", "still says",
+         0, 0, 1, 2},
+        {WORLD_OBEYS, true, "1", "capture intent result reread verify failed undo result undone",
+         "the wire did not follow", 0, 0, 1, 2},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct scene *s = *state;
+        world_server(s->world, "E2K7CAS01")->mode = rows[i].mode;
+        world_server(s->world, "E2K7CAS01")->wire_stuck = rows[i].stuck;
+        str_copy(world_server(s->world, "E2K7CAS01")->wire_iis, 32, "1");
+        enum err e = apply(s);
+        bool good = rows[i].done != 0;
+        if ((e == ERR_OK) != good || (!good && e != ERR_PARTIAL))
+            fail_msg("row %zu: %s: %s", i, err_name(e), s->ei.what);
+        assert_outcome(s, good ? 3 : 0, rows[i].failed, rows[i].undone, good ? 0 : 2);
+        if (strcmp(iis(s, "E2K7CAS01"), rows[i].iis) != 0 ||
+            strcmp(records(s, "E2K7CAS01"), rows[i].records) != 0)
+            fail_msg("row %zu: %s; %s", i, iis(s, "E2K7CAS01"), records(s, "E2K7CAS01"));
+        if (rows[i].says && !strstr(s->ei.what, rows[i].says))
+            fail_msg("row %zu: %s", i, s->ei.what);
+        assert_int_equal(world_server(s->world, "E2K7CAS01")->pushes, rows[i].pushes);
+        if (!good) {
+            assert_string_equal(records(s, "EXCAS01"), "capture skipped");
+            assert_string_equal(status(s), "failed");
+            assert_int_equal(pushes(s), rows[i].pushes);
+        }
+        assert_unlocked(s);
+        if (i + 1 < ARRAY_LEN(rows)) {
+            assert_int_equal(scene_teardown(state), 0);
+            assert_int_equal(scene_setup(state), 0);
+        }
+    }
+}
+
+static void test_undo_that_fails(void **state)
+{
+    struct scene *s = *state;
+    world_server(s->world, "E2K7CAS01")->mode = WORLD_HALFWAY_THEN_REFUSES;
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    assert_outcome(s, 0, 1, 0, 2);
+    assert_string_equal(records(s, "E2K7CAS01"), "capture intent result reread failed undo result failed");
+    assert_non_null(strstr(s->ei.what, "could not be put back"));
+    assert_non_null(strstr(s->details, "Access is denied"));
+    assert_string_equal(iis(s, "E2K7CAS01"), "3");
+    assert_string_equal(phases(s, "EXCAS01"), "skipped");
+}
+
+static void test_max_fail(void **state)
+{
+    static const struct {
+        unsigned canary, wave, max_fail;
+        const char *bad;
+        unsigned done, failed, skipped;
+    } rows[] = {
+        {1, 1, 1, "EXCAS01", 1, 1, 1},   {1, 1, 2, "EXCAS01", 2, 1, 0}, {1, 1, 5, "E2K7CAS01", 0, 1, 2},
+        {3, 1, 5, "E2K7CAS01", 2, 1, 0}, {1, 8, 9, "EXCAS02", 2, 1, 0}, {2, 1, 1, "EXCAS02", 2, 1, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct scene *s = *state;
+        s->o.canary = rows[i].canary;
+        s->o.wave = rows[i].wave;
+        s->o.max_fail = rows[i].max_fail;
+        world_server(s->world, rows[i].bad)->mode = WORLD_REFUSES;
+        assert_int_equal(apply(s), ERR_PARTIAL);
+        assert_outcome(s, rows[i].done, rows[i].failed, 0, rows[i].skipped);
+        assert_int_equal(scene_teardown(state), 0);
+        assert_int_equal(scene_setup(state), 0);
+    }
+}
+
+static void test_silent_wire_is_found_before_a_write(void **state)
+{
+    struct scene *s = *state;
+    world_server(s->world, "EXCAS02")->wire_silent = true;
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    assert_int_equal(pushes(s), 0);
+    assert_non_null(strstr(s->ei.what, "nothing was changed"));
+    assert_outcome(s, 0, 1, 0, 2);
+    s->plan->steps[2].verify_wire = false;
+    assert_int_equal(apply(s), ERR_OK);
+    assert_outcome(s, 3, 0, 0, 0);
+}
+
+static void test_stop_in_mid_run(void **state)
+{
+    struct scene *s = *state;
+    s->o.parallel = s->o.wave = 1;
+    s->world->raise_in_push = &s->stop;
+    world_server(s->world, "E2K7CAS01")->lag_ms = 6000;
+    assert_int_equal(apply(s), ERR_INTERRUPTED);
+    assert_outcome(s, 1, 0, 0, 2);
+    assert_string_equal(iis(s, "E2K7CAS01"), "3");
+    assert_string_equal(phases(s, "E2K7CAS01"), "intent push reread verify done");
+    assert_string_equal(records(s, "EXCAS01"), "capture");
+    assert_string_equal(status(s), "interrupted");
+    assert_unlocked(s);
+    assert_non_null(strstr(s->ei.hint, "resume"));
+
+    char run[32];
+    str_copy(run, sizeof run, s->out.run);
+    s->world->raise_in_push = NULL;
+    stop_init(&s->stop, 0, NULL);
+    if (run_resume(run, &s->o, &s->io, &s->out, &s->ei) != ERR_OK)
+        fail_msg("%s", s->ei.what);
+    assert_outcome(s, 2, 0, 0, 0);
+    assert_string_equal(records(s, NULL), "begin end resume end");
+    assert_string_equal(status(s), "done");
+    assert_int_equal(pushes(s), 3);
+    assert_int_equal(run_resume(run, &s->o, &s->io, &s->out, &s->ei), ERR_REFUSED);
+}
+
+/* IIS polls every 15 minutes: a stop does not wait for that, and a resume does. */
+static void test_stop_while_waiting_for_iis(void **state)
+{
+    struct scene *s = *state;
+    s->o.poll_interval_s = 900;
+    s->o.parallel = s->o.wave = 1;
+    s->world->raise_in_push = &s->stop;
+    world_server(s->world, "E2K7CAS01")->lag_ms = 800000;
+    int64_t begun = s->world->now;
+    assert_int_equal(apply(s), ERR_INTERRUPTED);
+    assert_true(s->world->now - begun < 70000);
+    assert_int_equal(s->out.unfinished, 1);
+    assert_string_equal(records(s, "E2K7CAS01"), "capture intent result reread");
+    char run[32];
+    str_copy(run, sizeof run, s->out.run);
+    s->world->raise_in_push = NULL;
+    stop_init(&s->stop, 0, NULL);
+    assert_int_equal(run_resume(run, &s->o, &s->io, &s->out, &s->ei), ERR_OK);
+    assert_outcome(s, 3, 0, 0, 0);
+    assert_int_equal(pushes(s), 3);
+}
+
+static void test_refused_before_anything(void **state)
+{
+    struct scene *s = *state;
+    struct store *second = NULL;
+    assert_int_equal(store_open(&second, s->store->spec, &s->ei), ERR_OK);
+    assert_int_equal(store_lock(second, "bob", "another plan", &s->ei), ERR_OK);
+    assert_int_equal(apply(s), ERR_LOCKED);
+    assert_non_null(strstr(s->ei.what, "bob"));
+    store_close(&second);
+
+    const char *organization = s->plan->organization;
+    s->plan->organization = "Fabrikam";
+    assert_int_equal(apply(s), ERR_REFUSED);
+    s->plan->organization = organization;
+
+    s->plan->steps[1].server = "EXCAS09";
+    assert_int_equal(apply(s), ERR_STALE);
+    assert_non_null(strstr(s->ei.what, "EXCAS09"));
+    s->plan->steps[1].server = "EX10NTLM"; /* an identity on another server */
+    assert_int_equal(apply(s), ERR_INPUT);
+    s->plan->steps[1].server = "EXCAS01";
+
+    struct server *server = builder_server(s->org, "EXCAS01");
+    server->generation = GENERATION_2013; /* Set-OutlookAnywhere has other parameters there */
+    assert_int_equal(apply(s), ERR_INPUT);
+    assert_non_null(strstr(s->ei.what, "ClientAuthenticationMethod"));
+    server->generation = GENERATION_2010;
+    const char *fqdn = server->fqdn;
+    server->fqdn = NULL;
+    assert_int_equal(apply(s), ERR_INPUT);
+    server->fqdn = fqdn;
+    const char *dn = server->dn;
+    server->dn = "CN=EXCAS01,CN=Servers,CN=Other";
+    assert_int_equal(apply(s), ERR_INPUT);
+    server->dn = dn;
+    const char *name = builder_server(s->org, "EXCAS02")->name;
+    builder_server(s->org, "EXCAS02")->name = "EXCAS01";
+    s->plan->n_steps = 2;
+    assert_int_equal(apply(s), ERR_REFUSED);
+    assert_non_null(strstr(s->ei.what, "two servers"));
+    s->org->servers[6].name = name;
+    s->world->directory_dead = true;
+    assert_int_equal(apply(s), ERR_UNREACHABLE);
+    assert_int_equal(pushes(s), 0);
+    assert_string_equal(status(s), "none");
+    assert_unlocked(s);
+}
+
+static void test_directory_lost_in_mid_run(void **state)
+{
+    struct scene *s = *state;
+    s->o.parallel = 1;
+    s->world->dies_after_reads =
+        5 + 2; /* the preconditions of all, then the canary's own: gone after the push */
+    enum err e = apply(s);
+    assert_int_equal(e, ERR_UNREACHABLE);
+    assert_int_equal(s->out.unfinished, 1);
+    assert_int_equal(s->out.skipped, 2);
+    assert_int_equal(pushes(s), 1);
+    assert_string_equal(records(s, "E2K7CAS01"), "capture intent result reread");
+    assert_string_equal(status(s), "interrupted");
+    s->world->dies_after_reads = 0;
+    char run[32];
+    str_copy(run, sizeof run, s->out.run);
+    assert_int_equal(run_resume(run, &s->o, &s->io, &s->out, &s->ei), ERR_OK);
+    assert_outcome(s, 3, 0, 0, 0);
+    assert_int_equal(pushes(s), 3);
+}
+
+static void test_lock_taken_away(void **state)
+{
+    struct scene *s = *state;
+    struct store *second = NULL;
+    s->o.parallel = s->o.wave = 1;
+    assert_int_equal(store_open(&second, s->store->spec, &s->ei), ERR_OK);
+    second->self.pid++;
+    /* taken while the run is between two hosts */
+    s->plan->n_steps = 1;
+    assert_int_equal(store_lock(s->o.store, "ann", "x", &s->ei), ERR_OK);
+    assert_int_equal(store_lock_force(second, "bob", "ann went home", &s->ei), ERR_OK);
+    assert_int_equal(apply(s), ERR_LOCKED);
+    assert_int_equal(pushes(s), 0);
+    store_close(&second);
+}
+
+/* Wherever the disk runs full: nothing is pushed without its intent (the teardown looks), and with room again it goes on. */
+static void test_journal_that_is_full(void **state)
+{
+    int before_push = 0, after_push = 0;
+    for (int extra = 0; extra < 14; extra++) {
+        struct scene *s = *state;
+        sqlite3_stmt *st = NULL;
+        char pragma[64], run[32];
+        size_t n = 0;
+        s->o.parallel = s->o.wave = 1;
+        assert_int_equal(sqlite3_prepare_v2(s->o.store->db, "PRAGMA page_count", -1, &st, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+        snprintf(pragma, sizeof pragma, "PRAGMA max_page_count = %d", sqlite3_column_int(st, 0) + extra);
+        sqlite3_finalize(st);
+        sqlite3_exec(s->o.store->db, pragma, NULL, NULL, NULL);
+        enum err e = apply(s);
+        sqlite3_exec(s->o.store->db, "PRAGMA max_page_count = 100000", NULL, NULL, NULL);
+        assert_int_equal(journal_verify(s->o.store, &n, NULL), ERR_OK);
+        assert_unlocked(s);
+        if (e != ERR_OK) {
+            if (e != ERR_SYSTEM || !strstr(s->ei.hint, "disk"))
+                fail_msg("%d pages more: %s: %s", extra, err_name(e), s->ei.what);
+            before_push += pushes(s) == 0;
+            after_push += pushes(s) != 0;
+        }
+        str_copy(run, sizeof run, s->out.run);
+        if (e != ERR_OK && run[0] && run_resume(run, &s->o, &s->io, &s->out, &s->ei) != ERR_OK) {
+            assert_int_equal(s->ei.code, ERR_REFUSED); /* nothing was changed: apply again */
+            assert_int_equal(pushes(s), 0);
+            assert_int_equal(apply(s), ERR_OK);
+        }
+        if (run[0])
+            assert_string_equal(iis(s, "EXCAS01"), "3");
+        assert_int_equal(scene_teardown(state), 0);
+        assert_int_equal(scene_setup(state), 0);
+    }
+    assert_true(before_push > 0 && after_push > 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_all_well),
+        T(test_what_the_journal_holds),
+        T(test_stale),
+        T(test_a_second_time_is_stale),
+        T(test_how_a_push_ends),
+        T(test_undo_that_fails),
+        T(test_max_fail),
+        T(test_silent_wire_is_found_before_a_write),
+        T(test_stop_in_mid_run),
+        T(test_stop_while_waiting_for_iis),
+        T(test_refused_before_anything),
+        T(test_directory_lost_in_mid_run),
+        T(test_lock_taken_away),
+        T(test_journal_that_is_full),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

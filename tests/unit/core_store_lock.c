@@ -1,0 +1,133 @@
+/* The lock: one holder, told apart from dead ones. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/base/str.h"
+#include "core/store/store_int.h"
+#include "tests/unit/store_fixture.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+static void test_second_is_told(void **state)
+{
+    struct store_fixture *f = *state;
+    struct errinfo ei = {0};
+    struct store *second = NULL;
+    struct store_holder h = {0};
+    assert_int_equal(store_lock_holder(f->store, &h, &ei), ERR_NOTFOUND);
+    assert_int_equal(store_lock(f->store, "ann@CONTOSO.LAB", "apply of plan 7", &ei), ERR_OK);
+    assert_int_equal(store_open(&second, f->spec, &ei), ERR_OK);
+    assert_int_equal(store_lock(second, "bob@CONTOSO.LAB", "apply", &ei), ERR_LOCKED);
+    assert_non_null(strstr(ei.what, "ann@CONTOSO.LAB"));
+    assert_non_null(strstr(ei.what, "apply of plan 7"));
+    assert_int_equal(store_lock(f->store, "ann@CONTOSO.LAB", "again", &ei), ERR_LOCKED);
+    assert_int_equal(store_lock_holder(second, &h, &ei), ERR_OK);
+    assert_string_equal(h.who, "ann@CONTOSO.LAB");
+    assert_int_equal(h.pid, getpid());
+    store_holder_fini(&h);
+    store_unlock(second); /* not the holder: changes nothing */
+    assert_int_equal(store_lock_check(f->store, &ei), ERR_OK);
+    store_unlock(f->store);
+    assert_int_equal(store_lock_check(f->store, &ei), ERR_LOCKED);
+    assert_int_equal(store_lock(second, "bob@CONTOSO.LAB", "apply", &ei), ERR_OK);
+    store_close(&second); /* lets go */
+    assert_int_equal(store_lock(f->store, "ann@CONTOSO.LAB", "apply", &ei), ERR_OK);
+}
+
+static void test_dead_holder_is_taken_over(void **state)
+{
+    struct store_fixture *f = *state;
+    struct errinfo ei = {0};
+    int ready[2];
+    char byte;
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct store *s = NULL;
+        if (store_open(&s, f->spec, NULL) != ERR_OK || store_lock(s, "ann", "apply", NULL) != ERR_OK)
+            _exit(1);
+        if (write(ready[1], "x", 1) != 1)
+            _exit(2);
+        for (;;)
+            pause();
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    assert_int_equal(store_lock(f->store, "bob", "apply", &ei), ERR_LOCKED);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(store_lock(f->store, "bob", "second try", &ei), ERR_OK);
+    journal_records all = {0};
+    assert_int_equal(journal_read(f->store, JOURNAL_NO_RUN, &all, &ei), ERR_OK);
+    assert_int_equal(all.n, 1);
+    assert_string_equal(all.v[0].phase, "lock");
+    assert_string_equal(all.v[0].who, "bob");
+    assert_string_equal(all.v[0].why, "second try");
+    assert_non_null(strstr(all.v[0].detail, "the lock of ann"));
+    assert_non_null(strstr(all.v[0].detail, "has ended"));
+    journal_records_free(&all);
+}
+
+static void test_force(void **state)
+{
+    struct store_fixture *f = *state;
+    struct errinfo ei = {0};
+    struct store *second = NULL;
+    journal_records all = {0};
+    assert_int_equal(store_open(&second, f->spec, &ei), ERR_OK);
+    assert_int_equal(store_lock(f->store, "ann", "apply", &ei), ERR_OK);
+    assert_int_equal(store_lock_force(second, "bob", "", &ei), ERR_USAGE);
+    assert_int_equal(store_lock_force(second, "bob", NULL, &ei), ERR_USAGE);
+    second->self.pid++; /* stands in for another process: a forced lock within one process would be its own */
+    assert_int_equal(store_lock_force(second, "bob", "ann went home", &ei), ERR_OK);
+    assert_int_equal(store_lock_check(f->store, &ei), ERR_LOCKED);
+    assert_non_null(strstr(ei.what, "bob"));
+    store_unlock(f->store); /* must not take bob's lock away */
+    assert_int_equal(store_lock_check(second, &ei), ERR_OK);
+    assert_int_equal(journal_read(f->store, JOURNAL_NO_RUN, &all, &ei), ERR_OK);
+    assert_non_null(strstr(all.v[0].detail, "by force"));
+    journal_records_free(&all);
+    store_close(&second);
+}
+
+static void test_who_may_live(void **state)
+{
+    (void)state;
+    struct store_process self, h;
+    assert_int_equal(store_process_self(&self, NULL), ERR_OK);
+    assert_true(self.started > 0);
+    assert_true(store_process_may_live(&self, &self));
+    h = self;
+    h.started++; /* the pid was given to another process */
+    assert_false(store_process_may_live(&h, &self));
+    h = self;
+    str_copy(h.host, sizeof h.host, "elsewhere"); /* nothing can be known */
+    h.pid = 4194303;
+    assert_true(store_process_may_live(&h, &self));
+    h = self;
+    str_copy(h.place, sizeof h.place, "another-boot pid:[1]");
+    assert_false(store_process_may_live(&h, &self));
+    h = self;
+    size_t boot = strcspn(self.place, " ");
+    str_fmt(h.place, sizeof h.place, "%.*s pid:[1]", (int)boot, self.place);
+    assert_true(store_process_may_live(&h, &self));
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, store_fixture_setup, store_fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_second_is_told),
+        T(test_dead_holder_is_taken_over),
+        T(test_force),
+        cmocka_unit_test(test_who_may_live),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
