@@ -27,6 +27,7 @@ static LIBSSH2_RECV_FUNC(receive)
 {
     struct ssh_conn *c = *abstract;
     ssize_t n = recv(socket, buffer, length, flags);
+    c->hung_up = c->hung_up || n == 0 || (n < 0 && errno == ECONNRESET);
     if (n < 0)
         return -errno;
     if (c->peeking && c->n_peek < sizeof c->peek) {
@@ -145,7 +146,10 @@ static enum err handshake_error(struct ssh_conn *c, int rc, struct errinfo *ei)
                 "%s: no common %s algorithm: the server (%.40s) offers %.90s; libssh2 offers %.90s", c->host,
                 kexinit_list_name(agreements[i].list), k.banner, theirs, ours);
     }
-    return ssh_conn_error(c, rc, "the SSH handshake failed", ei);
+    /* libssh2 calls it a failed exchange of keys. */
+    if (c->hung_up)
+        rc = LIBSSH2_ERROR_SOCKET_DISCONNECT;
+    return ssh_conn_error(c, rc, "SSH handshake", ei);
 }
 
 /* Types of keys already known come first, so that the server shows one that can be checked. */

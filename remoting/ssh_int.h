@@ -37,6 +37,7 @@ struct ssh_conn {
     const struct stop *stop;
     int64_t login_deadline_ms; /* clock_mono_ms(); 0 once logged in */
     bool logged_in;
+    bool hung_up; /* the server closed its end */
     bool peeking;
     uint8_t peek[KEXINIT_PEEK_MAX];
     size_t n_peek;
