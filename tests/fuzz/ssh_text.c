@@ -1,10 +1,11 @@
-/* What a hostile SSH server says first, and a damaged known_hosts file. */
+/* What a hostile SSH server says first, damaged known_hosts and key files. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/err.h"
 #include "remoting/kexinit.h"
+#include "remoting/keyfile.h"
 #include "remoting/known_hosts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -12,10 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct kexinit k;
+    struct keyfile key;
     struct known_host h = {0};
     const struct known_key *expected = NULL;
     char fingerprint[FINGERPRINT_SIZE];
     kexinit_read(&k, data, size);
+    keyfile_look(&key, (const char *)data, size);
     for (int i = 0; i + 1 < KEXINIT_LISTS; i++)
         (void)kexinit_agree(k.lists[i], k.lists[i + 1]);
     ASSERT(known_host_find(&h, (const char *)data, size, "[excas01.contoso.lab]:2222") == ERR_OK);
