@@ -1,0 +1,233 @@
+#include <pthread.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/str.h"
+#include "remoting/ssh_int.h"
+
+struct server_secrets { /* of one section; server NULL: the profile's own */
+    const char *server;
+    struct secret password, passphrase;
+};
+
+struct ssh_transport {
+    struct transport base; /* first: the vtable's self */
+    const struct profile *profile;
+    struct ssh_trust trust;
+    char *home, *user; /* ours, where the profile names none */
+    VEC(struct server_secrets) secrets;
+};
+
+static void ssh_free(struct transport *self)
+{
+    struct ssh_transport *t = (struct ssh_transport *)self;
+    if (!t)
+        return;
+    for (size_t i = 0; i < t->secrets.n; i++) {
+        secret_fini(&t->secrets.v[i].password);
+        secret_fini(&t->secrets.v[i].passphrase);
+    }
+    VEC_FREE(&t->secrets);
+    (void)pthread_mutex_destroy(&t->trust.lock);
+    free(t->home);
+    free(t->user);
+    free(t);
+}
+
+static const struct secret *find_secret(const struct ssh_transport *t, const char *server, bool passphrase)
+{
+    static const struct secret none;
+    const struct secret *found = &none;
+    for (size_t i = 0; i < t->secrets.n; i++) {
+        const struct server_secrets *s = &t->secrets.v[i];
+        const struct secret *one = passphrase ? &s->passphrase : &s->password;
+        if (!secret_is_set(one))
+            continue;
+        if (s->server && str_ieq(s->server, server))
+            return one;
+        if (!s->server)
+            found = one;
+    }
+    return found;
+}
+
+/* "~/x" is the home folder's, as in a shell. */
+static enum err put_path(struct buf *out, const struct ssh_transport *t, const char *path)
+{
+    buf_reset(out);
+    if (strncmp(path, "~/", 2) == 0)
+        return buf_addf(out, "%s%s", t->home, path + 1);
+    return buf_adds(out, path);
+}
+
+struct paths {
+    struct buf key, known_hosts;
+};
+
+static enum err settings_of(const struct ssh_transport *t, const char *server, struct paths *paths,
+                            struct ssh_settings *s, struct errinfo *ei)
+{
+    const struct profile *p = t->profile;
+    const char *user = profile_get(p, PROFILE_ssh_user, server);
+    const char *key = profile_get(p, PROFILE_ssh_key, server);
+    const char *known_hosts = profile_get(p, PROFILE_ssh_known_hosts, server);
+    enum err err = put_path(&paths->known_hosts, t, known_hosts ? known_hosts : "~/.ssh/known_hosts");
+    if (err == ERR_OK && key)
+        err = put_path(&paths->key, t, key);
+    if (err != ERR_OK)
+        return err_set(ei, err, NULL, "a path in the configuration is too long");
+    *s = (struct ssh_settings){
+        .user = user ? user : t->user,
+        .key = key ? buf_str(&paths->key) : NULL,
+        .known_hosts = buf_str(&paths->known_hosts),
+        .program = profile_get(p, PROFILE_ssh_command, server),
+        .password = find_secret(t, server, false),
+        .passphrase = find_secret(t, server, true),
+        .port = profile_port(p, PROFILE_ssh_port, server, 22),
+    };
+    return ERR_OK;
+}
+
+static enum err connect_and_run(struct ssh_transport *t, const struct ssh_settings *s, const char *host,
+                                const struct script *script, const struct stop *stop,
+                                struct ssh_output *output, struct errinfo *ei)
+{
+    struct ssh_conn c;
+    char types[256];
+    enum err err = ssh_hostkey_types(s, host, types, sizeof types, ei);
+    if (err == ERR_OK)
+        err = ssh_conn_open(&c, t->profile, host, s->port, types, stop, ei);
+    if (err != ERR_OK)
+        return err;
+    err = ssh_hostkey_check(&c, &t->trust, s, ei);
+    if (err == ERR_OK)
+        err = ssh_login(&c, s, ei);
+    if (err == ERR_OK)
+        err = ssh_exec(&c, script, output, ei);
+    ssh_conn_close(&c);
+    return err;
+}
+
+/* What came back, even when not all of it did; and whether the caller knows what the command did. */
+static enum err report(struct remote_result *out, const struct ssh_output *o, enum err err,
+                       struct errinfo *ei)
+{
+    out->sent = o->sent;
+    out->outcome_unknown = o->sent && (err != ERR_OK || o->signal[0] != '\0');
+    out->has_exit_code = o->complete && o->signal[0] == '\0';
+    out->exit_code = out->has_exit_code ? o->exit_code : 0;
+    enum err sorted = o->sent ? ssh_result(out, o) : ERR_OK;
+    if (sorted != ERR_OK) {
+        /* The exit code stands, but what was said is lost. */
+        out->outcome_unknown = true;
+        if (err == ERR_OK)
+            return err_set(ei, sorted, NULL, "the answer could not be kept: %s", err_text(sorted));
+    }
+    if (err == ERR_OK && o->signal[0])
+        return err_set(ei, ERR_REMOTE, "read the settings again before anything else",
+                       "PowerShell was ended by signal %s: whether the change was made is not known",
+                       o->signal);
+    if (err != ERR_OK && out->outcome_unknown && ei) {
+        err_wrap(ei, "the command was sent, its outcome is not known");
+        err_hint(ei, "read the settings again before anything else");
+    }
+    return err;
+}
+
+static enum err ssh_run(struct transport *self, const struct remote_target *target,
+                        const struct cmdlet *cmdlet, const struct stop *stop, struct remote_result *out,
+                        struct errinfo *ei)
+{
+    struct ssh_transport *t = (struct ssh_transport *)self;
+    const char *host = target->fqdn && *target->fqdn ? target->fqdn : target->server;
+    struct ssh_settings s;
+    struct paths paths;
+    struct script script;
+    struct ssh_output output;
+    int64_t start = clock_mono_ms();
+    script_init(&script);
+    ssh_output_init(&output);
+    buf_init(&paths.key, 4096);
+    buf_init(&paths.known_hosts, 4096);
+    enum err err = settings_of(t, target->server, &paths, &s, ei);
+    if (err == ERR_OK)
+        err = script_build(&script, s.program, target->generation, cmdlet, ei);
+    if (err == ERR_OK)
+        err = connect_and_run(t, &s, host, &script, stop, &output, ei);
+    err = report(out, &output, err, ei);
+    out->elapsed_ms = (int)(clock_mono_ms() - start);
+    buf_fini(&paths.key);
+    buf_fini(&paths.known_hosts);
+    ssh_output_fini(&output);
+    script_fini(&script);
+    return err;
+}
+
+static enum err resolve(struct secret *out, const char *ref, const char *what, const char *server,
+                        struct errinfo *ei)
+{
+    char prompt[300];
+    if (!ref)
+        return ERR_OK;
+    str_fmt(prompt, sizeof prompt, "%s%s%s: ", what, server ? " for " : "", server ? server : "");
+    enum err err = secret_resolve(out, ref, prompt, ei);
+    if (err != ERR_OK)
+        err_wrap(ei, "%s%s%s", what, server ? " of " : "", server ? server : "");
+    return err;
+}
+
+static enum err add_secrets(struct ssh_transport *t, const char *server, char *const *values,
+                            struct errinfo *ei)
+{
+    struct server_secrets s = {.server = server};
+    enum err err = resolve(&s.password, values[PROFILE_ssh_password], "SSH password", server, ei);
+    if (err == ERR_OK)
+        err = resolve(&s.passphrase, values[PROFILE_ssh_key_passphrase], "passphrase of the SSH key", server,
+                      ei);
+    if (err == ERR_OK && !VEC_PUSH(&t->secrets, 10000, s))
+        err = err_set(ei, ERR_NOMEM, NULL, "no memory for the SSH settings");
+    if (err != ERR_OK) {
+        secret_fini(&s.password);
+        secret_fini(&s.passphrase);
+    }
+    return err;
+}
+
+/* Who and where we are, for what the profile leaves open. */
+static enum err look_up_self(struct ssh_transport *t, struct errinfo *ei)
+{
+    struct passwd pw, *found = NULL;
+    char room[4096];
+    const char *home = getenv("HOME");
+    (void)getpwuid_r(getuid(), &pw, room, sizeof room, &found);
+    t->user = strdup(found && found->pw_name ? found->pw_name : "");
+    t->home = strdup(home && *home ? home : found && found->pw_dir ? found->pw_dir : ".");
+    return t->user && t->home ? ERR_OK : err_set(ei, ERR_NOMEM, NULL, "no memory for the SSH settings");
+}
+
+enum err remoting_ssh_new(struct transport **out, const struct profile *p, remoting_ask_host_key *ask,
+                          void *arg, struct errinfo *ei)
+{
+    struct ssh_transport *t = calloc(1, sizeof *t);
+    if (!t)
+        return err_set(ei, ERR_NOMEM, NULL, "no memory for the SSH transport");
+    t->base = (struct transport){.name = "ssh", .run = ssh_run, .free = ssh_free};
+    t->profile = p;
+    t->trust.ask = ask;
+    t->trust.arg = arg;
+    (void)pthread_mutex_init(&t->trust.lock, NULL);
+    enum err err = look_up_self(t, ei);
+    if (err == ERR_OK)
+        err = add_secrets(t, NULL, p->values, ei);
+    for (size_t i = 0; err == ERR_OK && i < p->servers.n; i++)
+        err = add_secrets(t, p->servers.v[i].name, p->servers.v[i].values, ei);
+    if (err != ERR_OK) {
+        ssh_free(&t->base);
+        return err;
+    }
+    *out = &t->base;
+    return ERR_OK;
+}

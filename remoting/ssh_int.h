@@ -1,0 +1,91 @@
+/*
+ * The SSH transport's own header: one connection to one server, from the socket to the command's result. Each function
+ * is straight-line and blocking for its caller; the session itself is non-blocking, so that every wait ends at the
+ * deadline and can be interrupted. One connection belongs to one thread.
+ */
+#ifndef REMOTING_SSH_INT_H
+#define REMOTING_SSH_INT_H
+
+#include <libssh2.h>
+#include <pthread.h>
+
+#include "core/model/profile.h"
+#include "core/transport.h"
+#include "remoting/kexinit.h"
+#include "remoting/remoting.h"
+#include "remoting/script.h"
+
+#define SSH_USER_MAX       256        /* bytes; libssh2 1.10 trusts lengths too much */
+#define SSH_LOGIN_MS       60000      /* from the first byte to being logged in */
+#define SSH_OUTPUT_MAX     (16 << 20) /* bytes of standard output kept; more is read and dropped */
+#define SSH_ERROR_MAX      (1 << 20)  /* bytes of standard error kept */
+#define SSH_AGENT_MAX_KEYS 5          /* tried; servers count every one (MaxAuthTries is 6) */
+
+struct ssh_settings { /* of one server; everything is borrowed */
+    const char *user;
+    const char *key;         /* file, or NULL: the agent */
+    const char *known_hosts; /* file */
+    const char *program;     /* or NULL */
+    const struct secret *password, *passphrase;
+    uint16_t port;
+};
+
+struct ssh_conn {
+    LIBSSH2_SESSION *session;
+    int fd;
+    const char *host; /* the server's full name */
+    const struct stop *stop;
+    int64_t login_deadline_ms; /* clock_mono_ms(); 0 once logged in */
+    bool logged_in;
+    bool hung_up; /* the server closed its end */
+    bool peeking;
+    uint8_t peek[KEXINIT_PEEK_MAX];
+    size_t n_peek;
+    /* for the keyboard-interactive callback, which libssh2 hands nothing but the session's pointer */
+    const struct secret *password;
+    unsigned questions, rounds;
+};
+
+struct ssh_output {
+    struct buf out, err;
+    bool out_cut, err_cut;
+    bool sent, complete; /* the request left; the server closed the channel in order */
+    int exit_code;
+    char signal[32]; /* "" when it ended by itself */
+};
+
+/* ssh_conn.c. conn must outlive its session at the same address. host and stop are borrowed. */
+enum err ssh_conn_open(struct ssh_conn *c, const struct profile *p, const char *host, uint16_t port,
+                       const char *host_key_types, const struct stop *stop, struct errinfo *ei) MUST_CHECK;
+void ssh_conn_close(struct ssh_conn *c);
+/* Waits for what libssh2 waits for. what: "logging in". */
+enum err ssh_conn_wait(struct ssh_conn *c, const char *what, struct errinfo *ei) MUST_CHECK;
+/* The error of a failed libssh2 call. */
+enum err ssh_conn_error(struct ssh_conn *c, int rc, const char *what, struct errinfo *ei);
+
+/* ssh_hostkey.c. known: what the files say about name. ask_lock keeps questions of several threads apart. */
+struct known_host;
+struct ssh_trust {
+    remoting_ask_host_key *ask;
+    void *arg;
+    pthread_mutex_t lock;
+};
+/* The key types known for the host, in libssh2's list form, to be preferred; "" when none. */
+enum err ssh_hostkey_types(const struct ssh_settings *s, const char *host, char *out, size_t cap,
+                           struct errinfo *ei) MUST_CHECK;
+enum err ssh_hostkey_check(struct ssh_conn *c, struct ssh_trust *trust, const struct ssh_settings *s,
+                           struct errinfo *ei) MUST_CHECK;
+
+/* ssh_auth.c */
+enum err ssh_login(struct ssh_conn *c, const struct ssh_settings *s, struct errinfo *ei) MUST_CHECK;
+
+/* ssh_exec.c. Whatever it returns, out says how far it came. */
+void ssh_output_init(struct ssh_output *o);
+void ssh_output_fini(struct ssh_output *o);
+enum err ssh_exec(struct ssh_conn *c, const struct script *script, struct ssh_output *out,
+                  struct errinfo *ei) MUST_CHECK;
+
+/* ssh_result.c: what came back, in the transport's words. Pure. */
+enum err ssh_result(struct remote_result *r, const struct ssh_output *o) MUST_CHECK;
+
+#endif

@@ -1,0 +1,177 @@
+/* From two streams of bytes and an exit code to a result. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/str.h"
+#include "remoting/clixml.h"
+#include "remoting/codepage.h"
+#include "remoting/ssh_int.h"
+
+#define WARNING "WARNING: "
+
+struct sorting {
+    struct error_list errors;
+    struct text_list warnings;
+    struct buf out, err; /* UTF-8 */
+    char *plain;
+};
+
+static enum err sort_stderr(struct sorting *s, const struct ssh_output *o)
+{
+    struct clixml c = {0};
+    enum err err = codepage_to_utf8(&s->err, buf_str(&o->err), o->err.len, NULL);
+    if (err == ERR_OK)
+        err = clixml_decode(&c, buf_str(&s->err), s->err.len);
+    if (err == ERR_OK) {
+        s->errors = c.errors;
+        s->warnings = c.warnings;
+        s->plain = c.plain;
+        c = (struct clixml){.others = c.others};
+    }
+    clixml_fini(&c);
+    return err;
+}
+
+/* Native programs and sshd itself write plain text there: an error only when the command failed. */
+static enum err sort_plain(struct sorting *s, bool failed)
+{
+    enum err err = ERR_OK;
+    if (!s->plain)
+        return ERR_OK;
+    if (errorview_is_present(s->plain))
+        return errorview_split(&s->errors, s->plain);
+    if (failed)
+        return error_list_add(&s->errors, s->plain, NULL, NULL, NULL);
+    for (char *line = s->plain, *next = NULL; line && err == ERR_OK; line = next) {
+        next = strchr(line, '\n');
+        if (next)
+            *next++ = '\0';
+        if (*line)
+            err = text_list_add(&s->warnings, line);
+    }
+    return err;
+}
+
+/* Is this line the start of an error's view: "Verb-Noun : message"? */
+static bool begins_view(const char *line)
+{
+    size_t n = strcspn(line, " \n");
+    char name[128];
+    if (n >= sizeof name || strncmp(line + n, " : ", 3) != 0)
+        return false;
+    memcpy(name, line, n);
+    name[n] = '\0';
+    return cmdlet_name_is_valid(name);
+}
+
+/* A PowerShell without CLIXML may write its last error to standard output. It begins at the cmdlet's name, or, where none
+   stands there, two lines above the echo of the source. */
+static enum err sort_stdout_error(struct sorting *s)
+{
+    char *text = s->out.data;
+    char *echo = text ? strstr(text, "\n+ ") : NULL;
+    if (s->errors.n > 0 || !echo || !errorview_is_present(text))
+        return ERR_OK;
+    char *start = NULL, *line = echo, *above = NULL;
+    for (int up = 0; line > text && up < 20 && !start; up++) {
+        line--;
+        while (line > text && line[-1] != '\n')
+            line--;
+        if (begins_view(line))
+            start = line;
+        if (up <= 1)
+            above = line;
+    }
+    start = start ? start : above ? above : text;
+    enum err err = errorview_split(&s->errors, start);
+    s->out.len = (size_t)(start - text);
+    *start = '\0';
+    return err;
+}
+
+/* "WARNING: ..." lines, which a PowerShell without a console writes among the output. */
+static enum err sort_stdout_warnings(struct sorting *s)
+{
+    char *from = s->out.data, *to = s->out.data;
+    enum err err = ERR_OK;
+    while (from && *from && err == ERR_OK) {
+        size_t len = strcspn(from, "\n");
+        bool ended = from[len] == '\n';
+        if (strncmp(from, WARNING, sizeof WARNING - 1) == 0) {
+            from[len] = '\0';
+            err = text_list_add(&s->warnings, from + sizeof WARNING - 1);
+        } else {
+            memmove(to, from, len);
+            to += len;
+            if (ended)
+                *to++ = '\n';
+        }
+        from += len + ended;
+    }
+    if (to) {
+        s->out.len = (size_t)(to - s->out.data);
+        *to = '\0';
+    }
+    return err;
+}
+
+static enum err remarks(struct sorting *s, const struct ssh_output *o, bool repaired)
+{
+    enum err err = ERR_OK;
+    char text[128];
+    if (repaired)
+        err = text_list_add(&s->warnings, "the output was not in UTF-8 as asked; read as code page 850");
+    if (err == ERR_OK && (o->out_cut || o->err_cut))
+        err = text_list_add(&s->warnings, "the output was longer than is kept and has been cut");
+    if (err == ERR_OK && o->signal[0]) {
+        str_fmt(text, sizeof text, "PowerShell was ended by signal %s", o->signal);
+        err = error_list_add(&s->errors, text, NULL, NULL, NULL);
+    } else if (err == ERR_OK && o->complete && o->exit_code != 0 && s->errors.n == 0) {
+        str_fmt(text, sizeof text, "PowerShell ended with exit code %d and gave no reason", o->exit_code);
+        err = error_list_add(&s->errors, text, NULL, NULL, NULL);
+    }
+    return err;
+}
+
+static void hand_over(struct remote_result *r, struct sorting *s)
+{
+    r->errors.v = s->errors.v;
+    r->errors.n = s->errors.n;
+    r->errors.cap = s->errors.cap;
+    r->warnings.v = s->warnings.v;
+    r->warnings.n = s->warnings.n;
+    r->warnings.cap = s->warnings.cap;
+    s->errors = (struct error_list){0};
+    s->warnings = (struct text_list){0};
+    if (s->out.len > 0)
+        r->output = buf_take(&s->out);
+}
+
+enum err ssh_result(struct remote_result *r, const struct ssh_output *o)
+{
+    struct sorting s = {0};
+    bool repaired = false;
+    bool failed = !o->complete || o->exit_code != 0 || o->signal[0] != '\0';
+    /* A byte of a code page becomes up to three of UTF-8. */
+    buf_init(&s.out, 3 * (size_t)SSH_OUTPUT_MAX);
+    buf_init(&s.err, 3 * (size_t)SSH_ERROR_MAX);
+    enum err err = sort_stderr(&s, o);
+    if (err == ERR_OK)
+        err = sort_plain(&s, failed);
+    if (err == ERR_OK)
+        err = codepage_to_utf8(&s.out, buf_str(&o->out), o->out.len, &repaired);
+    if (err == ERR_OK && failed)
+        err = sort_stdout_error(&s);
+    if (err == ERR_OK)
+        err = sort_stdout_warnings(&s);
+    if (err == ERR_OK)
+        err = remarks(&s, o, repaired);
+    if (err == ERR_OK)
+        hand_over(r, &s);
+    error_list_fini(&s.errors);
+    text_list_fini(&s.warnings);
+    free(s.plain);
+    buf_fini(&s.out);
+    buf_fini(&s.err);
+    return err;
+}

@@ -1,0 +1,193 @@
+/* The SSH transport and the server it meets: host keys known, new, changed; servers that are none, or agree on nothing. */
+#include "tests/unit/ssh_fixture.h"
+
+static void test_unknown_host(void **state)
+{
+    (void)state;
+    if (!have_sshd)
+        skip();
+    sshd_file(&f.sshd, "known_hosts",
+              "# nothing\n@cert-authority *.contoso.lab ssh-ed25519 AAAA\nother ssh-rsa x", 0600);
+    assert_int_equal(run("ok"), ERR_REFUSED);
+    assert_int_equal(f.asked, 1);
+    EXPECT_WHAT("SHA256:");
+    EXPECT_HINT("known_hosts");
+    assert_int_equal(runs(), 0);
+    f.answer = true;
+    assert_int_equal(run("ok"), ERR_OK);
+    assert_int_equal(f.asked, 2);
+    assert_non_null(strstr(f.asked_host, "[excas01.contoso.lab]:"));
+    assert_int_equal(strncmp(f.asked_fingerprint, "SHA256:", 7), 0);
+    assert_int_equal(run("ok"), ERR_OK);
+    assert_int_equal(f.asked, 2); /* remembered */
+    char *file = sshd_read(&f.sshd, "known_hosts");
+    assert_non_null(strstr(file, "other ssh-rsa x\n[excas01"));
+    free(file);
+    /* and what ssh-keygen finds in the file is the same */
+    char name[64], path[128];
+    str_fmt(name, sizeof name, "[excas01.contoso.lab]:%d", f.sshd.port);
+    str_fmt(path, sizeof path, "%s/known_hosts", f.sshd.dir);
+    const char *find[] = {"ssh-keygen", "-F", name, "-f", path, NULL};
+    assert_int_equal(sshd_run(find), 0);
+    /* hashed by OpenSSH itself, it is still known */
+    const char *hash[] = {"ssh-keygen", "-H", "-f", path, NULL};
+    assert_int_equal(sshd_run(hash), 0);
+    file = sshd_read(&f.sshd, "known_hosts");
+    assert_null(strstr(file, "excas01"));
+    free(file);
+    assert_int_equal(run("ok"), ERR_OK);
+    assert_int_equal(f.asked, 2);
+}
+
+static void test_changed_key(void **state)
+{
+    (void)state;
+    if (!have_sshd)
+        skip();
+    /* the user's key as the host's: another one of the same type */
+    trust_host("user");
+    f.answer = true;
+    assert_int_equal(run("ok"), ERR_REFUSED);
+    assert_int_equal(f.asked, 0);
+    EXPECT_WHAT("has changed");
+    const char *first = strstr(f.ei.what, "SHA256:");
+    assert_non_null(first);
+    const char *second = strstr(first + 1, "SHA256:");
+    assert_non_null(second);
+    assert_int_not_equal(strncmp(first, second, 40), 0);
+    EXPECT_HINT("line 1 of");
+    assert_int_equal(runs(), 0);
+}
+
+/* A key of another type is asked for when that is the one known. */
+static void test_known_type_preferred(void **state)
+{
+    (void)state;
+    if (!have_sshd)
+        skip();
+    trust_host("host_ecdsa");
+    assert_int_equal(run("ok"), ERR_OK);
+    trust_host("host_ed25519");
+    assert_int_equal(run("ok"), ERR_OK);
+    assert_int_equal(f.asked, 0);
+    /* known without the port: as good */
+    char *key = sshd_read(&f.sshd, "host_ecdsa.pub"), line[1000];
+    str_fmt(line, sizeof line, "EXCAS01.contoso.lab %s", key);
+    sshd_file(&f.sshd, "known_hosts", line, 0600);
+    assert_int_equal(run("ok"), ERR_OK);
+    str_fmt(line, sizeof line, "@revoked * %s", key);
+    sshd_file(&f.sshd, "known_hosts", line, 0600);
+    f.answer = true;
+    assert_int_equal(run("ok"), ERR_REFUSED);
+    assert_int_equal(f.asked, 0);
+    EXPECT_WHAT("@revoked");
+    free(key);
+}
+
+/* ---- is it a server at all? ---- */
+
+static void test_no_server(void **state)
+{
+    (void)state;
+    if (!have_sshd)
+        skip();
+    set_port(sshd_free_port());
+    assert_int_equal(run("ok"), ERR_UNREACHABLE);
+    EXPECT_WHAT("refused");
+    assert_false(f.result.sent);
+}
+
+/* A listener that says text to whoever comes, then keeps silent or hangs up. */
+static pid_t odd_server(const char *text, bool hang_up, int *port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    *port = ntohs(a.sin_port);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) {
+            int c = accept(fd, NULL, NULL);
+            (void)!write(c, text, strlen(text));
+            if (hang_up) {
+                (void)usleep(50000);
+                (void)close(c);
+            }
+        }
+    }
+    (void)close(fd);
+    return pid;
+}
+
+static void test_odd_servers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        bool hang_up;
+        enum err err;
+        const char *what;
+    } rows[] = {
+        {"", false, ERR_TIMEOUT, "SSH handshake"},
+        {"", true, ERR_UNREACHABLE, "before the server said anything"},
+        {"HTTP/1.1 400 Bad Request\r\n\r\n", true, ERR_PROTOCOL, "HTTP/1.1 400"},
+        {"SSH-2.0-odd\r\n", true, ERR_UNREACHABLE, "SSH handshake"},
+        {"SSH-2.0-odd\r\n\x00\x00", false, ERR_TIMEOUT, "SSH handshake"},
+        {"SSH-2.0-odd\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", false,
+         ERR_PROTOCOL, ""},
+    };
+    if (!have_sshd)
+        skip();
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        int port = 0;
+        pid_t pid = odd_server(rows[i].says, rows[i].hang_up, &port);
+        set_port(port);
+        enum err err = run_for("ok", 700);
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        if (err != rows[i].err)
+            print_message("row %zu: %s\n", i, f.ei.what);
+        assert_int_equal(err, rows[i].err);
+        EXPECT_WHAT(rows[i].what);
+        assert_false(f.result.sent);
+    }
+}
+
+static void test_no_common_algorithm(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *config, *what, *theirs;
+    } rows[] = {
+        {"Ciphers chacha20-poly1305@openssh.com\n", "no common cipher", "chacha20-poly1305"},
+        {"KexAlgorithms sntrup761x25519-sha512@openssh.com\n", "no common key exchange", "sntrup761"},
+        {"MACs umac-128-etm@openssh.com\nCiphers aes256-ctr\n", "no common message authentication",
+         "umac-128-etm"},
+    };
+    if (!have_sshd)
+        skip();
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        start_server(rows[i].config);
+        assert_int_equal(run("ok"), ERR_PROTOCOL);
+        EXPECT_WHAT(rows[i].what);
+        EXPECT_WHAT(rows[i].theirs);
+        EXPECT_WHAT("libssh2 offers");
+        assert_true(f.ei.hint[0] != '\0');
+    }
+    start_server("");
+}
+
+int main(void)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(test_unknown_host), T(test_changed_key), T(test_known_type_preferred),
+        T(test_no_server),    T(test_odd_servers), T(test_no_common_algorithm),
+    };
+    return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
+}
