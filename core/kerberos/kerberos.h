@@ -17,21 +17,29 @@
 
 struct krb_login; /* who we are: a credential */
 
-/* Before any thread starts: KRB5_CONFIG from the profile. Also puts the login of krb5_principal/krb5_keytab, when configured,
-   into a process-wide MEMORY ccache and points KRB5CCNAME at it, which is where libldap's GSSAPI looks. */
+/* Before any thread starts: KRB5_CONFIG and KRB5CCNAME from the profile. Also puts the login of krb5_principal/krb5_keytab, when
+   both are configured, into a process-wide MEMORY ccache and points KRB5CCNAME at it, which is where libldap's GSSAPI looks.
+   When that login fails (the KDC may be down, and not needed for a file) the settings stand all the same. */
 enum err krb_setup(const struct profile *p, struct errinfo *ei) MUST_CHECK;
 
-/* The default credential cache (KRB5CCNAME or what krb_setup made). ERR_AUTH with a hint when there is no ticket. */
+/* The ticket granting ticket of the default credential cache (KRB5CCNAME or what krb_setup made), copied. ERR_AUTH with a hint
+   when there is none that has not ended. */
 enum err krb_login_default(struct krb_login **out, struct errinfo *ei) MUST_CHECK;
 enum err krb_login_keytab(struct krb_login **out, const char *principal, const char *keytab,
                           struct errinfo *ei) MUST_CHECK;
-/* One AS exchange. principal may be "user", "user@REALM", "user@dns.domain" or "DOMAIN\user". ERR_AUTH: wrong password or unknown user. */
+/* One AS exchange, never a second with the same password: failed ones count towards a lock-out. principal may be "user",
+   "user@REALM", "user@dns.domain" (a UPN when no realm is called so) or "DOMAIN\user" (DOMAIN is the first label of a realm of
+   krb5.conf). ERR_AUTH: errinfo.sys tells wrong password (24), unknown user (6), locked or disabled (18), expired password (23),
+   expired account (1), clock skew (37) apart; ERR_UNREACHABLE: no KDC. The KDC itself is not authenticated by this. */
 enum err krb_login_password(struct krb_login **out, const char *principal, const struct secret *password,
                             struct errinfo *ei) MUST_CHECK;
+/* One more owner, for a call that may outlive its caller. Every owner calls krb_login_free(). */
+struct krb_login *krb_login_ref(struct krb_login *login);
 void krb_login_free(struct krb_login **login);
 const char *krb_login_name(const struct krb_login *login); /* "admin@CONTOSO.LAB" */
 int64_t krb_login_end(const struct krb_login *login);      /* Unix seconds the TGT ends; 0 unknown */
-/* A new TGT when it is about to end (keytab logins only); no-op otherwise. */
+/* A new TGT when it is about to end: a keytab login asks the KDC, a default login reads its cache (and what krb_setup logged in)
+   again, a password login cannot. Calls under way go on with the old one. */
 enum err krb_login_refresh(struct krb_login *login, int64_t within_s, struct errinfo *ei) MUST_CHECK;
 
 struct krb_ticket {
@@ -41,14 +49,17 @@ struct krb_ticket {
     int64_t end_time;
     int error; /* RFC 4120 code when refused: 7 unknown principal, 14 no common etype ... */
 };
-/* Asks for (or finds) a ticket for "HTTP/host". Fills out->error too when it fails. */
+/* Asks for (or finds) a ticket for "HTTP/host"; no DNS look-up of the name is made. *out is always filled: spn, and out->error
+   when the KDC refused. */
 enum err krb_ticket_get(struct krb_login *login, const char *spn, struct krb_ticket *out,
                         struct errinfo *ei) MUST_CHECK;
 const char *krb_etype_name(int etype); /* "aes256-cts-hmac-sha1-96"; never NULL */
 bool krb_etype_is_weak(int etype);     /* DES, RC4 */
 
-/* First SPNEGO token for HTTP@host (raw bytes, not base64). channel_binding: DER hash of tls-server-end-point (RFC 5929) or NULL.
-   One token: mutual authentication is not asked for, so the exchange ends with it. */
+/* First SPNEGO token for service "HTTP" on host (raw bytes, not base64; appended). channel_binding: hash of the server's DER
+   certificate for tls-server-end-point (RFC 5929), without the prefix, or NULL. Kerberos only, never NTLM. One token: mutual
+   authentication is not asked for, so the exchange ends with it. Blocks on the KDC unless the ticket is cached: where that must
+   not happen call krb_ticket_get() from a job first. */
 enum err spnego_token(struct krb_login *login, const char *service, const char *host,
                       const void *channel_binding, size_t channel_binding_len, struct buf *out,
                       struct errinfo *ei) MUST_CHECK;

@@ -101,16 +101,24 @@ struct observation {
 struct evidence {
     struct arena arena;
     VEC(struct observation) items;
+    struct { /* chains of the first n items by server, made by evidence_merge(): private */
+        uint32_t *heads, *next;
+        size_t n_heads, n, cap;
+    } by_server;
 };
 
+/* limit: bytes of strings. Nothing is allocated before the first add. */
 void evidence_init(struct evidence *e, size_t limit);
 void evidence_fini(struct evidence *e);
-/* A zeroed observation at the end of the set, time stamped; NULL past the limit. Fill its strings with
-   arena_str(&e->arena, ...). The pointer holds until the next add. */
+/* A zeroed observation (protocol unknown, outcome skipped) at the end of the set, time stamped; NULL past the limit.
+   Fill its strings with arena_str(&e->arena, ...). The pointer holds until the next add or merge. */
 struct observation *evidence_add(struct evidence *e, enum observation_kind kind, enum evidence_source source);
-/* Copies everything of src, strings too. A newer observation of the same kind, server, step, protocol, subject and by_name replaces an older one. */
+/* Copies everything of src, strings too. A newer observation of the same kind, server, step, protocol, subject and by_name
+   replaces an older one. Strings of what was replaced are dropped when room is needed, so pointers into dst hold until the
+   next merge only. On an error what was merged so far stays. */
 enum err evidence_merge(struct evidence *dst, const struct evidence *src) MUST_CHECK;
-/* Newest observation that matches; server NULL matches any, protocol PROTOCOL_UNKNOWN any, step NULL any. */
+/* Newest observation that matches (of equally old ones the one added last); server NULL matches any, protocol
+   PROTOCOL_UNKNOWN any, step NULL any. Any number of threads may read a set that nobody changes. */
 const struct observation *evidence_find(const struct evidence *e, enum observation_kind kind,
                                         const char *server, enum protocol protocol, const char *step);
 

@@ -1,0 +1,162 @@
+#include "core/probe/tls.h"
+
+#include "core/base/clock.h"
+#include "core/base/str.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A leaf, a few intermediates; a server may send up to 100 KiB otherwise. */
+#define CERTIFICATES_MAX (64 * 1024)
+
+enum err tls_trust_new(X509_STORE **out, const char *pem_file, struct errinfo *ei)
+{
+    X509_STORE *store = X509_STORE_new();
+    if (!store)
+        return err_set(ei, ERR_NOMEM, NULL, "no memory for the trusted authorities");
+    /* A machine without the system's authorities still knows those of the profile. */
+    X509_STORE_set_default_paths(store);
+    if (pem_file && !X509_STORE_load_file(store, pem_file)) {
+        X509_STORE_free(store);
+        ERR_clear_error();
+        return err_set(ei, ERR_CONFIG, "trust must name a PEM file of certificates",
+                       "%s: no certificates can be read", pem_file);
+    }
+    ERR_clear_error();
+    *out = store;
+    return ERR_OK;
+}
+
+void tls_allow_old(SSL_CTX *ctx)
+{
+    SSL_CTX_set_security_level(ctx, 0);
+    SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
+    SSL_CTX_set_max_proto_version(ctx, 0);
+    SSL_CTX_set_options(ctx, SSL_OP_LEGACY_SERVER_CONNECT); /* Windows 2003/2008 without MS10-049 */
+    SSL_CTX_set_cipher_list(ctx, "ALL:!aNULL:@SECLEVEL=0");
+    SSL_CTX_set_max_cert_list(ctx, CERTIFICATES_MAX);
+}
+
+/* Called when the server asks for a client certificate: noted, none is given. */
+static int no_client_certificate(SSL *ssl, void *arg)
+{
+    (void)ssl;
+    *(bool *)arg = true;
+    return 1;
+}
+
+static bool is_address(const char *name)
+{
+    unsigned char addr[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, name, addr) == 1 || inet_pton(AF_INET6, name, addr) == 1;
+}
+
+/* Why a handshake failed, in an admin's words where we have some. */
+static enum err handshake_error(int code, int sys, struct errinfo *ei)
+{
+    unsigned long e = ERR_peek_last_error();
+    int reason = ERR_GET_REASON(e);
+    const char *words = NULL, *hint = NULL;
+    if (e == 0 && code == SSL_ERROR_SYSCALL)
+        return err_set(ei, ERR_TLS, "does the server have a certificate bound to the port?",
+                       "TLS: the connection was closed in the handshake%s%s", sys ? ": " : "",
+                       sys ? strerror(sys) : "");
+    if (ERR_GET_LIB(e) == ERR_LIB_SSL) {
+        switch (reason) {
+        case SSL_R_UNEXPECTED_EOF_WHILE_READING:
+            words = "the connection was closed in the handshake";
+            hint = "does the server have a certificate bound to the port?";
+            break;
+        case SSL_R_WRONG_VERSION_NUMBER:
+        case SSL_R_PACKET_LENGTH_TOO_LONG:
+        case SSL_R_HTTP_REQUEST: words = "the answer is not TLS"; break;
+        case SSL_R_UNSUPPORTED_PROTOCOL:
+        case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
+            words = "no protocol version in common";
+            hint = "the server offers less than TLS 1.0";
+            break;
+        case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE: words = "the server refused the handshake"; break;
+        case SSL_R_TLSV1_UNRECOGNIZED_NAME: words = "the server knows no such name"; break;
+        default: break;
+        }
+    }
+    if (!words)
+        words = ERR_reason_error_string(e);
+    return err_set(ei, ERR_TLS, hint, "TLS: %s", words ? words : "the handshake failed");
+}
+
+static enum err shake(SSL *ssl, int fd, const struct stop *stop, struct errinfo *ei)
+{
+    for (;;) {
+        ERR_clear_error();
+        errno = 0;
+        int rc = SSL_connect(ssl), sys = errno;
+        if (rc == 1)
+            return ERR_OK;
+        int code = SSL_get_error(ssl, rc);
+        if (code != SSL_ERROR_WANT_READ && code != SSL_ERROR_WANT_WRITE)
+            return handshake_error(code, sys, ei);
+        enum err e = stop_check(stop, ei, "TLS handshake");
+        if (e)
+            return e;
+        struct pollfd p = {.fd = fd, .events = code == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT};
+        (void)poll(&p, 1, stop_left_ms(stop, 250));
+    }
+}
+
+enum err tls_handshake(int fd, const char *name, X509_STORE *trust, const struct stop *stop,
+                       struct tls_answer *out, struct errinfo *ei)
+{
+    struct tls_answer a = {0};
+    SSL *ssl = NULL;
+    int64_t from = clock_mono_ms();
+    enum err e = ERR_OK;
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    if (!ctx)
+        goto nomem;
+    tls_allow_old(ctx);
+    SSL_CTX_set1_cert_store(ctx, trust);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL); /* verified all the same; the result is read below */
+    SSL_CTX_set_client_cert_cb(ctx, NULL);
+    SSL_CTX_set_cert_cb(ctx, no_client_certificate, &a.asks_for_certificate);
+    ssl = SSL_new(ctx);
+    if (!ssl || !SSL_set_fd(ssl, fd))
+        goto nomem;
+    if (!is_address(name))
+        SSL_set_tlsext_host_name(ssl, name);
+    if ((e = shake(ssl, fd, stop, ei)))
+        goto out;
+    str_copy(a.version, sizeof a.version, SSL_get_version(ssl));
+    str_copy(a.cipher, sizeof a.cipher, SSL_get_cipher_name(ssl));
+    a.leaf = SSL_get1_peer_certificate(ssl);
+    if (!a.leaf) {
+        e = err_set(ei, ERR_TLS, NULL, "TLS: the server has no certificate");
+        goto out;
+    }
+    long verify = SSL_get_verify_result(ssl);
+    a.chain_ok = verify == X509_V_OK;
+    a.chain_error = a.chain_ok ? NULL : X509_verify_cert_error_string(verify);
+    a.elapsed_ms = (int)(clock_mono_ms() - from);
+    SSL_shutdown(ssl); /* sends close_notify; the answer is not waited for */
+    *out = a;
+    goto out;
+nomem:
+    e = err_set(ei, ERR_NOMEM, NULL, "no memory for a TLS connection");
+out:
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    ERR_clear_error();
+    close(fd);
+    return e;
+}
+
+void tls_answer_fini(struct tls_answer *a)
+{
+    X509_free(a->leaf);
+    *a = (struct tls_answer){0};
+}

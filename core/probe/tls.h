@@ -1,0 +1,32 @@
+/*
+ * One TLS handshake as evidence: what an old server still speaks is spoken, what is wrong with its certificate is reported.
+ */
+#ifndef CORE_PROBE_TLS_H
+#define CORE_PROBE_TLS_H
+
+#include "core/base/stop.h"
+
+#include <openssl/ssl.h>
+
+struct tls_answer {
+    char version[16], cipher[64];
+    X509 *leaf; /* owned */
+    bool chain_ok;
+    const char *chain_error;   /* static text, NULL when chain_ok */
+    bool asks_for_certificate; /* sent a CertificateRequest */
+    int elapsed_ms;
+};
+
+/* The system's authorities and those of a PEM file (NULL: none). Shared by any number of handshakes and threads. */
+enum err tls_trust_new(X509_STORE **out, const char *pem_file, struct errinfo *ei) MUST_CHECK;
+
+/* Handshake over fd (non-blocking; closed in any case) with name in SNI unless it is an address. TLS 1.0 to 1.3, weak keys
+   and old renegotiation allowed. An untrusted chain or another name is no error. */
+enum err tls_handshake(int fd, const char *name, X509_STORE *trust, const struct stop *stop,
+                       struct tls_answer *out, struct errinfo *ei) MUST_CHECK;
+void tls_answer_fini(struct tls_answer *a);
+
+/* The same leniency for a context that somebody else made (libcurl's). */
+void tls_allow_old(SSL_CTX *ctx);
+
+#endif
