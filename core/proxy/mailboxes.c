@@ -14,7 +14,7 @@
 struct known {
     struct known *next;
     char who[256];
-    const struct org *org;
+    uint64_t version; /* of the organisation it points into */
     int64_t until_ms;
     enum err r;
     struct errinfo ei;
@@ -25,6 +25,9 @@ struct mailboxes {
     const struct profile *profile;
     const char *source;
     struct stop stop;
+    pthread_rwlock_t org_lock; /* read: a look-up is under way */
+    const struct org *org;
+    uint64_t version;
     pthread_mutex_t open_lock; /* opening may block, looking at the cache must not */
     struct directory *directory;
     pthread_mutex_t lock;
@@ -32,13 +35,16 @@ struct mailboxes {
     size_t n;
 };
 
-enum err mailboxes_new(struct mailboxes **out, const struct profile *profile, const char *source)
+enum err mailboxes_new(struct mailboxes **out, const struct profile *profile, const char *source,
+                       const struct org *org)
 {
     struct mailboxes *m = calloc(1, sizeof *m);
     if (m == NULL)
         return ERR_NOMEM;
     m->profile = profile;
     m->source = source;
+    m->org = org;
+    (void)pthread_rwlock_init(&m->org_lock, NULL);
     stop_init(&m->stop, 0, NULL);
     (void)pthread_mutex_init(&m->open_lock, NULL);
     (void)pthread_mutex_init(&m->lock, NULL);
@@ -63,6 +69,7 @@ void mailboxes_free(struct mailboxes **mp)
             free(k);
         }
     directory_close(&m->directory);
+    (void)pthread_rwlock_destroy(&m->org_lock);
     (void)pthread_mutex_destroy(&m->open_lock);
     (void)pthread_mutex_destroy(&m->lock);
     free(m);
@@ -77,14 +84,14 @@ static struct known **bucket(struct mailboxes *m, const char *who)
     return &m->buckets[h % BUCKETS];
 }
 
-enum err mailboxes_peek(struct mailboxes *m, const struct org *org, const char *who, int64_t now_ms,
+enum err mailboxes_peek(struct mailboxes *m, uint64_t version, const char *who, int64_t now_ms,
                         struct mailbox *out, struct errinfo *ei)
 {
     enum err r = ERR_STALE;
     (void)pthread_mutex_lock(&m->lock);
     for (struct known **k = bucket(m, who); *k != NULL;) {
         struct known *x = *k;
-        if (x->org != org || x->until_ms <= now_ms) {
+        if (x->version != version || x->until_ms <= now_ms) {
             *k = x->next;
             free(x);
             m->n--;
@@ -104,7 +111,7 @@ enum err mailboxes_peek(struct mailboxes *m, const struct org *org, const char *
     return r;
 }
 
-static void remember(struct mailboxes *m, const struct org *org, const char *who, int64_t now_ms, enum err r,
+static void remember(struct mailboxes *m, uint64_t version, const char *who, int64_t now_ms, enum err r,
                      const struct mailbox *mailbox, const struct errinfo *ei)
 {
     struct known *k = calloc(1, sizeof *k);
@@ -112,7 +119,7 @@ static void remember(struct mailboxes *m, const struct org *org, const char *who
         free(k);
         return;
     }
-    k->org = org;
+    k->version = version;
     k->until_ms = now_ms + MAILBOX_TTL_MS;
     k->r = r;
     if (r == ERR_OK)
@@ -137,20 +144,31 @@ static void remember(struct mailboxes *m, const struct org *org, const char *who
     (void)pthread_mutex_unlock(&m->lock);
 }
 
-enum err mailboxes_lookup(struct mailboxes *m, const struct org *org, const char *who, int64_t now_ms,
-                          struct mailbox *out, struct errinfo *ei)
+void mailboxes_organisation(struct mailboxes *m, const struct org *org, uint64_t version)
+{
+    (void)pthread_rwlock_wrlock(&m->org_lock);
+    m->org = org;
+    m->version = version;
+    (void)pthread_rwlock_unlock(&m->org_lock);
+}
+
+enum err mailboxes_lookup(struct mailboxes *m, const char *who, int64_t now_ms, struct mailbox *out,
+                          uint64_t *org_version, struct errinfo *ei)
 {
     struct stop stop;
     stop_init(&stop, LOOKUP_MS, &m->stop);
     enum err r = ERR_OK;
+    (void)pthread_rwlock_rdlock(&m->org_lock);
+    *org_version = m->version;
     (void)pthread_mutex_lock(&m->open_lock);
     if (m->directory == NULL)
         r = directory_open(&m->directory, m->profile, m->source, &stop, ei);
     (void)pthread_mutex_unlock(&m->open_lock);
-    if (r != ERR_OK)
-        return r;
-    r = directory_mailbox(m->directory, org, who, out, &stop, ei);
-    if (r == ERR_OK || r == ERR_NOTFOUND || r == ERR_INPUT)
-        remember(m, org, who, now_ms, r, out, ei);
+    if (r == ERR_OK) {
+        r = directory_mailbox(m->directory, m->org, who, out, &stop, ei);
+        if (r == ERR_OK || r == ERR_NOTFOUND || r == ERR_INPUT)
+            remember(m, m->version, who, now_ms, r, out, ei);
+    }
+    (void)pthread_rwlock_unlock(&m->org_lock);
     return r;
 }

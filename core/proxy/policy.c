@@ -21,7 +21,7 @@ struct policy {
 /* A decision of the routing table, kept by a connection for its next requests. */
 struct decision {
     /* what it was made for */
-    const struct org *org;
+    uint64_t org_version;
     enum protocol protocol;
     char who[160], rpc_server[128], host_name[96];
     int64_t until_ms;
@@ -37,14 +37,20 @@ struct decision {
 enum err policy_new(struct policy **out, struct proxy *p, struct errinfo *ei)
 {
     struct policy *pl = calloc(1, sizeof *pl);
-    if (pl == NULL ||
-        (p->cfg.arrive != NULL && mailboxes_new(&pl->mailboxes, p->cfg.profile, p->cfg.source) != ERR_OK)) {
+    if (pl == NULL || (p->cfg.arrive != NULL &&
+                       mailboxes_new(&pl->mailboxes, p->cfg.profile, p->cfg.source, p->cfg.org) != ERR_OK)) {
         free(pl);
         return err_set(ei, ERR_NOMEM, NULL, "no memory for the engine");
     }
     pl->p = p;
     *out = pl;
     return ERR_OK;
+}
+
+void policy_organisation(struct policy *pl, const struct org *org, uint64_t version)
+{
+    if (pl->mailboxes != NULL)
+        mailboxes_organisation(pl->mailboxes, org, version);
 }
 
 void policy_stop(struct policy *pl)
@@ -110,7 +116,7 @@ static void request_key(struct conn *c, struct decision *k)
     const struct http1_head *h = request_head(c);
     const char *raw = iobuf_head(c->in);
     memset(k, 0, offsetof(struct decision, until_ms));
-    k->org = atomic_load(&c->e->p->org);
+    k->org_version = atomic_load(&c->e->p->org_version);
     k->protocol = policy_protocol((enum path_kind)c->path_kind);
     field_text(http1_find(h, HTTP1_HOST), raw, k->host_name, sizeof k->host_name);
     char *colon = strrchr(k->host_name, ':');
@@ -128,7 +134,7 @@ static void request_key(struct conn *c, struct decision *k)
 
 static bool same_key(const struct decision *a, const struct decision *b)
 {
-    return a->org == b->org && a->protocol == b->protocol && str_eq(a->who, b->who) &&
+    return a->org_version == b->org_version && a->protocol == b->protocol && str_eq(a->who, b->who) &&
            str_ieq(a->rpc_server, b->rpc_server) && str_ieq(a->host_name, b->host_name);
 }
 
@@ -179,9 +185,10 @@ static void path_prefix(struct decision *d)
 static enum err decide(struct conn *c, struct decision *d, const struct mailbox *mb, struct errinfo *ei)
 {
     struct engine *e = c->e;
+    const struct org *org = atomic_load(&e->p->org);
     struct arena arena;
     struct route_decision rd;
-    struct route_request rq = {.arriving = org_server(d->org, e->p->cfg.arrive),
+    struct route_request rq = {.arriving = org_server(org, e->p->cfg.arrive),
                                .protocol = d->protocol,
                                .user = d->who[0] != '\0' ? d->who : NULL,
                                .host_name = d->host_name[0] != '\0' ? d->host_name : NULL,
@@ -195,13 +202,13 @@ static enum err decide(struct conn *c, struct decision *d, const struct mailbox 
         rq.database = mb->database;
         rq.mailbox_server = mb->server;
     } else {
-        const struct server *s = org_server(d->org, d->rpc_server);
+        const struct server *s = org_server(org, d->rpc_server);
         rq.mailbox_generation = s->generation;
         rq.mailbox_site = s->site;
         rq.mailbox_server = s;
     }
     arena_init(&arena, 4u << 20);
-    enum err r = route_decide(d->org, &rq, atomic_load(&e->p->findings), &arena, &rd, ei);
+    enum err r = route_decide(org, &rq, atomic_load(&e->p->findings), &arena, &rd, ei);
     if (r == ERR_OK) {
         d->action = rd.action;
         d->style = rd.style;
@@ -300,7 +307,7 @@ static void nobody(struct conn *c, const struct decision *k, enum err r, const s
 struct lookup_job {
     struct pjob base;
     struct mailboxes *mailboxes;
-    const struct org *org;
+    uint64_t org_version;
     char who[256];
     int64_t now_ms;
     enum err r;
@@ -311,7 +318,7 @@ struct lookup_job {
 static void lookup_run(struct pjob *j)
 {
     struct lookup_job *lj = (struct lookup_job *)j;
-    lj->r = mailboxes_lookup(lj->mailboxes, lj->org, lj->who, lj->now_ms, &lj->mailbox, &lj->ei);
+    lj->r = mailboxes_lookup(lj->mailboxes, lj->who, lj->now_ms, &lj->mailbox, &lj->org_version, &lj->ei);
 }
 
 static void lookup_done(struct pjob *j)
@@ -342,7 +349,6 @@ static void look_up(struct conn *c, const struct decision *key)
         lj->base.run = lookup_run;
         lj->base.done = lookup_done;
         lj->mailboxes = c->e->p->policy->mailboxes;
-        lj->org = key->org;
         lj->now_ms = c->e->now_ms;
         (void)str_copy(lj->who, sizeof lj->who, key->who);
         row_state(c, PROXY_STATE_LOOKUP);
@@ -383,13 +389,13 @@ bool policy_request(struct conn *c)
         !is_down(e, c->decision->host))
         return carry_out(c);
     if (key.who[0] == '\0') {
-        if (key.rpc_server[0] != '\0' && org_server(key.org, key.rpc_server) != NULL)
+        if (key.rpc_server[0] != '\0' && org_server(atomic_load(&e->p->org), key.rpc_server) != NULL)
             return decided(c, &key, NULL);
         answer_challenge(c, c->has_auth ? "without a user name from Basic the mailbox cannot be looked up"
                                         : NULL);
         return false;
     }
-    enum err r = mailboxes_peek(e->p->policy->mailboxes, key.org, key.who, e->now_ms, &mb, &ei);
+    enum err r = mailboxes_peek(e->p->policy->mailboxes, key.org_version, key.who, e->now_ms, &mb, &ei);
     if (r == ERR_OK)
         return decided(c, &key, &mb);
     if (r == ERR_STALE)

@@ -270,6 +270,42 @@ static void on_context(void *arg)
     free(m);
 }
 
+/* A message that only says: everything before me is over. */
+struct barrier {
+    pthread_mutex_t lock;
+    pthread_cond_t passed;
+    unsigned left;
+};
+
+static void on_barrier(void *arg)
+{
+    struct barrier *b = arg;
+    (void)pthread_mutex_lock(&b->lock);
+    if (--b->left == 0)
+        (void)pthread_cond_signal(&b->passed);
+    (void)pthread_mutex_unlock(&b->lock);
+}
+
+/* The engine threads look at the organisation only while they handle an event, so one message to each is enough. */
+static void replace_organisation(struct proxy *p, const struct org *org, const struct findings *findings)
+{
+    struct barrier b = {.lock = PTHREAD_MUTEX_INITIALIZER, .passed = PTHREAD_COND_INITIALIZER};
+    atomic_store(&p->findings, findings);
+    if (org != NULL) {
+        atomic_store(&p->org, org);
+        uint64_t version = atomic_fetch_add(&p->org_version, 1) + 1;
+        policy_organisation(p->policy, org, version);
+        auth_organisation(p->auth, org);
+    }
+    (void)pthread_mutex_lock(&b.lock);
+    for (unsigned i = 0; i < p->n_engines; i++)
+        if (job_pool_post(p->engines[i].jobs, on_barrier, &b) == ERR_OK)
+            b.left++;
+    while (b.left > 0)
+        (void)pthread_cond_wait(&b.passed, &b.lock);
+    (void)pthread_mutex_unlock(&b.lock);
+}
+
 enum err proxy_reload(struct proxy *p, const struct org *org, const struct findings *findings,
                       struct errinfo *ei)
 {
@@ -304,11 +340,7 @@ enum err proxy_reload(struct proxy *p, const struct org *org, const struct findi
         tls_identity_fini(&p->identity);
         p->identity = id;
     }
-    if (org != NULL) {
-        atomic_store(&p->org, org);
-        auth_organisation(p->auth, org);
-    }
     if (org != NULL || findings != NULL)
-        atomic_store(&p->findings, findings);
+        replace_organisation(p, org, findings);
     return ERR_OK;
 }

@@ -47,7 +47,7 @@ struct proxy_config {
     uint16_t metrics_port;    /* 0: any free one, see proxy_metrics_port() */
     const struct profile *profile;
     const char *source;              /* for the organisation and look-ups, NULL: the profile's */
-    const struct org *org;           /* borrowed until proxy_free(); NULL with upstream */
+    const struct org *org;           /* borrowed until proxy_free() or a reload; NULL with upstream */
     const struct findings *findings; /* borrowed, NULL: none; explains refusals of the target */
 };
 
@@ -60,7 +60,9 @@ bool proxy_is_self_signed(const struct proxy *p);
 /* Stops accepting, lets requests end for at most drain_ms, then closes all. */
 void proxy_stop(struct proxy *p, int drain_ms);
 void proxy_free(struct proxy **p);
-/* Certificate read again; a new organisation put in place (borrowed as in the configuration; NULL: keep). */
+/* Certificate read again; a new organisation and its findings put in place (borrowed as in the configuration; both NULL: keep).
+   When it returns nothing of the engine uses the former ones any more and they may be freed; so they must still be there when
+   it is called. May wait for a directory look-up under way (20 s at most). */
 enum err proxy_reload(struct proxy *p, const struct org *org, const struct findings *findings,
                       struct errinfo *ei) MUST_CHECK;
 

@@ -117,12 +117,13 @@ struct conn {
     uint8_t path_kind, minor, retries, auth_tries;
     bool keep; /* the client's connection goes on after this exchange */
     bool is_head, has_auth, auth_bound, basic, fresh_token;
-    bool got_head;   /* of the response */
-    bool got_bytes;  /* of the response, any */
-    bool up_broken;  /* nothing more can be sent upstream */
-    bool idempotent; /* may be sent again although it may have been received */
-    bool replaying;  /* what is sent next comes from the copy */
-    bool has_ticket; /* a token for the target can be made at once */
+    bool got_head;     /* of the response */
+    bool got_bytes;    /* of the response, any */
+    bool up_broken;    /* nothing more can be sent upstream */
+    bool idempotent;   /* may be sent again although it may have been received */
+    bool replaying;    /* what is sent next comes from the copy */
+    bool rpc_streamed; /* something of the body went out */
+    bool has_ticket;   /* a token for the target can be made at once */
 
     /* of the client, kept between requests */
     uint8_t key[POOL_KEY];
@@ -241,6 +242,7 @@ struct proxy {
     struct tls_identity identity;
     unsigned char ticket_keys[TLS_TICKET_KEYS];
     const struct org *_Atomic org;
+    _Atomic uint64_t org_version; /* counts reloads: an address may come back */
     const struct findings *_Atomic findings;
     _Atomic uint64_t next_row;
     _Atomic uint32_t open_connections;
@@ -374,6 +376,7 @@ void krb_explain_401(struct conn *c, const struct http1_head *h, const char *raw
 
 /* --- policy.c: where to */
 enum err policy_new(struct policy **out, struct proxy *p, struct errinfo *ei) MUST_CHECK;
+void policy_organisation(struct policy *pl, const struct org *org, uint64_t version);
 void policy_stop(struct policy *pl); /* look-ups under way end soon */
 void policy_free(struct policy **pl);
 /* True: c->target is set. False: it waits (request_authenticated() comes again) or was answered. */

@@ -5,6 +5,8 @@
  */
 #include "core/proxy/proxy_int.h"
 
+#include "core/base/str.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +48,13 @@ enum http1_result body_take(struct body *b, const char *p, size_t n, size_t *use
     case BODY_CLOSE: *used = n; return HTTP1_MORE;
     }
     return HTTP1_BAD;
+}
+
+/* An RPC channel has no other end than that: it is not a failure then. */
+static void client_left(struct conn *c, const char *why)
+{
+    bool channel = (c->path_kind == PATH_OA_IN || c->path_kind == PATH_OA_OUT) && c->rpc_streamed;
+    conn_close(c, channel ? NULL : why);
 }
 
 static void moved(struct conn *c, size_t up, size_t down)
@@ -102,6 +111,7 @@ static bool accept_body(struct conn *c, struct iobuf *b, size_t n, size_t *used)
     hold(c, p, *used);
     if (c->rpch != NULL)
         rpch_feed(c, p, *used, true);
+    c->rpc_streamed |= *used > 0;
     return true;
 }
 
@@ -145,7 +155,7 @@ static enum flow fill_up(struct conn *c, struct up *u)
     switch (ep_read(&c->ep, u->out->data + u->out->end, want, &n)) {
     case EP_OK: break;
     case EP_AGAIN: return BLOCKED;
-    default: conn_close(c, "the client went away in the middle of its request"); return ENDED;
+    default: client_left(c, "the client went away in the middle of its request"); return ENDED;
     }
     u->out->end += (uint32_t)n;
     if (!accept_body(c, u->out, n, &used))
@@ -229,9 +239,9 @@ static enum flow server_ended(struct conn *c, bool error)
             conn_close(c, "the server closed an idle connection just as this request went out on it");
         return ENDED;
     }
-    (void)snprintf(text, sizeof text, "%s closed the connection %s (%s)", c->target->name,
-                   c->got_head ? "in the middle of its answer" : "without an answer",
-                   error ? why : "end of stream");
+    (void)str_fmt(text, sizeof text, "%s closed the connection %s (%s)", c->target->name,
+                  c->got_head ? "in the middle of its answer" : "without an answer",
+                  error ? why : "end of stream");
     if (c->got_head || iobuf_len(c->out) > 0) {
         conn_close(c, text);
         return ENDED;
@@ -278,8 +288,8 @@ static enum flow response_head(struct conn *c, struct up *u, size_t len)
     char challenge[320] = "";
     if (http1_parse(h, raw, len, true) != HTTP1_DONE || h->status == 101) {
         char text[128];
-        (void)snprintf(text, sizeof text, "%s sent an unreadable answer: %s", c->target->name,
-                       h->why != NULL ? h->why : "a switch of protocols nobody asked for");
+        (void)str_fmt(text, sizeof text, "%s sent an unreadable answer: %s", c->target->name,
+                      h->why != NULL ? h->why : "a switch of protocols nobody asked for");
         up_close(u);
         answer_status(c, 502, "", text);
         return ENDED;
@@ -343,7 +353,7 @@ static enum flow read_response_head(struct conn *c, struct up *u)
             return response_head(c, u, pos);
         if (r == HTTP1_BAD) {
             char text[128];
-            (void)snprintf(text, sizeof text, "%s sent an unreadable answer: %s", c->target->name, why);
+            (void)str_fmt(text, sizeof text, "%s sent an unreadable answer: %s", c->target->name, why);
             up_close(u);
             answer_status(c, 502, "", text);
             return ENDED;
@@ -452,7 +462,7 @@ static enum flow pump_down(struct conn *c)
             moved(c, 0, n);
             break;
         case EP_AGAIN: return BLOCKED;
-        default: conn_close(c, "the client went away"); return ENDED;
+        default: client_left(c, "the client went away"); return ENDED;
         }
     }
 }
@@ -496,7 +506,7 @@ void relay_run(struct conn *c)
     }
     /* nobody reads a client that waits, so its leaving is only told by epoll */
     if (c->ep.hup && (c->req.done || c->up_broken))
-        conn_close(c, "the client went away");
+        client_left(c, "the client went away");
 }
 
 void relay_first_bytes(struct conn *c)

@@ -22,7 +22,8 @@ const struct http1_head *request_head(struct conn *c)
 static void reset(struct conn *c)
 {
     c->is_head = c->has_auth = c->auth_bound = c->basic = c->fresh_token = false;
-    c->got_head = c->got_bytes = c->up_broken = c->idempotent = c->replaying = c->has_ticket = false;
+    c->got_head = c->got_bytes = c->up_broken = c->idempotent = c->replaying = c->has_ticket =
+        c->rpc_streamed = false;
     c->retries = c->auth_tries = 0;
     c->target = NULL;
     c->keep = true;

@@ -79,7 +79,9 @@ void row_close(struct conn *c)
         return;
     r->ended_ms = engine_unix_ms(e);
     r->total_ms = (int)(e->now_ms - c->began_ms);
-    r->state = r->reason[0] != '\0' || r->status == 0 ? PROXY_STATE_FAILED : PROXY_STATE_DONE;
+    bool unanswered =
+        r->status == 0 && c->path_kind != PATH_OA_IN; /* an IN channel is answered on error only */
+    r->state = r->reason[0] != '\0' || unanswered ? PROXY_STATE_FAILED : PROXY_STATE_DONE;
     row_event(c, PROXY_EVENT_CLOSE, "%s", r->reason[0] != '\0' ? r->reason : "done");
     if (e->ended.items != NULL) {
         struct proxy_row *copy = ring_claim(&e->ended);

@@ -215,7 +215,7 @@ void up_timer(struct up *u)
     }
     if (u->state == UP_READY)
         return; /* the client's timer watches over an exchange */
-    (void)snprintf(text, sizeof text, "%s did not answer within %u s", u->target->name, CONNECT_S);
+    (void)str_fmt(text, sizeof text, "%s did not answer within %u s", u->target->name, CONNECT_S);
     up_close(u);
     target_failed(c, 504, text);
     conn_run(c);
@@ -339,7 +339,7 @@ void up_acquire(struct conn *c, bool fresh)
     memcpy(u->key, c->key, POOL_KEY);
     if (!connect_next(u)) {
         char text[192];
-        (void)snprintf(text, sizeof text, "%s cannot be reached: %s", t->name, strerror(errno));
+        (void)str_fmt(text, sizeof text, "%s cannot be reached: %s", t->name, strerror(errno));
         free(u);
         target_failed(c, 503, text);
         return;
@@ -367,7 +367,7 @@ static bool connected(struct up *u)
     errno = err;
     if (connect_next(u))
         return false;
-    (void)snprintf(text, sizeof text, "%s cannot be reached: %s", u->target->name, strerror(err));
+    (void)str_fmt(text, sizeof text, "%s cannot be reached: %s", u->target->name, strerror(err));
     up_close(u);
     target_failed(c, 503, text);
     conn_run(c);
@@ -384,7 +384,7 @@ static void handshake(struct up *u)
     case EP_EOF:
     case EP_ERROR:
         ep_error_text(&u->ep, why, sizeof why);
-        (void)snprintf(text, sizeof text, "%s: no TLS connection: %s", u->target->name, why);
+        (void)str_fmt(text, sizeof text, "%s: no TLS connection: %s", u->target->name, why);
         SSL_SESSION_free(u->target->session);
         u->target->session = NULL;
         up_close(u);
