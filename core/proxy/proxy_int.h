@@ -328,11 +328,13 @@ void answer_served(struct conn *c);                 /* the arriving server would
 /* The front end's own challenge as header lines. */
 void auth_challenge_fields(const struct conn *c, char *out, size_t cap);
 
-/* --- relay.c */
+/* --- relay.c, body.c */
 void relay_start(struct conn *c);
 void relay_run(struct conn *c);
 void relay_first_bytes(struct conn *c); /* the head and what of the body is there, in one write */
 enum http1_result body_take(struct body *b, const char *p, size_t n, size_t *used);
+/* Copies what of the request body goes out while the request may have to be sent again. */
+void body_hold(struct conn *c, const char *p, size_t n);
 void body_from_head(struct body *b, const struct http1_head *h);
 
 /* --- upstream.c */

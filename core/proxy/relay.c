@@ -15,41 +15,6 @@
 
 enum flow { BLOCKED, FINISHED, ENDED /* the connection's state has changed or it is gone */ };
 
-void body_from_head(struct body *b, const struct http1_head *h)
-{
-    b->kind = BODY_NONE;
-    b->left = 0;
-    if (h->chunked) {
-        b->kind = BODY_CHUNKED;
-        http1_chunked_init(&b->chunked);
-    } else if (h->has_length) {
-        b->kind = BODY_LENGTH;
-        b->left = h->length;
-    } else if (h->is_response) {
-        b->kind = BODY_CLOSE;
-    }
-    b->done = b->kind == BODY_NONE || (b->kind == BODY_LENGTH && b->left == 0);
-}
-
-enum http1_result body_take(struct body *b, const char *p, size_t n, size_t *used)
-{
-    enum http1_result r;
-    switch ((enum body_kind)b->kind) {
-    case BODY_NONE: *used = 0; return HTTP1_DONE;
-    case BODY_LENGTH:
-        *used = n < b->left ? n : (size_t)b->left;
-        b->left -= *used;
-        b->done = b->left == 0;
-        return b->done ? HTTP1_DONE : HTTP1_MORE;
-    case BODY_CHUNKED:
-        r = http1_chunked_scan(&b->chunked, p, n, used);
-        b->done = r == HTTP1_DONE;
-        return r;
-    case BODY_CLOSE: *used = n; return HTTP1_MORE;
-    }
-    return HTTP1_BAD;
-}
-
 /* An RPC channel has no other end than that: it is not a failure then. */
 static void client_left(struct conn *c, const char *why)
 {
@@ -74,41 +39,13 @@ static void moved(struct conn *c, size_t up, size_t down)
     conn_patience(c, (unsigned)e->p->cfg.idle_timeout_s);
 }
 
-/* Keeps a copy of what of the body goes out while the request may have to be sent again. */
-static void hold(struct conn *c, const char *p, size_t n)
-{
-    struct replay *k = c->replay;
-    if (k == NULL || k->overflow)
-        return;
-    if (k->body_len + n > HELD_BODY) {
-        k->overflow = true;
-        free(k->body);
-        k->body = NULL;
-        return;
-    }
-    if (k->body_len + n > k->body_cap) {
-        uint32_t cap = k->body_cap == 0 ? 1024 : k->body_cap;
-        while (cap < k->body_len + n)
-            cap *= 2;
-        char *bigger = realloc(k->body, cap);
-        if (bigger == NULL) {
-            k->overflow = true;
-            return;
-        }
-        k->body = bigger;
-        k->body_cap = cap;
-    }
-    memcpy(k->body + k->body_len, p, n);
-    k->body_len += (uint32_t)n;
-}
-
 /* n new bytes of the request body stand at the end of u->out: frame them, show them to who looks. False: refused. */
 static bool accept_body(struct conn *c, struct iobuf *b, size_t n, size_t *used)
 {
     const char *p = b->data + b->end - n;
     if (body_take(&c->req, p, n, used) == HTTP1_BAD)
         return false;
-    hold(c, p, *used);
+    body_hold(c, p, *used);
     if (c->rpch != NULL)
         rpch_feed(c, p, *used, true);
     c->rpc_streamed |= *used > 0;
