@@ -328,8 +328,8 @@ static void lookup_done(struct pjob *j)
     if (c != NULL) {
         struct decision key;
         request_key(c, &key);
-        if (key.org !=
-            lj->org) { /* a new organisation came meanwhile, and the mailbox points into the old one */
+        /* a new organisation may have come meanwhile, and the mailbox points into the old one */
+        if (key.org_version != lj->org_version) {
             if (policy_request(c))
                 request_routed(c);
         } else if (lj->r != ERR_OK) {
