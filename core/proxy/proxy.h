@@ -41,25 +41,28 @@ struct proxy_config {
     int idle_timeout_s;       /* 1800: above RPC's 15 min and EAS Ping's 30 min is the caller's choice */
     const char *const *allow; /* CIDR; needed for a non-loopback address */
     size_t n_allow;
-    const char *events; /* file for JSON lines, "-": standard output, NULL */
-    const char *har;    /* file, NULL */
-    const char *metrics_addr;
-    uint16_t metrics_port; /* 0: off */
+    const char *events;       /* file for JSON lines, "-": standard output, NULL */
+    const char *har;          /* file, NULL */
+    const char *metrics_addr; /* loopback; NULL: no metrics */
+    uint16_t metrics_port;    /* 0: any free one, see proxy_metrics_port() */
     const struct profile *profile;
     const char *source;              /* for the organisation and look-ups, NULL: the profile's */
-    const struct org *org;           /* borrowed until proxy_free(); NULL with upstream */
+    const struct org *org;           /* borrowed until proxy_free() or a reload; NULL with upstream */
     const struct findings *findings; /* borrowed, NULL: none; explains refusals of the target */
 };
 
 /* Starts; when it returns the engine accepts connections. */
 enum err proxy_start(struct proxy **out, const struct proxy_config *c, struct errinfo *ei) MUST_CHECK;
 uint16_t proxy_port(const struct proxy *p);
+uint16_t proxy_metrics_port(const struct proxy *p);   /* 0: no metrics */
 const char *proxy_fingerprint(const struct proxy *p); /* SHA-256 of the certificate in use, "AB:CD:..." */
 bool proxy_is_self_signed(const struct proxy *p);
 /* Stops accepting, lets requests end for at most drain_ms, then closes all. */
 void proxy_stop(struct proxy *p, int drain_ms);
 void proxy_free(struct proxy **p);
-/* Certificate read again; a new organisation put in place (borrowed as in the configuration; NULL: keep). */
+/* Certificate read again; a new organisation and its findings put in place (borrowed as in the configuration; both NULL: keep).
+   When it returns nothing of the engine uses the former ones any more and they may be freed; so they must still be there when
+   it is called. May wait for a directory look-up under way (20 s at most). */
 enum err proxy_reload(struct proxy *p, const struct org *org, const struct findings *findings,
                       struct errinfo *ei) MUST_CHECK;
 
@@ -79,23 +82,24 @@ const char *proxy_state_name(enum proxy_state s);
 
 /* One request or channel, as the live view shows it. A plain value; texts are safe to show and truncated. */
 struct proxy_row {
+    /* numbers first: what changes while a body flows is one short run of words */
     uint64_t id;                /* unique and increasing */
     uint64_t session;           /* RPC virtual connection: IN and OUT share it; 0 none */
     int64_t began_ms, ended_ms; /* Unix milliseconds; ended 0: still open */
     int64_t idle_since_ms;
+    uint64_t up_bytes, down_bytes;
+    int ttfb_ms, total_ms; /* -1: not yet */
+    enum proxy_state state;
+    int status; /* 0: none yet */
     char client[48], user[96];
     char protocol[16]; /* "oa-in", "oa-out", "oa-echo", "ews", ... */
     char method[20], path[128];
     char action[24]; /* "proxy", "redirect", "refuse", "serve" */
     char target[64]; /* server name */
     char target_site[48];
-    char auth[32]; /* "basic->kerberos", "basic (pass)", "negotiate (pinned)" */
-    enum proxy_state state;
-    int status; /* 0: none yet */
-    uint64_t up_bytes, down_bytes;
-    int ttfb_ms, total_ms; /* -1: not yet */
-    char rule[32];         /* rule id that explains a failure, "" */
-    char reason[192];      /* in words, "" */
+    char auth[32];    /* "basic->kerberos", "basic (pass)", "negotiate (pinned)" */
+    char rule[32];    /* rule id that explains a failure, "" */
+    char reason[192]; /* in words, "" */
 };
 
 /* Copies up to max rows, newest first: open ones and the most recent ended ones. Returns how many. */
