@@ -84,6 +84,7 @@ void session_free(struct session **sp)
     struct session *s = *sp;
     if (!s)
         return;
+    s->closing = true; /* what ends now begins nothing new */
     for (int t = 0; t < TASK_COUNT; t++)
         stop_raise(&s->tasks[t].stop);
     job_pool_wait(s->pool);
@@ -108,7 +109,7 @@ void session_collect(struct session *s)
 bool task_begin(struct session *s, enum task t, int timeout_ms, const char *text)
 {
     struct task_status *st = &s->tasks[t];
-    if (st->running)
+    if (st->running || s->closing)
         return false;
     st->running = true;
     st->began_ms = clock_mono_ms();

@@ -88,7 +88,7 @@ struct session {
     void *changed_arg;
 
     struct world *world; /* NULL until the first reading ended well */
-    bool unlocked;
+    bool unlocked, closing;
     struct task_status tasks[TASK_COUNT];
     struct planned planned;
     struct engine engine;
@@ -100,6 +100,7 @@ struct session {
     enum state chain_state;
 
     char *saved_state; /* text of the wizard's state as loaded or saved last, NULL none */
+    bool state_pending;
 
     struct log_entry log[LOG_RING]; /* oldest first */
     size_t n_log;

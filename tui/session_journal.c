@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define STATE_FILE     "wizard.ini"
+#define STATE_FILE     "wizard.tsv"
 #define STATE_FILE_MAX 65536u
 
 enum journal_kind { JOURNAL_LIST, JOURNAL_READ, JOURNAL_VERIFY };
@@ -131,11 +131,13 @@ static void state_run(void *arg)
     buf_fini(&path);
 }
 
+static void state_start(struct session *s, bool save, const char *text);
+
 static void state_done(void *arg)
 {
     struct state_job *j = arg;
     struct session *s = j->session;
-    if (j->e == ERR_OK && !j->save) {
+    if (j->e == ERR_OK && !j->save && !s->state_pending) {
         free(s->saved_state);
         s->saved_state = strdup(buf_str(&j->text));
         session_tell(s, SESSION_STATE);
@@ -143,6 +145,10 @@ static void state_done(void *arg)
     task_end(s, TASK_STATE, j->e, &j->ei, "progress kept");
     buf_fini(&j->text);
     free(j);
+    if (s->state_pending && s->saved_state) {
+        s->state_pending = false;
+        state_start(s, true, s->saved_state);
+    }
 }
 
 static void state_start(struct session *s, bool save, const char *text)
@@ -163,7 +169,15 @@ static void state_start(struct session *s, bool save, const char *text)
 
 void session_state_save(struct session *s, const char *text)
 {
-    state_start(s, true, text);
+    char *copy = strdup(text);
+    if (!copy)
+        return;
+    free(s->saved_state);
+    s->saved_state = copy;
+    if (s->tasks[TASK_STATE].running) /* written when that one ends */
+        s->state_pending = true;
+    else
+        state_start(s, true, text);
 }
 
 void session_state_load(struct session *s)

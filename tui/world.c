@@ -139,6 +139,14 @@ static void summarise(struct world *w)
             s->state = s->state > state ? s->state : state;
         }
     }
+    for (size_t i = 0; i < w->evidence.items.n; i++) {
+        const struct observation *o = &w->evidence.items.v[i];
+        if (o->kind != OBSERVATION_CHALLENGE || o->protocol != PROTOCOL_OA)
+            continue;
+        struct server_summary *s = summary_of(w, o->server);
+        if (s && (!s->oa_wire || o->at >= s->oa_wire->at))
+            s->oa_wire = o;
+    }
     /* nothing found and nothing passed, yet something asked: not known */
     for (size_t i = 0; i < w->org->n_servers; i++) {
         if (w->servers[i].state == STATE_NONE && w->servers[i].unknown > 0)
@@ -200,9 +208,9 @@ static bool is_of(const char *id, const char *server, const char *rule, const ch
     return str_eq(id, rule) && (!wanted || str_ieq(server, wanted));
 }
 
-struct server_summary world_rule(const struct world *w, const char *rule, const char *server)
+struct rule_summary world_rule(const struct world *w, const char *rule, const char *server)
 {
-    struct server_summary s = {STATE_NONE, 0, 0, 0};
+    struct rule_summary s = {STATE_NONE, 0, 0, 0};
     for (size_t i = 0; i < w->findings.found.n; i++) {
         const struct finding *f = &w->findings.found.v[i];
         if (is_of(f->id, f->server, rule, server)) {

@@ -17,6 +17,12 @@ struct org_box { /* one organisation, shared by the worlds made of it */
 struct server_summary {
     enum state state; /* the worst finding; OK when something passed and nothing was found */
     unsigned found, passed, unknown;
+    const struct observation *oa_wire; /* newest anonymous challenge of Outlook Anywhere; NULL: never asked */
+};
+
+struct rule_summary {
+    enum state state;
+    unsigned found, passed, unknown;
 };
 
 struct world {
@@ -54,7 +60,7 @@ const char *verdict_words(enum verdict v);
 /* Never NULL. */
 const struct server_summary *world_server(const struct world *w, const struct server *s);
 /* Worst state and counts of one rule, for one server or (NULL) everywhere. */
-struct server_summary world_rule(const struct world *w, const char *rule, const char *server);
+struct rule_summary world_rule(const struct world *w, const char *rule, const char *server);
 /* The newest server that is a CAS of 2013 or later; NULL when there is none. */
 const struct server *world_new_cas(const struct org *org);
 

@@ -17,10 +17,11 @@
 #include <unistd.h>
 #include <wchar.h>
 
-#define PASTE_ON     "\033[?2004h"
-#define PASTE_OFF    "\033[?2004l"
-#define LINE_CELLS   512
-#define K_PASTE_CODE (KEY_MAX + 1)
+#define PASTE_ON      "\033[?2004h"
+#define PASTE_OFF     "\033[?2004l"
+#define LINE_CELLS    512
+#define CLIPBOARD_MAX 74994u
+#define K_PASTE_CODE  (KEY_MAX + 1)
 
 static struct {
     SCREEN *term;
@@ -372,7 +373,15 @@ void screen_cursor(int y, int x)
     sc.cursor_on = true;
 }
 
-void screen_beep(void)
+bool screen_copy(const char *text)
 {
-    beep();
+    struct buf b;
+    buf_init(&b, CLIPBOARD_MAX + 16);
+    buf_adds(&b, "\033]52;c;");
+    bool ok = base64_encode(&b, text, strlen(text)) == ERR_OK && buf_adds(&b, "\a") == ERR_OK &&
+              b.len <= CLIPBOARD_MAX + 8;
+    if (ok)
+        send_now(buf_str(&b));
+    buf_fini(&b);
+    return ok;
 }
