@@ -80,7 +80,7 @@ static void load_theme(const struct console_config *c, struct theme *t, struct e
     (void)!theme_load(t, name, problem); /* on an error it holds the default, and the error is shown */
 }
 
-enum err console_run(const struct console_config *c, struct errinfo *ei)
+static enum err run(const struct console_config *c, struct errinfo *ei)
 {
     struct theme theme;
     struct errinfo theme_problem = {.code = ERR_OK};
@@ -118,4 +118,13 @@ out:
     close(signals);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return e;
+}
+
+int console_run(const struct console_config *c)
+{
+    struct errinfo ei = {.code = ERR_OK};
+    enum err e = run(c, &ei);
+    if (e != ERR_OK)
+        log_err(&ei);
+    return err_exit_code(e);
 }

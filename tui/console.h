@@ -17,7 +17,7 @@
 struct console_config {
     const struct profile *profile; /* never NULL; may be empty */
     const char *source;            /* as --source; NULL: the profile's, else found by DNS */
-    enum generation target;        /* GENERATION_UNKNOWN: the newest present, else 2013 */
+    const char *target;            /* as --target; NULL: the profile's, else the newest present, else 2013 */
     bool read_only;                /* can't be unlocked */
     bool ascii, no_color;
     bool
@@ -33,7 +33,8 @@ struct console_config {
                               struct errinfo *ei);
 };
 
-/* Until the user leaves. ERR_OK, ERR_CONFIG when the terminal cannot be used, ERR_INTERRUPTED after SIGTERM or SIGHUP. */
-enum err console_run(const struct console_config *c, struct errinfo *ei) MUST_CHECK;
+/* Until the user leaves. Returns the program's exit code; what went wrong was written to standard error, after the terminal was given
+   back. 130 after SIGTERM, SIGHUP or a terminal that went away. */
+int console_run(const struct console_config *c) MUST_CHECK;
 
 #endif
