@@ -37,7 +37,7 @@ const char *auth_words(bool known, auth_set set, char *out, size_t cap)
     return out;
 }
 
-enum state challenge_state(const struct observation *o)
+enum state offer_state(const struct observation *o)
 {
     if (!o)
         return STATE_NONE;
@@ -50,7 +50,7 @@ enum state challenge_state(const struct observation *o)
     return STATE_NONE;
 }
 
-const char *challenge_words(const struct observation *o, char *out, size_t cap)
+const char *offer_words(const struct observation *o, char *out, size_t cap)
 {
     if (!o)
         str_copy(out, cap, "not asked");

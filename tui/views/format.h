@@ -12,8 +12,8 @@ void cell_state(struct cell *c, enum state s);
 /* "basic, ntlm", "none", or "not set". Returns out. */
 const char *auth_words(bool known, auth_set set, char *out, size_t cap);
 /* What an anonymous request got: "401 negotiate, ntlm", "200", why there was no answer. o NULL: "not asked". */
-const char *challenge_words(const struct observation *o, char *out, size_t cap);
-enum state challenge_state(const struct observation *o);
+const char *offer_words(const struct observation *o, char *out, size_t cap);
+enum state offer_state(const struct observation *o);
 /* "12:04:31Z" of today's or any day; "-" for 0. */
 const char *clock_words(int64_t t, char *out, size_t cap);
 /* "3.4k", "12M" */

@@ -105,8 +105,8 @@ static void fill_wire(struct fact *f, const struct world *w, const struct server
 {
     const struct observation *o =
         evidence_find(&w->evidence, OBSERVATION_CHALLENGE, s->name, f->protocol, NULL);
-    (void)challenge_words(o, f->wire, sizeof f->wire);
-    f->wire_state = challenge_state(o);
+    (void)offer_words(o, f->wire, sizeof f->wire);
+    f->wire_state = offer_state(o);
 }
 
 static void add_vdirs(struct detail *d, const struct world *w, const struct server *s)
@@ -149,7 +149,7 @@ static void fill_server_fact(struct fact *f, const struct world *w, const struct
     } else if (str_eq(f->name, "Certificate and TLS")) {
         o = evidence_find(&w->evidence, OBSERVATION_TLS, s->name, PROTOCOL_UNKNOWN, NULL);
         if (o) {
-            f->wire_state = challenge_state(o);
+            f->wire_state = offer_state(o);
             if (o->u.tls.version)
                 str_fmt(f->wire, sizeof f->wire, "%s, until %.10s", o->u.tls.version,
                         clock_rfc3339(o->u.tls.cert.not_after, day));
@@ -161,7 +161,7 @@ static void fill_server_fact(struct fact *f, const struct world *w, const struct
                 s->n_spns == 1 ? "" : "s");
         o = evidence_find(&w->evidence, OBSERVATION_TICKET, s->name, PROTOCOL_UNKNOWN, NULL);
         if (o) {
-            f->wire_state = challenge_state(o);
+            f->wire_state = offer_state(o);
             str_copy(f->wire, sizeof f->wire,
                      o->outcome == OUTCOME_OK ? "ticket issued"
                      : o->detail              ? o->detail

@@ -53,8 +53,8 @@ static void oa_cell(const struct world *w, const struct server *s, size_t column
         out->paint = oa ? PAINT_TEXT : PAINT_ERROR;
     } else if (column == 6) {
         const struct observation *o = world_server(w, s)->oa_wire;
-        out->text = challenge_words(o, out->scratch, sizeof out->scratch);
-        out->paint = o ? state_paint(challenge_state(o)) : PAINT_DIM;
+        out->text = offer_words(o, out->scratch, sizeof out->scratch);
+        out->paint = o ? state_paint(offer_state(o)) : PAINT_DIM;
     } else if (!oa) {
         out->text = "-";
         out->paint = PAINT_DIM;

@@ -1,10 +1,10 @@
 #include "tui/widgets/theme.h"
 
+#include "core/base/ini.h"
 #include "core/base/path.h"
 #include "core/base/str.h"
 #include "core/gen/text.h"
 
-#include <ini.h>
 #include <string.h>
 
 #define THEME_FILE_MAX 65536u
@@ -100,11 +100,6 @@ static bool next_word(const char **p, char *out, size_t cap)
     return true;
 }
 
-struct reading {
-    struct theme theme;
-    char problem[160];
-};
-
 static bool parse_style(const char *value, struct style *out, char *problem, size_t cap)
 {
     struct style s = {COLOR_DEFAULT, COLOR_DEFAULT, 0};
@@ -129,43 +124,47 @@ static bool parse_style(const char *value, struct style *out, char *problem, siz
     return true;
 }
 
-static int handle(void *arg, const char *section, const char *name, const char *value)
+static enum err handle(void *arg, const char *section, const char *key, const char *value, unsigned line,
+                       struct errinfo *ei)
 {
-    struct reading *r = arg;
-    if (r->problem[0])
-        return 0;
-    if (section[0] && !str_ieq(section, "theme") && !str_ieq(section, "roles")) {
-        str_fmt(r->problem, sizeof r->problem, "unknown section [%s]", section);
-        return 0;
-    }
+    struct theme *t = arg;
+    char problem[160];
+    (void)line;
+    if (section[0] && !str_ieq(section, "theme"))
+        return err_set(ei, ERR_CONFIG, "a theme has one section, [theme], or none", "unknown section [%s]",
+                       section);
+    if (!key)
+        return ERR_OK;
     for (int i = 0; i < PAINT_COUNT; i++) {
-        if (str_ieq(name, paint_names[i]))
-            return parse_style(value ? value : "", &r->theme.roles[i], r->problem, sizeof r->problem);
+        if (!str_ieq(key, paint_names[i]))
+            continue;
+        if (parse_style(value, &t->roles[i], problem, sizeof problem))
+            return ERR_OK;
+        return err_set(ei, ERR_CONFIG,
+                       "a line is ROLE = FOREGROUND[,BACKGROUND][,bold|dim|underline|reverse|italic]", "%s",
+                       problem);
     }
-    str_fmt(r->problem, sizeof r->problem, "unknown role '%s'", name);
-    return 0;
+    return err_set(ei, ERR_CONFIG, "the default theme names them all: casbridge themes", "unknown role '%s'",
+                   key);
 }
 
 enum err theme_parse(struct theme *out, const struct theme *base, const char *name, const char *text,
                      struct errinfo *ei)
 {
-    struct reading r = {.problem = ""};
+    struct theme t;
+    char file[80];
     if (base) {
-        r.theme = *base;
+        t = *base;
     } else {
         for (int i = 0; i < PAINT_COUNT; i++)
-            r.theme.roles[i] = (struct style){COLOR_DEFAULT, COLOR_DEFAULT, 0};
+            t.roles[i] = (struct style){COLOR_DEFAULT, COLOR_DEFAULT, 0};
     }
-    str_show_fixed(r.theme.name, sizeof r.theme.name, name, strlen(name));
-    int line = ini_parse_string(text, handle, &r);
-    if (line < 0)
-        return err_set(ei, ERR_NOMEM, NULL, "theme %s: out of memory", name);
-    if (line > 0)
-        return err_set(ei, ERR_CONFIG,
-                       "a line is ROLE = FOREGROUND[,BACKGROUND][,bold|dim|underline|reverse|italic]",
-                       "theme %s, line %d: %s", name, line, r.problem[0] ? r.problem : "not understood");
-    *out = r.theme;
-    return ERR_OK;
+    str_show_fixed(t.name, sizeof t.name, name, strlen(name));
+    str_fmt(file, sizeof file, "theme %s", t.name);
+    enum err e = ini_parse(text, strlen(text), file, handle, &t, ei);
+    if (e == ERR_OK)
+        *out = t;
+    return e;
 }
 
 const char *theme_builtin_name(unsigned i)
