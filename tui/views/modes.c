@@ -27,7 +27,7 @@ static void filter_key(struct ui *ui, int key)
         if (key == K_ESC)
             view_filter(v, ui->filter_before);
         else
-            history_add(&ui->filters, ui->prompt.text);
+            prompt_remember(&ui->filters, ui->prompt.text);
         ui->mode = MODE_NORMAL;
         return;
     }
@@ -144,7 +144,7 @@ static void palette_run(struct ui *ui)
         ui_say(ui, PAINT_WARNING, "no command '%.*s' (: and Tab shows them)", (int)len, text);
         return;
     }
-    history_add(&ui->commands, text);
+    prompt_remember(&ui->commands, text);
     action_run(ui, a, arg && *arg ? arg : NULL);
 }
 

@@ -165,8 +165,8 @@ void ui_close(struct ui *ui)
     while (ui->depth > 0)
         view_free(ui->stack[--ui->depth]);
     dialog_fini(&ui->dialog);
-    history_fini(&ui->filters);
-    history_fini(&ui->commands);
+    prompt_history_fini(&ui->filters);
+    prompt_history_fini(&ui->commands);
 }
 
 static bool back(struct ui *ui)

@@ -81,7 +81,7 @@ struct ui {
     size_t depth;
     enum ui_mode mode;
     struct prompt prompt;
-    struct history filters, commands;
+    struct prompt_history filters, commands;
     char filter_before[PROMPT_SIZE];
     struct errinfo filter_error;
     size_t palette_at; /* chosen row of the palette */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void prompt_init(struct prompt *p, struct history *history, const char *text)
+void prompt_init(struct prompt *p, struct prompt_history *history, const char *text)
 {
     memset(p, 0, sizeof *p);
     p->history = history;
@@ -143,7 +143,7 @@ void prompt_draw(const struct prompt *p, int y, int x, int w, enum paint paint)
     screen_cursor(y, x + text_width(head + from));
 }
 
-void history_add(struct history *h, const char *line)
+void prompt_remember(struct prompt_history *h, const char *line)
 {
     if (!*line || (h->n > 0 && strcmp(h->lines[h->n - 1], line) == 0))
         return;
@@ -158,7 +158,7 @@ void history_add(struct history *h, const char *line)
     h->lines[h->n++] = copy;
 }
 
-void history_fini(struct history *h)
+void prompt_history_fini(struct prompt_history *h)
 {
     for (size_t i = 0; i < h->n; i++)
         free(h->lines[i]);
