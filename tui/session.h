@@ -1,0 +1,151 @@
+/*
+ * The session behind the console: what is known (struct world), what runs (jobs), what was planned, the engine, the journal. No curses.
+ *
+ * Everything here is called on the UI thread and returns at once; work is handed to the job pool and its results arrive while
+ * session_collect() runs. Views read the fields; only session_*() functions write them. A failure never takes away what was known
+ * before: it is kept as the task's error until the task succeeds.
+ */
+#ifndef TUI_SESSION_H
+#define TUI_SESSION_H
+
+#include "core/base/job.h"
+#include "core/base/stop.h"
+#include "core/plan/plan.h"
+#include "core/proxy/proxy.h"
+#include "core/store/store.h"
+#include "tui/console.h"
+#include "tui/world.h"
+
+enum task { TASK_READ, TASK_PROBE, TASK_PLAN, TASK_APPLY, TASK_ENGINE, TASK_JOURNAL, TASK_STATE, TASK_COUNT };
+
+/* What moved, as a set of bits. */
+enum session_event {
+    SESSION_WORLD = 1,
+    SESSION_TASK = 2,
+    SESSION_PLAN = 4,
+    SESSION_ENGINE = 8,
+    SESSION_JOURNAL = 16,
+    SESSION_LOG = 32,
+    SESSION_STATE = 64,
+};
+
+struct task_status {
+    bool running;
+    int64_t began_ms;
+    char text[160]; /* what it is doing; after an end without error: what came of it */
+    unsigned done, total;
+    struct errinfo error; /* of the last end; code ERR_OK: none */
+    struct stop stop;
+};
+
+#define TRAIL_MAX 12
+
+struct step_progress {
+    enum plan_phase phase;
+    struct {
+        enum plan_phase phase;
+        int64_t at;
+        char detail[200];
+    } trail[TRAIL_MAX];
+    size_t n;
+};
+
+struct planned {
+    struct plan *plan; /* NULL: none was made */
+    char undoes[40];   /* run that it takes back, "" for a plan from findings */
+    struct step_progress *progress;
+    bool applied; /* once: a second time the plan would be stale */
+    enum err result;
+    struct plan_outcome outcome;
+};
+
+#define ENGINE_ROWS 1000
+
+struct engine {
+    struct proxy *proxy; /* NULL: not running */
+    char arrive[128], address[80];
+    struct world *worlds[8]; /* whose organisation the engine borrows, newest last */
+    size_t n_worlds;
+    struct proxy_row *rows; /* as read last */
+    size_t n_rows;
+    struct proxy_stats stats;
+};
+
+#define LOG_RING 500
+
+struct log_entry {
+    int64_t at;
+    int level; /* enum log_level */
+    char *text;
+};
+
+typedef void session_changed(void *arg, unsigned events);
+
+struct session {
+    const struct console_config *config;
+    struct job_pool *pool;
+    session_changed *changed;
+    void *changed_arg;
+
+    struct world *world; /* NULL until the first reading ended well */
+    bool unlocked, closing;
+    struct task_status tasks[TASK_COUNT];
+    struct planned planned;
+    struct engine engine;
+
+    journal_runs runs;
+    char run[40]; /* whose records these are; "" none */
+    journal_records records;
+    char chain[160]; /* what the last check of the hash chain said, "" not asked */
+    enum state chain_state;
+
+    char *saved_state; /* text of the wizard's state as loaded or saved last, NULL none */
+    bool state_pending;
+
+    struct log_entry log[LOG_RING]; /* oldest first */
+    size_t n_log;
+    unsigned log_problems; /* errors and warnings since the log was looked at */
+};
+
+enum err session_new(struct session **out, const struct console_config *c, session_changed *changed,
+                     void *arg, struct errinfo *ei) MUST_CHECK;
+/* Stops what runs (a push ends the host in hand first), waits for it, frees. NULL is fine. */
+void session_free(struct session **s);
+void session_collect(struct session *s);
+
+/* Why a thing cannot be done now, NULL when it can. Static text. */
+const char *session_why_not_change(const struct session *s);
+/* True when name is the organisation's: from then on changes are possible. */
+bool session_unlock(struct session *s, const char *name);
+void session_lock(struct session *s);
+/* Something runs that leaving would end. */
+bool session_is_busy(const struct session *s);
+unsigned session_running(const struct session *s);
+
+/* Read the directory again; asks the servers afterwards when they were asked before or the configuration says so. */
+void session_read(struct session *s);
+/* Asks every CAS what it offers. */
+void session_probe(struct session *s);
+void session_cancel(struct session *s, enum task t);
+
+/* A plan from the findings; filter as for plan_build. Done at once. ERR_REFUSED while one is being applied. */
+enum err session_plan(struct session *s, const struct plan_filter *filter, struct errinfo *ei) MUST_CHECK;
+void session_apply(struct session *s, const char *why);
+/* Makes the plan that takes a run back. */
+void session_rollback(struct session *s, const char *run);
+/* Writes the plan to a file. */
+void session_plan_write(struct session *s, const char *path);
+
+void session_engine_toggle(struct session *s);
+/* Fetches rows and totals; true when they differ from those before. */
+bool session_engine_read(struct session *s);
+
+void session_journal_list(struct session *s);
+void session_journal_read(struct session *s, const char *run);
+void session_journal_verify(struct session *s);
+
+/* Keeps a small text (the wizard's progress) for the next start. */
+void session_state_save(struct session *s, const char *text);
+void session_state_load(struct session *s);
+
+#endif

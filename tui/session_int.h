@@ -1,0 +1,32 @@
+/*
+ * Between the files of the session.
+ */
+#ifndef TUI_SESSION_INT_H
+#define TUI_SESSION_INT_H
+
+#include "tui/session.h"
+
+/* Marks a task as running; false (and nothing is done) when it runs already. The stop is made new. */
+bool task_begin(struct session *s, enum task t, int timeout_ms, const char *text);
+/* e and ei as the job left them; text for a good end, NULL: keep. */
+void task_end(struct session *s, enum task t, enum err e, const struct errinfo *ei, const char *text);
+/* Submits; a pool that takes no more ends the task with an error and calls done, which frees arg. */
+void task_submit(struct session *s, enum task t, job_fn *run, job_fn *done, void *arg);
+/* From a job thread: text and count of a running task. */
+void task_say(struct session *s, enum task t, unsigned done, unsigned total, const char *fmt, ...)
+    PRINTF_LIKE(5, 6);
+void session_tell(struct session *s, unsigned events);
+
+/* Jobs' own view of the source: as given, or the profile's. NULL: found by DNS. */
+const char *session_source(const struct session *s);
+/* GENERATION_UNKNOWN: nobody said. */
+enum generation session_target(const struct session *s);
+const char *session_who(const struct session *s);
+
+void session_plan_free(struct session *s);
+void session_engine_free(struct session *s);
+/* A new organisation for the running engine. */
+void session_engine_reload(struct session *s);
+void session_journal_free(struct session *s);
+
+#endif

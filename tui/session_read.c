@@ -1,0 +1,183 @@
+/* Reading the directory and asking the servers. Both end in a new world. */
+#include "tui/session_int.h"
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/str.h"
+#include "core/directory/directory.h"
+#include "core/kerberos/kerberos.h"
+#include "core/probe/probe.h"
+
+#include <stdlib.h>
+
+#define READ_TIMEOUT_MS 120000
+#define EVIDENCE_LIMIT  ((size_t)64 << 20)
+#define HTTP_PROTOCOLS                                                                                       \
+    (1u << PROTOCOL_OA | 1u << PROTOCOL_MAPI | 1u << PROTOCOL_OWA | 1u << PROTOCOL_ECP |                     \
+     1u << PROTOCOL_EWS | 1u << PROTOCOL_EAS | 1u << PROTOCOL_OAB | 1u << PROTOCOL_AUTODISCOVER |            \
+     1u << PROTOCOL_POWERSHELL)
+
+struct read_job {
+    struct session *session;
+    struct world *base; /* evidence to keep; NULL */
+    struct world *result;
+    enum err e;
+    struct errinfo ei;
+};
+
+static bool is_offline(const struct session *s)
+{
+    const char *source = session_source(s);
+    return source && (str_istarts(source, "ldif:") || str_istarts(source, "snapshot:"));
+}
+
+static void take_world(struct session *s, struct world *own)
+{
+    world_unref(s->world);
+    s->world = own;
+    session_engine_reload(s);
+    session_tell(s, SESSION_WORLD);
+}
+
+static void read_run(void *arg)
+{
+    struct read_job *j = arg;
+    struct session *s = j->session;
+    struct org *org = NULL;
+    j->e = directory_read(&org, s->config->profile, session_source(s), &s->tasks[TASK_READ].stop, &j->ei);
+    if (j->e != ERR_OK)
+        return;
+    struct org_box *box = org_box_new(org);
+    if (box)
+        j->result = world_new(box, j->base ? &j->base->evidence : NULL, NULL,
+                              j->base ? j->base->probed_at : 0, s->config->profile, session_target(s));
+    if (!j->result) {
+        org_box_unref(box);
+        j->e = err_set(&j->ei, ERR_NOMEM, NULL, "no memory for the organisation");
+    }
+}
+
+static void read_done(void *arg)
+{
+    struct read_job *j = arg;
+    struct session *s = j->session;
+    bool first = s->world == NULL, probed = j->base && j->base->probed_at > 0;
+    enum err e = j->e;
+    if (j->result) {
+        for (size_t i = 0; i < j->result->org->n_notes; i++)
+            log_line(LOG_LEVEL_WARNING, "%s: %s", j->result->org->notes[i].subject,
+                     j->result->org->notes[i].text);
+        take_world(s, j->result);
+    }
+    world_unref(j->base);
+    task_end(s, TASK_READ, e, &j->ei, "directory read");
+    free(j);
+    if (e == ERR_OK && !is_offline(s) && (probed || (first && !s->config->no_probe)))
+        session_probe(s);
+}
+
+void session_read(struct session *s)
+{
+    const char *source = session_source(s);
+    char text[160];
+    str_fmt(text, sizeof text, "reading %s", source ? source : "the directory");
+    if (!task_begin(s, TASK_READ, READ_TIMEOUT_MS, text))
+        return;
+    struct read_job *j = calloc(1, sizeof *j);
+    if (!j) {
+        struct errinfo ei;
+        enum err e = err_set(&ei, ERR_NOMEM, NULL, "out of memory");
+        task_end(s, TASK_READ, e, &ei, NULL);
+        return;
+    }
+    j->session = s;
+    j->base = s->world ? world_ref(s->world) : NULL;
+    task_submit(s, TASK_READ, read_run, read_done, j);
+}
+
+struct probe_job {
+    struct session *session;
+    struct world *base;
+    struct org_box *box; /* handed to the result */
+    struct world *result;
+    unsigned done, total;
+    enum err e;
+    struct errinfo ei;
+};
+
+static void probe_progressed(void *arg, const struct server *server, const struct evidence *partial)
+{
+    struct probe_job *j = arg;
+    (void)partial;
+    j->done++;
+    task_say(j->session, TASK_PROBE, j->done, j->total, "asking the servers: %s answered", server->name);
+}
+
+static void probe_run_job(void *arg)
+{
+    struct probe_job *j = arg;
+    struct session *s = j->session;
+    const struct profile *profile = s->config->profile;
+    struct stop *stop = &s->tasks[TASK_PROBE].stop;
+    struct evidence fresh;
+    evidence_init(&fresh, EVIDENCE_LIMIT);
+    struct krb_login *login = NULL;
+    struct errinfo no_login = {.code = ERR_OK};
+    if (krb_login_default(&login, &no_login) != ERR_OK)
+        log_err(&no_login); /* the Kerberos steps will say that they were skipped */
+    struct probe_request req = {
+        .protocols = HTTP_PROTOCOLS,
+        .tickets = true,
+        .login = login,
+        .parallel = (unsigned)profile_int(profile, PROFILE_parallel, 32),
+    };
+    j->e = probe_run(profile, j->base->org, NULL, 0, &req, stop, probe_progressed, j, &fresh, &j->ei);
+    krb_login_free(&login);
+    if (j->e == ERR_OK) {
+        j->result = world_new(j->box, &j->base->evidence, &fresh, clock_unix(), profile, session_target(s));
+        if (j->result)
+            j->box = NULL;
+        else
+            j->e = err_set(&j->ei, ERR_NOMEM, NULL, "no memory for the evidence");
+    }
+    evidence_fini(&fresh);
+}
+
+static void probe_done(void *arg)
+{
+    struct probe_job *j = arg;
+    struct session *s = j->session;
+    /* a directory read in the meantime wins: its next probe brings the evidence */
+    bool overtaken = s->world != j->base;
+    if (j->result && !overtaken)
+        take_world(s, j->result);
+    else
+        world_unref(j->result);
+    org_box_unref(j->box);
+    world_unref(j->base);
+    task_end(s, TASK_PROBE, j->e, &j->ei, "servers asked");
+    bool again = overtaken && j->e == ERR_OK;
+    free(j);
+    if (again)
+        session_probe(s);
+}
+
+void session_probe(struct session *s)
+{
+    if (!s->world || !task_begin(s, TASK_PROBE, 0, "asking the servers"))
+        return;
+    struct probe_job *j = calloc(1, sizeof *j);
+    if (!j) {
+        struct errinfo ei;
+        enum err e = err_set(&ei, ERR_NOMEM, NULL, "out of memory");
+        task_end(s, TASK_PROBE, e, &ei, NULL);
+        return;
+    }
+    j->session = s;
+    j->base = world_ref(s->world);
+    j->box = org_box_ref(s->world->box);
+    for (size_t i = 0; i < s->world->org->n_servers; i++)
+        j->total += server_is_cas(&s->world->org->servers[i]);
+    s->tasks[TASK_PROBE].total = j->total;
+    task_submit(s, TASK_PROBE, probe_run_job, probe_done, j);
+}

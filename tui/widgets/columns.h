@@ -1,0 +1,28 @@
+/*
+ * Which columns of a table fit into a width, and how wide each is. Pure.
+ *
+ * Every column begins at its `want`; too wide in sum, the flexible ones shrink to `min`; still too wide, the column with the
+ * highest `drop` goes (drop 0: never), until the rest fits. Room left over goes to the flexible columns in turn of their `flex`.
+ */
+#ifndef TUI_WIDGETS_COLUMNS_H
+#define TUI_WIDGETS_COLUMNS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define COLUMNS_MAX 20
+#define COLUMN_GAP  1
+
+struct column {
+    const char *title;
+    const char *field; /* name in filters; also what :sort takes */
+    int min, want;
+    int flex;     /* share of room left over; 0: never grows and never shrinks */
+    int drop;     /* 0: always shown */
+    bool numeric; /* right-aligned, sorted by number */
+};
+
+/* widths[i] 0: not shown. The last resort, when not even the columns that always show fit, cuts the last of them. */
+void columns_fit(const struct column *columns, size_t n, int width, int widths[static COLUMNS_MAX]);
+
+#endif
