@@ -88,24 +88,19 @@ static enum err load_profile(struct cli *c, struct errinfo *ei)
     return e;
 }
 
-/* The console says itself what went wrong; the error is only for what comes before it. */
-static enum err open_console(struct cli *c, int *code, struct errinfo *ei)
+/* The console says itself what went wrong. */
+static int open_console(const struct cli *c)
 {
-    enum generation target = GENERATION_UNKNOWN;
-    const char *wanted = profile_get(&c->profile, PROFILE_target, NULL);
-    if (wanted && !generation_from_name(wanted, &target))
-        return err_set(ei, ERR_CONFIG, "2013, 2016, 2019 or se", "the target %s is not known", wanted);
     const struct console_config config = {.profile = &c->profile,
                                           .source = c->o.source,
-                                          .target = target,
+                                          .target = c->o.target,
                                           .read_only = c->o.read_only ||
                                                        profile_flag(&c->profile, PROFILE_read_only, false),
                                           .ascii = c->o.ascii,
                                           .no_color = c->o.no_color,
                                           .theme = c->o.theme,
                                           .transport_new = c->transport_new};
-    *code = console_run(&config);
-    return ERR_OK;
+    return console_run(&config);
 }
 
 static enum err dispatch(int argc, char **argv, int *code, struct errinfo *ei)
@@ -138,7 +133,7 @@ static enum err dispatch(int argc, char **argv, int *code, struct errinfo *ei)
     if (words.n == 0) {
         e = load_profile(&cli, ei);
         if (!e)
-            e = open_console(&cli, code, ei);
+            *code = open_console(&cli);
         goto out;
     }
     command = command_find(words.v[0]);
