@@ -129,6 +129,8 @@ class LabUnderTest:
                 'StrictHostKeyChecking=yes',
                 '-o',
                 'BatchMode=yes',
+                '-o',
+                'KexAlgorithms=curve25519-sha256',
                 f'{self.config["ssh_user"]}@{self.hosts[server.lower() + ".contoso.lab"]}',
                 command,
             ],
@@ -136,9 +138,9 @@ class LabUnderTest:
             check=False,
         )
 
-    def local(self, server, script):
+    def local(self, server, script, line=None):
         """The same without SSH in between, for the many cases that are about the reader alone."""
-        line = (
+        line = line or (
             'powershell -NoProfile -NonInteractive -EncodedCommand '
             + base64.b64encode(script.encode('utf-16-le')).decode()
         )

@@ -202,3 +202,12 @@ def test_realm(lab):
         check=False,
     )
     assert done.returncode != 0
+
+
+def test_export(lab, tmp_path):
+    file = tmp_path / 'org.ldif'
+    lab.command('export', str(file))
+    text = file.read_text(encoding='utf-8').replace('\n ', '')
+    assert text.count('\ndn: ') + 1 == text.count('\nobjectClass: adObject')
+    assert re.search('^dn: cn=EXCAS01,cn=Servers,', text, re.M | re.I)
+    assert lab.command('export', '/nonexistent/x', check=False).returncode == 1

@@ -245,7 +245,7 @@ def test_preferences(lab):
     ],
 )
 def test_no_other_command_line(lab, command):
-    done = lab.ssh('EXCAS01', None, command)
+    done = lab.local('EXCAS01', None, command)
     assert done.returncode == 1 and done.stderr
 
 

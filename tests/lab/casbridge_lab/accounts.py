@@ -1,4 +1,5 @@
 """Computer accounts with their service names, groups, people and mailboxes."""
+import calendar
 import time
 
 from . import org
@@ -29,8 +30,8 @@ def _computer(
 
 def _filetime(when):
     """AD's large integers of time: tenths of microseconds since 1601."""
-    seconds = time.mktime(time.strptime(when[:14], '%Y%m%d%H%M%S')) - time.timezone
-    return int((seconds + 11644473600) * 10_000_000)
+    seconds = calendar.timegm(time.strptime(when[:14], '%Y%m%d%H%M%S'))
+    return (seconds + 11644473600) * 10_000_000
 
 
 def _both(service, name, fqdn):

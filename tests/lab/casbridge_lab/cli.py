@@ -35,6 +35,7 @@ OURS = (
     'krb5cc',
     f'krb5cc_{os.geteuid()}',
 )
+KEPT = ('lock', 'pycache')  # and store.db with its companions: these survive a lab
 CAS = 'cas'
 LEGACY_METHODS = ('basic', 'ntlm', 'negotiate', 'windows', 'anonymous', 'none')
 
@@ -69,7 +70,7 @@ class Runner:
             if all(self.states().values()):
                 print(f'lab is already up in {lab.dir}')
                 return
-        elif os.path.isdir(lab.dir) and set(os.listdir(lab.dir)) - {'lock', 'store.db', 'pycache'}:
+        elif any(name not in KEPT and not name.startswith('store.db') for name in os.listdir(lab.dir)):
             raise LabError(f'{lab.dir} holds things that are not a lab\'s: choose another folder with --dir')
         prereq.check()
         began = time.monotonic()
@@ -168,6 +169,16 @@ class Runner:
                 print(f'{name:10} faults: unknown or without a proper value: {" ".join(unknown)}')
         return 0 if all(states.values()) else 1
 
+    def export(self, path):
+        from .directory import Directory  # its library is slow to load, and only this command needs it
+
+        self._must_be_up()
+        try:
+            count = Directory(self.lab).export(path)
+        except OSError as e:
+            raise LabError(f'cannot write {path}: {e.strerror}') from None
+        print(f'{count} entries in {path}')
+
     def _must_be_up(self):
         down = [name for name, pid in self.states().items() if pid is None]
         if down:
@@ -225,6 +236,7 @@ def parser():
     for name, text in (('cas-stop', 'stop a server\'s web service'), ('cas-start', 'start it again')):
         command(name, text).add_argument('server', type=_server)
     command('poll', 'IIS takes the directory\'s settings now').add_argument('server', type=_server, nargs='?')
+    command('export', 'the directory as an LDIF file').add_argument('file')
     command('env', 'shell exports for trying things by hand')
     return p
 
@@ -263,6 +275,8 @@ def dispatch(lab, args):
     elif args.command == 'env':
         for name, value in config.environment(lab):
             print(f'export {name}={shlex.quote(value)}')
+    elif args.command == 'export':
+        runner.export(args.file)
     elif args.command == 'iis-edit':
         runner.tell(command='edit', server=args.server, methods=args.methods)
     elif args.command in ('cas-stop', 'cas-start'):

@@ -7,6 +7,7 @@ import time
 import ldap
 import ldap.filter
 import ldap.modlist
+import ldif
 
 from .naming import GROUP, ORG, ad_time, category, guid
 
@@ -91,6 +92,15 @@ class Directory:
     @property
     def group(self):
         return GROUP
+
+    def export(self, path):
+        """Everything, as an LDIF export like ldapsearch's. Returns the number of entries."""
+        rows = self.search(self.domain, '(objectClass=*)')
+        with open(path, 'w', encoding='utf-8') as f:
+            writer = ldif.LDIFWriter(f)
+            for dn, entry in rows:
+                writer.unparse(dn, entry)
+        return len(rows)
 
     # ---- changes
 
