@@ -103,8 +103,7 @@ static bool peer_is_loopback(int fd)
            (sa.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&sa)->sin6_addr));
 }
 
-static enum err set_options(struct ldap_session *s, const struct profile *p, const struct stop *stop,
-                            struct errinfo *ei)
+static enum err set_options(struct ldap_session *s, const struct profile *p, struct errinfo *ei)
 {
     static const struct {
         int option, value;
@@ -113,13 +112,10 @@ static enum err set_options(struct ldap_session *s, const struct profile *p, con
         {LDAP_OPT_DEREF, LDAP_DEREF_NEVER},
         {LDAP_OPT_X_TLS_REQUIRE_CERT, LDAP_OPT_X_TLS_DEMAND},
     };
-    int left = stop_left_ms(stop, 10000); /* for the TLS handshake, which libldap makes without us */
-    struct timeval patience = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
     const char *trust = p ? profile_get(p, PROFILE_trust, NULL) : NULL;
     const char *layer = s->tls ? "maxssf=0" : s->host[0] ? "minssf=56" : NULL;
     bool ok = ldap_set_option(s->ld, LDAP_OPT_REFERRALS, LDAP_OPT_OFF) == LDAP_OPT_SUCCESS &&
-              ldap_set_option(s->ld, LDAP_OPT_X_SASL_NOCANON, LDAP_OPT_ON) == LDAP_OPT_SUCCESS &&
-              ldap_set_option(s->ld, LDAP_OPT_NETWORK_TIMEOUT, &patience) == LDAP_OPT_SUCCESS;
+              ldap_set_option(s->ld, LDAP_OPT_X_SASL_NOCANON, LDAP_OPT_ON) == LDAP_OPT_SUCCESS;
     for (size_t i = 0; ok && i < ARRAY_LEN(numbers); i++)
         ok = ldap_set_option(s->ld, numbers[i].option, &numbers[i].value) == LDAP_OPT_SUCCESS;
     if (ok && layer)
@@ -142,28 +138,6 @@ static enum err set_options(struct ldap_session *s, const struct profile *p, con
                         trust ? trust : "the system's store");
 }
 
-static char *diagnostic_of(LDAP *ld)
-{
-    char *text = NULL;
-    ldap_get_option(ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
-    return text;
-}
-
-static enum err start_tls(struct ldap_session *s, struct errinfo *ei)
-{
-    int rc = ldap_install_tls(s->ld);
-    if (rc == LDAP_SUCCESS)
-        return ERR_OK;
-    char *said = diagnostic_of(s->ld);
-    err_set(ei, ERR_TLS,
-            "the controller's authority must be in the system's store or in the profile's trust, and its "
-            "certificate must "
-            "bear the name in the URI",
-            "%s: TLS failed: %.200s", s->uri, said && *said ? said : ldap_err2string(rc));
-    ldap_memfree(said);
-    return ERR_TLS;
-}
-
 /* connect_host: where TCP goes; s->host is the name for Kerberos and TLS. */
 static enum err connect_to(struct ldap_session *s, const struct profile *p, const char *connect_host,
                            uint16_t port, const struct stop *stop, struct errinfo *ei)
@@ -183,9 +157,9 @@ static enum err connect_to(struct ldap_session *s, const struct profile *p, cons
         s->ld = NULL;
         return err_set(ei, ERR_INTERNAL, NULL, "%s: %s", s->uri, ldap_err2string(rc));
     }
-    e = set_options(s, p, stop, ei);
+    e = set_options(s, p, ei);
     if (!e && s->tls)
-        e = start_tls(s, ei);
+        e = ldap_session_start_tls(s, fd, stop, ei);
     if (e == ERR_TLS)
         ldap_explain_tls(s, p, connect_host, port, stop, ei);
     /* a silent controller must not hold us inside a read */
@@ -230,7 +204,8 @@ static enum err bind_sasl(struct ldap_session *s, const char *mechanism, const s
         if (rc == LDAP_SUCCESS)
             return ERR_OK;
         if (rc != LDAP_SASL_BIND_IN_PROGRESS) {
-            char *said = diagnostic_of(s->ld);
+            char *said = NULL;
+            ldap_get_option(s->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &said);
             e = ldap_explain_bind(s, rc, said, ei);
             ldap_memfree(said);
             return e;

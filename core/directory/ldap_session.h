@@ -60,6 +60,9 @@ enum err ldap_explain(struct ldap_session *s, int rc, const char *diagnostic, co
 /* The same for a bind, where controllers and GSSAPI hide the cause in the text. */
 enum err ldap_explain_bind(struct ldap_session *s, int rc, const char *diagnostic, struct errinfo *ei);
 
+/* The handshake on a connected socket, which it leaves blocking. ERR_TLS, or what the deadline says. */
+enum err ldap_session_start_tls(struct ldap_session *s, int fd, const struct stop *stop,
+                                struct errinfo *ei) MUST_CHECK;
 /* Replaces ei by the reason why the controller's certificate is refused, when that can be found out. */
 void ldap_explain_tls(const struct ldap_session *s, const struct profile *p, const char *host, uint16_t port,
                       const struct stop *stop, struct errinfo *ei);

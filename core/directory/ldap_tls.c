@@ -1,17 +1,104 @@
 /*
- * Why TLS with a controller failed. libldap (over GnuTLS) refuses a certificate without saying what is wrong with it, so that the
- * handshake is made once more by OpenSSL, for its verdict only: nothing is sent over it.
+ * TLS with a controller. libldap makes the handshake without a deadline of its own: a watchman closes the socket under it.
+ *
+ * When it fails, libldap (over GnuTLS) does not say what is wrong with a certificate, so that the handshake is made once more by
+ * OpenSSL, for its verdict only: nothing is sent over it.
  */
 #include "core/directory/ldap_session.h"
 
-#include "core/base/str.h"
+#include "core/base/clock.h"
 
 #include <fcntl.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+#define HANDSHAKE_MS 10000
+
+struct watchman {
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    const struct stop *stop;
+    int fd;
+    bool done, fired;
+};
+
+static void *watch(void *arg)
+{
+    struct watchman *w = arg;
+    int64_t until = clock_mono_ms() + HANDSHAKE_MS;
+    pthread_mutex_lock(&w->lock);
+    while (!w->done && !w->fired) {
+        int64_t left = until - clock_mono_ms();
+        if (left <= 0 || stop_left_ms(w->stop, 1) == 0) {
+            w->fired = true;
+            shutdown(w->fd, SHUT_RDWR);
+            break;
+        }
+        struct timespec at;
+        clock_gettime(CLOCK_MONOTONIC, &at);
+        at.tv_nsec += 100 * 1000000L; /* how soon a raised stop is seen */
+        if (at.tv_nsec >= 1000000000L) {
+            at.tv_sec++;
+            at.tv_nsec -= 1000000000L;
+        }
+        pthread_cond_timedwait(&w->over, &w->lock, &at);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+static enum err watched_handshake(struct ldap_session *s, struct watchman *w, int *rc, struct errinfo *ei)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, watch, w) != 0)
+        return err_set(ei, ERR_SYSTEM, NULL, "%s: no thread to watch the TLS handshake", s->uri);
+    *rc = ldap_install_tls(s->ld);
+    pthread_mutex_lock(&w->lock);
+    w->done = true;
+    pthread_cond_signal(&w->over);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(thread, NULL);
+    return ERR_OK;
+}
+
+enum err ldap_session_start_tls(struct ldap_session *s, int fd, const struct stop *stop, struct errinfo *ei)
+{
+    static const char hint[] =
+        "the controller's authority must be in the system's store or in the profile's trust, and its "
+        "certificate must bear the name in the URI";
+    struct watchman w = {.stop = stop, .fd = fd};
+    pthread_condattr_t monotonic;
+    int rc = LDAP_OTHER;
+    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0) /* libldap would spin */
+        return err_errno(ei, ERR_SYSTEM, NULL, "%s", s->uri);
+    pthread_mutex_init(&w.lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&w.over, &monotonic);
+    enum err e = watched_handshake(s, &w, &rc, ei);
+    pthread_cond_destroy(&w.over);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_destroy(&w.lock);
+    if (e || (rc == LDAP_SUCCESS && !w.fired))
+        return e;
+    if (w.fired) {
+        e = stop_check(stop, ei, s->uri);
+        return e ? e
+                 : err_set(ei, ERR_TIMEOUT, "does this port speak TLS (636, 3269)?",
+                           "%s: no TLS handshake in time", s->uri);
+    }
+    char *said = NULL;
+    ldap_get_option(s->ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &said);
+    err_set(ei, ERR_TLS, hint, "%s: TLS failed: %.200s", s->uri, said && *said ? said : ldap_err2string(rc));
+    ldap_memfree(said);
+    return ERR_TLS;
+}
+
+/* ---- the verdict */
 
 static const char *advice(long verdict)
 {
