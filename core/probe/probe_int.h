@@ -8,6 +8,7 @@
 #include "core/probe/http.h"
 #include "core/probe/probe.h"
 #include "core/probe/reach.h"
+#include "core/probe/tls.h"
 
 #include <pthread.h>
 
@@ -24,7 +25,7 @@ struct prober {
     const struct profile *profile;
     const struct org *org; /* NULL for a single challenge */
     struct probe_request req;
-    X509_STORE *trust; /* NULL: the profile's file could not be read, see trust_error */
+    SSL_CTX *tls; /* NULL: the profile's trust could not be read, see trust_error */
     struct errinfo trust_error;
     /* Domains whose KDC did not answer once: their other servers need not wait for it too. */
     pthread_mutex_t lock;

@@ -1,6 +1,5 @@
 #include "core/base/str.h"
 #include "core/probe/probe_int.h"
-#include "core/probe/tls.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +24,7 @@ static void prober_init(struct prober *b, const struct profile *p, const struct 
 
 static enum err prober_trust(struct prober *b, struct errinfo *ei)
 {
-    enum err e = tls_trust_new(&b->trust, profile_get(b->profile, PROFILE_trust, NULL), &b->trust_error);
+    enum err e = tls_client_new(&b->tls, profile_get(b->profile, PROFILE_trust, NULL), &b->trust_error);
     if (e && ei)
         *ei = b->trust_error;
     return e;
@@ -33,7 +32,7 @@ static enum err prober_trust(struct prober *b, struct errinfo *ei)
 
 static void prober_fini(struct prober *b)
 {
-    X509_STORE_free(b->trust);
+    SSL_CTX_free(b->tls);
     pthread_mutex_destroy(&b->lock);
 }
 

@@ -14,24 +14,6 @@
 /* A leaf, a few intermediates; a server may send up to 100 KiB otherwise. */
 #define CERTIFICATES_MAX (64 * 1024)
 
-enum err tls_trust_new(X509_STORE **out, const char *pem_file, struct errinfo *ei)
-{
-    X509_STORE *store = X509_STORE_new();
-    if (!store)
-        return err_set(ei, ERR_NOMEM, NULL, "no memory for the trusted authorities");
-    /* A machine without the system's authorities still knows those of the profile. */
-    X509_STORE_set_default_paths(store);
-    if (pem_file && !X509_STORE_load_file(store, pem_file)) {
-        X509_STORE_free(store);
-        ERR_clear_error();
-        return err_set(ei, ERR_CONFIG, "trust must name a PEM file of certificates",
-                       "%s: no certificates can be read", pem_file);
-    }
-    ERR_clear_error();
-    *out = store;
-    return ERR_OK;
-}
-
 void tls_allow_old(SSL_CTX *ctx)
 {
     SSL_CTX_set_security_level(ctx, 0);
@@ -45,9 +27,32 @@ void tls_allow_old(SSL_CTX *ctx)
 /* Called when the server asks for a client certificate: noted, none is given. */
 static int no_client_certificate(SSL *ssl, void *arg)
 {
-    (void)ssl;
-    *(bool *)arg = true;
+    (void)arg;
+    bool *asked = SSL_get_app_data(ssl);
+    *asked = true;
     return 1;
+}
+
+enum err tls_client_new(SSL_CTX **out, const char *pem_file, struct errinfo *ei)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    if (!ctx)
+        return err_set(ei, ERR_NOMEM, NULL, "no memory for a TLS client");
+    tls_allow_old(ctx);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL); /* verified all the same; the result is read afterwards */
+    SSL_CTX_set_cert_cb(ctx, no_client_certificate, NULL);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    /* A machine without the system's authorities still knows those of the profile. */
+    SSL_CTX_set_default_verify_paths(ctx);
+    if (pem_file && !SSL_CTX_load_verify_file(ctx, pem_file)) {
+        SSL_CTX_free(ctx);
+        ERR_clear_error();
+        return err_set(ei, ERR_CONFIG, "trust must name a PEM file of certificates",
+                       "%s: no certificates can be read", pem_file);
+    }
+    ERR_clear_error();
+    *out = ctx;
+    return ERR_OK;
 }
 
 static bool is_address(const char *name)
@@ -109,24 +114,17 @@ static enum err shake(SSL *ssl, int fd, const struct stop *stop, struct errinfo 
     }
 }
 
-enum err tls_handshake(int fd, const char *name, X509_STORE *trust, const struct stop *stop,
+enum err tls_handshake(int fd, const char *name, SSL_CTX *client, const struct stop *stop,
                        struct tls_answer *out, struct errinfo *ei)
 {
     struct tls_answer a = {0};
-    SSL *ssl = NULL;
     int64_t from = clock_mono_ms();
     enum err e = ERR_OK;
-    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    if (!ctx)
-        goto nomem;
-    tls_allow_old(ctx);
-    SSL_CTX_set1_cert_store(ctx, trust);
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL); /* verified all the same; the result is read below */
-    SSL_CTX_set_client_cert_cb(ctx, NULL);
-    SSL_CTX_set_cert_cb(ctx, no_client_certificate, &a.asks_for_certificate);
-    ssl = SSL_new(ctx);
-    if (!ssl || !SSL_set_fd(ssl, fd))
-        goto nomem;
+    SSL *ssl = SSL_new(client);
+    if (!ssl || !SSL_set_app_data(ssl, &a.asks_for_certificate) || !SSL_set_fd(ssl, fd)) {
+        e = err_set(ei, ERR_NOMEM, NULL, "no memory for a TLS connection");
+        goto out;
+    }
     if (!is_address(name))
         SSL_set_tlsext_host_name(ssl, name);
     if ((e = shake(ssl, fd, stop, ei)))
@@ -144,12 +142,8 @@ enum err tls_handshake(int fd, const char *name, X509_STORE *trust, const struct
     a.elapsed_ms = (int)(clock_mono_ms() - from);
     SSL_shutdown(ssl); /* sends close_notify; the answer is not waited for */
     *out = a;
-    goto out;
-nomem:
-    e = err_set(ei, ERR_NOMEM, NULL, "no memory for a TLS connection");
 out:
     SSL_free(ssl);
-    SSL_CTX_free(ctx);
     ERR_clear_error();
     close(fd);
     return e;

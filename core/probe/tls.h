@@ -17,12 +17,13 @@ struct tls_answer {
     int elapsed_ms;
 };
 
-/* The system's authorities and those of a PEM file (NULL: none). Shared by any number of handshakes and threads. */
-enum err tls_trust_new(X509_STORE **out, const char *pem_file, struct errinfo *ei) MUST_CHECK;
+/* A client context that trusts the system's authorities and those of a PEM file (NULL: none). Shared by any number of handshakes
+   and threads; freed with SSL_CTX_free(). */
+enum err tls_client_new(SSL_CTX **out, const char *pem_file, struct errinfo *ei) MUST_CHECK;
 
 /* Handshake over fd (non-blocking; closed in any case) with name in SNI unless it is an address. TLS 1.0 to 1.3, weak keys
    and old renegotiation allowed. An untrusted chain or another name is no error. */
-enum err tls_handshake(int fd, const char *name, X509_STORE *trust, const struct stop *stop,
+enum err tls_handshake(int fd, const char *name, SSL_CTX *client, const struct stop *stop,
                        struct tls_answer *out, struct errinfo *ei) MUST_CHECK;
 void tls_answer_fini(struct tls_answer *a);
 

@@ -1,7 +1,6 @@
 #include "core/base/clock.h"
 #include "core/base/str.h"
 #include "core/probe/probe_int.h"
-#include "core/probe/tls.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -188,7 +187,7 @@ static void tls_by_name(struct target *t, const char *name, bool own)
         target_note(t, OBSERVATION_TLS, EVIDENCE_WIRE, "tls", PROTOCOL_UNKNOWN, subject, name);
     if (!o)
         return;
-    if (!t->reached || !t->prober->trust) {
+    if (!t->reached || !t->prober->tls) {
         target_say(t, o, OUTCOME_ERROR, "%s", t->reached ? t->prober->trust_error.what : t->unreached);
         return;
     }
@@ -197,7 +196,7 @@ static void tls_by_name(struct target *t, const char *name, bool own)
     t->fd = -1;
     enum err e = fd >= 0 ? ERR_OK : reach_connect_one(&t->reach, t->which, &share, &fd, &ei);
     if (!e)
-        e = tls_handshake(fd, name, t->prober->trust, &share, &a, &ei);
+        e = tls_handshake(fd, name, t->prober->tls, &share, &a, &ei);
     int took = (int)(clock_mono_ms() - from);
     if (e) {
         o->elapsed_ms = took;
