@@ -153,6 +153,19 @@ static void selection(void **state)
             assert_string_equal(c.d.target->name, "A02");
         }
     }
+    /* the offline address book: the site with the lowest cost, whoever asks; equal servers take turns */
+    c.r.protocol = PROTOCOL_OAB;
+    for (c.r.anchor_hash = 0; c.r.anchor_hash < 10; c.r.anchor_hash++) {
+        decide(&c, NULL);
+        assert_ptr_equal(c.d.target->site, old);
+        assert_int_equal(c.d.target->name[2] - '1', (int)(c.r.anchor_hash % 4));
+    }
+    c.org->links[0].cost = 1000; /* no way round: still nearer than what lies behind it */
+    decide(&c, NULL);
+    assert_ptr_equal(c.d.target->site, old);
+    add_link(&c.b, hub, mixed, 5); /* a shorter way to the other one */
+    decide(&c, NULL);
+    assert_ptr_equal(c.d.target->site, mixed);
     /* Outlook Anywhere by the RPC server's name */
     static const struct {
         const char *rpc, *target;
