@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void history_fini(struct history *h)
+void plan_history_fini(struct history *h)
 {
     plan_free(&h->plan);
     *h = (struct history){0};
@@ -103,7 +103,7 @@ static enum err take_record(struct history *h, const struct journal_record *r, s
     return ERR_OK;
 }
 
-enum err history_read(struct history *out, struct store *store, const char *run, struct errinfo *ei)
+enum err plan_history_read(struct history *out, struct store *store, const char *run, struct errinfo *ei)
 {
     struct history h = {0};
     journal_records records = {0};
@@ -118,6 +118,6 @@ enum err history_read(struct history *out, struct store *store, const char *run,
     if (e == ERR_OK)
         *out = h;
     else
-        history_fini(&h);
+        plan_history_fini(&h);
     return e;
 }

@@ -109,7 +109,7 @@ enum err run_resume(const char *run, const struct plan_apply_options *o, const s
     if (e != ERR_OK)
         goto out;
     locked = true;
-    if ((e = history_read(&h, o->store, run, ei)) != ERR_OK)
+    if ((e = plan_history_read(&h, o->store, run, ei)) != ERR_OK)
         goto out;
     if (h.ended && !h.interrupted) {
         e = err_set(ei, ERR_REFUSED, "'casbridge rollback' takes it back", "run %s has ended", run);
@@ -139,7 +139,7 @@ out:
         store_unlock(o->store);
     if (begun)
         run_fini(&r);
-    history_fini(&h);
+    plan_history_fini(&h);
     *out = outcome;
     return e;
 }

@@ -98,7 +98,7 @@ enum err run_rollback(struct plan **out, const char *run, const struct plan_appl
     struct errinfo own = {0};
     if (!ei)
         ei = &own;
-    enum err e = history_read(&h, o->store, run, ei);
+    enum err e = plan_history_read(&h, o->store, run, ei);
     if (e == ERR_OK && !str_ieq(h.plan->organization, o->org->name))
         e = err_set(ei, ERR_REFUSED, "check --profile and --source",
                     "run %s was of %s, this organisation is %s", run, h.plan->organization, o->org->name);
@@ -119,7 +119,7 @@ enum err run_rollback(struct plan **out, const char *run, const struct plan_appl
         if (h.steps[i - 1].begun && wanted(h.steps[i - 1].step, filter))
             e = add_step(p, &h.steps[i - 1], io, ei);
 out:
-    history_fini(&h);
+    plan_history_fini(&h);
     if (e == ERR_OK)
         *out = p;
     else

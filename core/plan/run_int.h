@@ -162,9 +162,9 @@ struct history {
     size_t expected;            /* steps that the run had */
     bool ended, interrupted;
 };
-enum err history_read(struct history *out, struct store *store, const char *run,
-                      struct errinfo *ei) MUST_CHECK;
-void history_fini(struct history *h);
+enum err plan_history_read(struct history *out, struct store *store, const char *run,
+                           struct errinfo *ei) MUST_CHECK;
+void plan_history_fini(struct history *h);
 
 /* live.c: the real directory, wire and clock. */
 struct plan_io plan_io_live(const struct plan_apply_options *o);
