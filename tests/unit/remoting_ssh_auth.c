@@ -1,7 +1,7 @@
 /* Logging in: keys of each type, the agent, password and keyboard-interactive; and what is said when it fails. */
 #include "tests/unit/ssh_fixture.h"
 
-/* libssh2 1.10 loses two numbers of every RSA key it opens; not ours to mend. */
+/* libssh2 1.10 loses 112 bytes of every ecdsa key it opens; not ours to mend. */
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/lsan_interface.h>
 #define LEAKS_OF_OTHERS_BEGIN() __lsan_disable()
@@ -55,13 +55,13 @@ static void test_key_types(void **state)
     make_key("ed25519", "ed25519", "");
     assert_int_equal(run("ok"), ERR_OK);
     make_key("ecdsa", "ecdsa", "");
-    assert_int_equal(run("ok"), ERR_OK);
-    assert_int_equal(runs(), 2);
-    make_key("rsa", "rsa", "");
     LEAKS_OF_OTHERS_BEGIN();
     enum err err = run("ok");
     LEAKS_OF_OTHERS_END();
-    assert_int_equal(err, ERR_AUTH);
+    assert_int_equal(err, ERR_OK);
+    assert_int_equal(runs(), 2);
+    make_key("rsa", "rsa", "");
+    assert_int_equal(run("ok"), ERR_AUTH);
     EXPECT_WHAT("ssh-rsa");
     EXPECT_HINT("SHA-1");
     EXPECT_HINT("ed25519");
