@@ -2,6 +2,7 @@
 #include "tui/console.h"
 
 #include "core/base/log.h"
+#include "core/kerberos/kerberos.h"
 #include "tui/session.h"
 #include "tui/views/ui.h"
 
@@ -90,6 +91,9 @@ static enum err run(const struct console_config *c, struct errinfo *ei)
     int signals = -1;
     memset(&ui, 0, sizeof ui);
     load_theme(c, &theme, &theme_problem);
+    enum err k = krb_setup_names(c->profile, ei); /* before any thread: it sets the environment */
+    if (k != ERR_OK)
+        return k;
     enum err e = watch_signals(&signals, &before, ei);
     if (e != ERR_OK)
         return e;

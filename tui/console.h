@@ -17,7 +17,7 @@
 struct console_config {
     const struct profile *profile; /* never NULL; may be empty */
     const char *source;            /* as --source; NULL: the profile's, else found by DNS */
-    const char *target;            /* as --target; NULL: the profile's, else the newest present, else 2013 */
+    enum generation target;        /* GENERATION_UNKNOWN: the newest present, else 2013 */
     bool read_only;                /* can't be unlocked */
     bool ascii, no_color;
     bool

@@ -232,14 +232,6 @@ const char *session_source(const struct session *s)
     return s->config->source ? s->config->source : profile_get(s->config->profile, PROFILE_source, NULL);
 }
 
-enum generation session_target(const struct session *s)
-{
-    const char *name =
-        s->config->target ? s->config->target : profile_get(s->config->profile, PROFILE_target, NULL);
-    enum generation g = GENERATION_UNKNOWN;
-    return name && generation_from_name(name, &g) ? g : GENERATION_UNKNOWN;
-}
-
 const char *session_who(const struct session *s)
 {
     if (s->config->who)

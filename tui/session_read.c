@@ -44,13 +44,16 @@ static void read_run(void *arg)
     struct read_job *j = arg;
     struct session *s = j->session;
     struct org *org = NULL;
+    j->e = is_offline(s) ? ERR_OK : krb_setup_refresh(300, &j->ei);
+    if (j->e != ERR_OK)
+        return;
     j->e = directory_read(&org, s->config->profile, session_source(s), &s->tasks[TASK_READ].stop, &j->ei);
     if (j->e != ERR_OK)
         return;
     struct org_box *box = org_box_new(org);
     if (box)
         j->result = world_new(box, j->base ? &j->base->evidence : NULL, NULL,
-                              j->base ? j->base->probed_at : 0, s->config->profile, session_target(s));
+                              j->base ? j->base->probed_at : 0, s->config->profile, s->config->target);
     if (!j->result) {
         org_box_unref(box);
         j->e = err_set(&j->ei, ERR_NOMEM, NULL, "no memory for the organisation");
@@ -134,7 +137,7 @@ static void probe_run_job(void *arg)
     j->e = probe_run(profile, j->base->org, NULL, 0, &req, stop, probe_progressed, j, &fresh, &j->ei);
     krb_login_free(&login);
     if (j->e == ERR_OK) {
-        j->result = world_new(j->box, &j->base->evidence, &fresh, clock_unix(), profile, session_target(s));
+        j->result = world_new(j->box, &j->base->evidence, &fresh, clock_unix(), profile, s->config->target);
         if (j->result)
             j->box = NULL;
         else

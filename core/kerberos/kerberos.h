@@ -21,6 +21,11 @@ struct krb_login; /* who we are: a credential */
    both are configured, into a process-wide MEMORY ccache and points KRB5CCNAME at it, which is where libldap's GSSAPI looks.
    When that login fails (the KDC may be down, and not needed for a file) the settings stand all the same. */
 enum err krb_setup(const struct profile *p, struct errinfo *ei) MUST_CHECK;
+/* The same without the login, so without the network: for a program that must not wait here. krb_setup_refresh() then logs in, from
+   any thread; so does krb_login_default(). */
+enum err krb_setup_names(const struct profile *p, struct errinfo *ei) MUST_CHECK;
+/* The login of krb_setup(), when there is one to be made or it ends within within_s, is made anew in place. */
+enum err krb_setup_refresh(int64_t within_s, struct errinfo *ei) MUST_CHECK;
 
 /* The ticket granting ticket of the default credential cache (KRB5CCNAME or what krb_setup made), copied. ERR_AUTH with a hint
    when there is none that has not ended. */

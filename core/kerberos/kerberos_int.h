@@ -62,7 +62,5 @@ enum err krb_service_parse(krb5_context ctx, const char *spn, krb5_principal *ou
 /* Logs in by keytab into the cache named. One AS exchange. */
 enum err krb_keytab_into(krb5_context ctx, const char *principal, const char *keytab, const char *cache,
                          char name[static KRB_NAME_MAX], int64_t *end, struct errinfo *ei) MUST_CHECK;
-/* The login of krb_setup(), when there is one and it is about to end, is made anew in place. */
-enum err krb_setup_refresh(int64_t within_s, struct errinfo *ei) MUST_CHECK;
 
 #endif

@@ -31,7 +31,7 @@ static enum err log_in(struct errinfo *ei)
     return e;
 }
 
-enum err krb_setup(const struct profile *p, struct errinfo *ei)
+enum err krb_setup_names(const struct profile *p, struct errinfo *ei)
 {
     const char *config = profile_get(p, PROFILE_krb5_config, NULL);
     const char *ccache = profile_get(p, PROFILE_krb5_ccache, NULL);
@@ -54,9 +54,17 @@ enum err krb_setup(const struct profile *p, struct errinfo *ei)
     setup.end = 0;
     setup.active = true;
     e = set_env("KRB5CCNAME", setup.cache, ei);
-    if (!e)
-        e = log_in(ei);
 out:
+    pthread_mutex_unlock(&setup.lock);
+    return e;
+}
+
+enum err krb_setup(const struct profile *p, struct errinfo *ei)
+{
+    enum err e = krb_setup_names(p, ei);
+    pthread_mutex_lock(&setup.lock);
+    if (!e && setup.active)
+        e = log_in(ei);
     pthread_mutex_unlock(&setup.lock);
     return e;
 }
