@@ -88,19 +88,25 @@ static enum err load_profile(struct cli *c, struct errinfo *ei)
     return e;
 }
 
-/* The console says itself what went wrong. */
-static int open_console(const struct cli *c)
+/* Its errors it says itself, once the terminal is given back. */
+static enum err open_console(struct cli *c, int *code, struct errinfo *ei)
 {
+    enum generation target = GENERATION_UNKNOWN;
+    const char *wanted = profile_get(&c->profile, PROFILE_target, NULL);
+    if (wanted && !generation_from_name(wanted, &target))
+        return err_set(ei, ERR_CONFIG, "2013, 2016, 2019 or se", "the target %s is not known", wanted);
     const struct console_config config = {.profile = &c->profile,
                                           .source = c->o.source,
-                                          .target = c->o.target,
+                                          .target = target,
                                           .read_only = c->o.read_only ||
                                                        profile_flag(&c->profile, PROFILE_read_only, false),
                                           .ascii = c->o.ascii,
                                           .no_color = c->o.no_color,
                                           .theme = c->o.theme,
+                                          .who = profile_get(&c->profile, PROFILE_krb5_principal, NULL),
                                           .transport_new = c->transport_new};
-    return console_run(&config);
+    *code = console_run(&config);
+    return ERR_OK;
 }
 
 static enum err dispatch(int argc, char **argv, int *code, struct errinfo *ei)
@@ -133,7 +139,7 @@ static enum err dispatch(int argc, char **argv, int *code, struct errinfo *ei)
     if (words.n == 0) {
         e = load_profile(&cli, ei);
         if (!e)
-            *code = open_console(&cli);
+            e = open_console(&cli, code, ei);
         goto out;
     }
     command = command_find(words.v[0]);

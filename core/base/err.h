@@ -58,7 +58,8 @@ const char *err_name(enum err code);
 
 /* Fills ei (when not NULL) and returns code, so that "return err_set(...)" reads well. hint may be NULL. */
 enum err err_set(struct errinfo *ei, enum err code, const char *hint, const char *fmt, ...) PRINTF_LIKE(4, 5);
-enum err err_setv(struct errinfo *ei, enum err code, const char *hint, const char *fmt, va_list ap) PRINTF_LIKE(4, 0);
+enum err err_setv(struct errinfo *ei, enum err code, const char *hint, const char *fmt, va_list ap)
+    PRINTF_LIKE(4, 0);
 /* The same for a failed system call: appends strerror(errno). */
 enum err err_errno(struct errinfo *ei, enum err code, const char *hint, const char *fmt, ...)
     PRINTF_LIKE(4, 5);

@@ -187,9 +187,9 @@ def test_bad_plans(shared_lab, tmp_path):
 
 def test_ssh_host_key_changed(shared_lab, tmp_path):
     known = tmp_path / 'known_hosts'
-    lines = [line.split() for line in open(shared_lab.value('ssh_known_hosts'))]
-    hosts, keys = [x[0] for x in lines], [x[1:] for x in lines]
-    known.write_text(''.join(' '.join([h, *k]) + '\n' for h, k in zip(hosts, keys[1:] + keys[:1])))
+    lines = [line.split(' ', 1) for line in open(shared_lab.value('ssh_known_hosts'))]
+    keys = sorted({key for _, key in lines})
+    known.write_text(''.join(f'{host} {keys[(keys.index(key) + 1) % len(keys)]}' for host, key in lines))
     file = edited(shared_lab, tmp_path, ssh_known_hosts=known)
     done = casbridge('--config', file, '--profile', 'lab', 'exec', '--on', 'EXCAS01', '--', 'Get-ExchangeServer')
     assert done.code == 6 and (done.out + done.err).count('SHA256:') >= 2, done.out + done.err

@@ -31,7 +31,6 @@ INTERFACES = {
     '1544f5e0-613c-11d1-93df-00c04fd7bd09': (6002, 6004),
     'f5cc5a18-4264-101a-8c59-08002b2f8426': (6002, 6004),
     MANAGEMENT: (6001, 6002, 6004),
-    'e1af8308-5d1f-11c9-91a4-08002b14a0fa': (6001,),  # endpoint mapper: what general RPC clients try
 }
 FAULT_OP_RANGE = 0x1C010002
 HIGHEST_OPNUM = 63
