@@ -109,10 +109,10 @@ static enum err open_console(struct cli *c, int *code, struct errinfo *ei)
     return ERR_OK;
 }
 
-static enum err dispatch(int argc, char **argv, int *code, struct errinfo *ei)
+static enum err dispatch(int argc, const char *const *argv, int *code, struct errinfo *ei)
 {
     static struct arg_list words;
-    char **rest = NULL;
+    const char *const *rest = NULL;
     const struct command *command = NULL;
     void *options = NULL;
     const char *name = args_first_word(argc - 1, argv + 1, cli_global);
@@ -182,7 +182,7 @@ int main(int argc, char **argv)
     evidence_init(&cli.evidence, (size_t)256 << 20);
     findings_init(&cli.findings);
     cli.transport_new = ssh_or_other;
-    enum err e = dispatch(argc, argv, &code, &ei);
+    enum err e = dispatch(argc, (const char *const *)argv, &code, &ei);
     struct errinfo late = {0};
     if (cli_flush(&cli, &late) && !e) {
         e = late.code;

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-static enum err parse(char **argv, struct cli_options *g, struct check_options *c, struct arg_list *words,
-                      char ***rest, struct errinfo *ei)
+static enum err parse(const char *const *argv, struct cli_options *g, struct check_options *c,
+                      struct arg_list *words, const char *const **rest, struct errinfo *ei)
 {
     int argc = 0;
     while (argv[argc])
@@ -31,9 +31,9 @@ static struct arg_list words;
 static void options_stand_anywhere(void **state)
 {
     (void)state;
-    char **rest;
+    const char *const *rest;
     struct errinfo ei;
-    char *argv[] = {
+    const char *argv[] = {
         "--format=json", "check", "--host", "a=1", "--probe", "--host=b=2", "-o", "f", "--", "-x", NULL};
     assert_int_equal(parse(argv, &g, &c, &words, &rest, &ei), ERR_OK);
     assert_string_equal(g.format, "json");
@@ -49,7 +49,7 @@ static void mistakes_are_named(void **state)
 {
     (void)state;
     static const struct {
-        char *argv[4];
+        const char *argv[4];
         const char *what, *hint;
     } rows[] = {
         {{"--formt", "json"}, "unknown option --formt", "did you mean --format?"},
@@ -59,9 +59,9 @@ static void mistakes_are_named(void **state)
         {{"-z"}, "unknown option -z", ""},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        char **rest;
+        const char *const *rest;
         struct errinfo ei;
-        assert_int_equal(parse((char **)rows[i].argv, &g, &c, &words, &rest, &ei), ERR_USAGE);
+        assert_int_equal(parse(rows[i].argv, &g, &c, &words, &rest, &ei), ERR_USAGE);
         assert_non_null(strstr(ei.what, rows[i].what));
         assert_non_null(strstr(ei.hint, rows[i].hint));
     }
@@ -70,9 +70,9 @@ static void mistakes_are_named(void **state)
 static void the_command_is_no_options_value(void **state)
 {
     (void)state;
-    char *argv[] = {"--profile", "plan", "--no-color", "check", NULL};
+    const char *argv[] = {"--profile", "plan", "--no-color", "check", NULL};
     assert_string_equal(args_first_word(4, argv, cli_global), "check");
-    char *joined[] = {"--profile=plan", "-o", "apply", NULL};
+    const char *joined[] = {"--profile=plan", "-o", "apply", NULL};
     assert_null(args_first_word(3, joined, cli_global));
 }
 

@@ -94,8 +94,8 @@ static enum err store(const struct arg_spec *s, void *to, const char *value, str
     return ERR_OK;
 }
 
-enum err args_parse(int argc, char **argv, const struct arg_table *tables, size_t n_tables,
-                    struct arg_list *words, char ***rest, struct errinfo *ei)
+enum err args_parse(int argc, const char *const *argv, const struct arg_table *tables, size_t n_tables,
+                    struct arg_list *words, const char *const **rest, struct errinfo *ei)
 {
     *rest = NULL;
     for (int i = 0; i < argc; i++) {
@@ -138,7 +138,7 @@ enum err args_parse(int argc, char **argv, const struct arg_table *tables, size_
     return ERR_OK;
 }
 
-const char *args_first_word(int argc, char **argv, const struct arg_spec *specs)
+const char *args_first_word(int argc, const char *const *argv, const struct arg_spec *specs)
 {
     const struct arg_table table = {specs, NULL};
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {

@@ -42,10 +42,10 @@ struct arg_table {
  * Fills the tables' structs from argv[0..argc). What is no option goes to words; what follows "--" is left in *rest (NULL when there
  * is none). An unknown option, a missing or a bad value is ERR_USAGE with what was probably meant.
  */
-enum err args_parse(int argc, char **argv, const struct arg_table *tables, size_t n_tables,
-                    struct arg_list *words, char ***rest, struct errinfo *ei) MUST_CHECK;
+enum err args_parse(int argc, const char *const *argv, const struct arg_table *tables, size_t n_tables,
+                    struct arg_list *words, const char *const **rest, struct errinfo *ei) MUST_CHECK;
 /* The first word that is neither an option of specs nor the value of one; NULL when there is none before "--". */
-const char *args_first_word(int argc, char **argv, const struct arg_spec *specs);
+const char *args_first_word(int argc, const char *const *argv, const struct arg_spec *specs);
 /* Word most like s among n; NULL when none is near. */
 const char *args_nearest(const char *s, const char *const *words, size_t n);
 

@@ -54,8 +54,8 @@ struct command {
     unsigned formats;               /* bit per enum format that it can write */
     bool changes;                   /* refused with --read-only */
     /* options: the filled struct. rest: words after "--" (NULL-ended) or NULL. The exit code comes from the error, or *code when ERR_OK. */
-    enum err (*run)(struct cli *cli, const void *options, const struct arg_list *words, char **rest,
-                    int *code, struct errinfo *ei);
+    enum err (*run)(struct cli *cli, const void *options, const struct arg_list *words,
+                    const char *const *rest, int *code, struct errinfo *ei);
 };
 extern const struct command commands[];
 extern const size_t commands_count;
@@ -89,8 +89,8 @@ void cli_cell(struct buf *out, const char *value, int width);
 enum err cli_flush(struct cli *cli, struct errinfo *ei) MUST_CHECK;
 
 #define COMMAND_RUN(name)                                                                                    \
-    enum err name(struct cli *cli, const void *options, const struct arg_list *words, char **rest,           \
-                  int *code, struct errinfo *ei)
+    enum err name(struct cli *cli, const void *options, const struct arg_list *words,                        \
+                  const char *const *rest, int *code, struct errinfo *ei)
 COMMAND_RUN(cmd_inventory);
 COMMAND_RUN(cmd_check);
 COMMAND_RUN(cmd_probe);

@@ -56,7 +56,8 @@ static enum err add_value(struct cmdlet *c, struct arena *arena, const char *nam
 }
 
 /* After "--": a cmdlet, then -Name value pairs (cli.md). Everything that is no parameter name is data. */
-static enum err read_cmdlet(struct cmdlet *c, struct arena *arena, char **rest, struct errinfo *ei)
+static enum err read_cmdlet(struct cmdlet *c, struct arena *arena, const char *const *rest,
+                            struct errinfo *ei)
 {
     if (!rest || !rest[0])
         return err_set(ei, ERR_USAGE, "casbridge exec --on SERVER -- Get-OutlookAnywhere -Server SERVER",
@@ -65,7 +66,7 @@ static enum err read_cmdlet(struct cmdlet *c, struct arena *arena, char **rest, 
         return err_set(ei, ERR_USAGE, "Verb-Noun, e.g. Get-ExchangeServer", "\"%.60s\" is no cmdlet",
                        rest[0]);
     cmdlet_init(c, arena, rest[0]);
-    for (char **p = rest + 1; *p; p++) {
+    for (const char *const *p = rest + 1; *p; p++) {
         enum err e;
         if (!is_parameter(*p))
             return err_set(ei, ERR_USAGE, "each value follows its -Name", "\"%.60s\" belongs to no parameter",
