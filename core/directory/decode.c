@@ -111,6 +111,7 @@ static void version_of(struct decode *d, const struct entry *e, struct server *s
             decode_note(d, e->dn, "serialNumber cannot be read: the version comes from versionNumber");
     }
     if (!s->has_version) {
+        s->product = "Exchange, version not known";
         decode_note(d, e->dn, "neither serialNumber nor versionNumber says a version");
         return;
     }
@@ -151,7 +152,8 @@ static bool add_server(struct decode *d, const struct entry *e)
     s.dag_dn = decode_text(d, e, ATTRIBUTE_DAG_LINK);
     s.changed_at = decode_changed_at(e);
     version_of(d, e, &s);
-    if (!decode_flags(d, e, ATTRIBUTE_ROLES, &s.roles) && s.generation != GENERATION_2003)
+    decode_flags(d, e, ATTRIBUTE_ROLES, &s.roles);
+    if (!entry_first(e, ATTRIBUTE_ROLES) && s.generation != GENERATION_2003)
         decode_note(d, e->dn, "msExchCurrentServerRoles is not there: the roles are not known");
     return VEC_PUSH(&d->servers, DECODE_MAX_OBJECTS, s);
 }

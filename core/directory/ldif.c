@@ -204,11 +204,6 @@ static void settle(struct ldif *p)
     if (!p->piece)
         return;
     buf_reset(&p->value);
-    size_t room = p->value.limit;
-    if (p->piece_len > room) {
-        p->piece_len = room;
-        p->value_cut = true;
-    }
     buf_add(&p->value, p->piece, p->piece_len);
     p->piece = NULL;
 }
@@ -302,7 +297,9 @@ static enum err begin_logical(struct ldif *p, const char *s, size_t len, bool cu
         skip++;
     p->piece = s + skip;
     p->piece_len = len - skip;
-    p->value_cut = cut;
+    p->value_cut = cut || p->piece_len > BASE64_MAX;
+    if (p->piece_len > BASE64_MAX)
+        p->piece_len = BASE64_MAX;
     return e;
 }
 
