@@ -122,7 +122,7 @@ static void test_certificates(void **state)
          OUTCOME_OK,
          OUTCOME_OK,
          "certificate ends in 12 days",
-         "certificate ends in 12 days",
+         "certificate ends in 12 days (as mail.contoso.lab)",
          true},
         {{.cn = "cas01.contoso.lab", .from_s = -DAY, .until_s = 300 * DAY},
          true,
