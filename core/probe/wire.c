@@ -144,12 +144,15 @@ static void record_tls(struct target *t, struct observation *o, struct tls_answe
 {
     struct buf words;
     char subject[PROBE_NAME_MAX + 8];
+    char as[PROBE_NAME_MAX + 8] = "";
     bool name_ok = certificate_has_name(a->leaf, name);
     struct certificate cert;
     if (certificate_decode(&t->e->arena, a->leaf, &cert)) {
         target_say(t, o, OUTCOME_ERROR, "the certificate is too large to keep");
         return;
     }
+    if (!str_ieq(name, t->fqdn))
+        str_fmt(as, sizeof as, " (as %s)", name);
     cert.chain_ok = a->chain_ok;
     cert.chain_error = a->chain_error;
     o->elapsed_ms = a->elapsed_ms;
@@ -157,8 +160,8 @@ static void record_tls(struct target *t, struct observation *o, struct tls_answe
     o->u.tls.cipher = arena_str(&t->e->arena, a->cipher);
     o->u.tls.cert = cert;
     o->u.tls.name_ok = name_ok;
-    target_say(t, o, OUTCOME_OK, "%s, %s%s", a->version, a->cipher,
-               a->asks_for_certificate ? ", asks for a client certificate" : "");
+    target_say(t, o, OUTCOME_OK, "%s, %s%s%s", a->version, a->cipher,
+               a->asks_for_certificate ? ", asks for a client certificate" : "", as);
     str_fmt(subject, sizeof subject, "%s:%u", t->fqdn, PROBE_PORT);
     o = target_note(t, OBSERVATION_STEP, EVIDENCE_WIRE, "certificate", PROTOCOL_UNKNOWN, subject, name);
     if (!o)
@@ -167,7 +170,7 @@ static void record_tls(struct target *t, struct observation *o, struct tls_answe
     bool good = certificate_words(&words, &cert, name_ok, name, o->at);
     char until[CLOCK_TEXT_SIZE];
     if (words.len)
-        target_say(t, o, good ? OUTCOME_OK : OUTCOME_FAILED, "certificate %s", buf_str(&words));
+        target_say(t, o, good ? OUTCOME_OK : OUTCOME_FAILED, "certificate %s%s", buf_str(&words), as);
     else
         target_say(t, o, OUTCOME_OK, "good for %s until %s, %s %d, %s", name,
                    clock_rfc3339(cert.not_after, until), cert.key_type, cert.key_bits, cert.signature_hash);
