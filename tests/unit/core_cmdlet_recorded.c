@@ -85,7 +85,7 @@ static json_t *load_recorded(void)
     str_fmt(path, sizeof path, "%s/fixtures/pwsh/parse.jsonl", shared ? shared : "../shared");
     FILE *in = fopen(path, "r");
     if (!in) {
-        print_message("[  NOTE  ] no %s: skipped\n", path);
+        print_message("skipped: no %s\n", path);
         return NULL;
     }
     /* Four rows hold a NUL, which a C string cannot carry and the builder never sees: jansson leaves them out. */

@@ -179,7 +179,7 @@ static bool have_paramiko(void)
     static const char *const import[] = {"/usr/bin/python3", "-c", "import paramiko", NULL};
     if (have_sshd && sshd_run(import) == 0)
         return true;
-    print_message("[  NOTE  ] no python3-paramiko: skipped\n");
+    print_message("skipped: no python3-paramiko\n");
     return false;
 }
 

@@ -1,6 +1,8 @@
 /* The SSH transport and the server it meets: host keys known, new, changed; servers that are none, or agree on nothing. */
 #include "tests/unit/ssh_fixture.h"
 
+#include <pthread.h>
+
 static void test_unknown_host(void **state)
 {
     (void)state;
@@ -82,6 +84,44 @@ static void test_known_type_preferred(void **state)
     assert_int_equal(f.asked, 0);
     EXPECT_WHAT("@revoked");
     free(key);
+}
+
+#define THREADS 6
+
+static void *run_one(void *arg)
+{
+    static const struct remote_target target = {"EXCAS01", "excas01.contoso.lab", GENERATION_2010};
+    struct remote_result result = {0};
+    struct errinfo ei = {0};
+    struct stop stop;
+    stop_init(&stop, 30000, NULL);
+    enum err err = f.ssh->run(f.ssh, &target, &f.cmdlet, &stop, &result, &ei);
+    *(bool *)arg = err == ERR_OK && remote_result_ok(&result);
+    if (err != ERR_OK)
+        print_message("%s: %s\n", err_name(err), ei.what);
+    remote_result_fini(&result);
+    return NULL;
+}
+
+/* Several jobs, one transport: the host is asked about once, and each gets its own answer. */
+static void test_several_threads(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    bool ok[THREADS] = {false};
+    if (!have_sshd)
+        skip();
+    sshd_file(&f.sshd, "known_hosts", "", 0600);
+    sshd_file(&f.sshd, "mode", "ok", 0600);
+    f.answer = true;
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_one, &ok[i]), 0);
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (size_t i = 0; i < THREADS; i++)
+        assert_true(ok[i]);
+    assert_int_equal(f.asked, 1);
+    assert_int_equal(runs(), THREADS);
 }
 
 /* ---- is it a server at all? ---- */
@@ -186,7 +226,7 @@ int main(void)
     (void)signal(SIGPIPE, SIG_IGN);
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        T(test_unknown_host), T(test_changed_key), T(test_known_type_preferred),
+        T(test_unknown_host), T(test_changed_key), T(test_known_type_preferred), T(test_several_threads),
         T(test_no_server),    T(test_odd_servers), T(test_no_common_algorithm),
     };
     return cmocka_run_group_tests(tests, set_up_group, tear_down_group);

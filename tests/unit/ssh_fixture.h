@@ -117,7 +117,7 @@ static inline int set_up_group(void **state)
     (void)state;
     have_sshd = sshd_prepare(&f.sshd, standin);
     if (!have_sshd) {
-        print_message("[  NOTE  ] no /usr/sbin/sshd: skipped\n");
+        print_message("skipped: no /usr/sbin/sshd\n");
         return 0;
     }
     (void)unsetenv("SSH_AUTH_SOCK");
