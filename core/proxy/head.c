@@ -89,8 +89,9 @@ bool head_response(struct iobuf *out, const struct http1_head *h, const char *ra
     put(&o, "\r\n", 2);
     for (size_t i = 0; i < h->n_fields; i++) {
         const struct http1_field *f = &h->fields[i];
-        if (f->hop || (f->id == HTTP1_WWW_AUTHENTICATE && challenge != NULL) ||
-            (f->id == HTTP1_CONTENT_LENGTH && length_sent))
+        /* what the server says about our own authentication is not for the client */
+        bool ours = challenge != NULL && (f->id == HTTP1_WWW_AUTHENTICATE || f->id == HTTP1_PERSISTENT_AUTH);
+        if (f->hop || ours || (f->id == HTTP1_CONTENT_LENGTH && length_sent))
             continue;
         length_sent |= f->id == HTTP1_CONTENT_LENGTH;
         put_field(&o, f, raw);

@@ -84,7 +84,8 @@ size_t iobuf_add(struct iobuf *b, const void *data, size_t n)
 {
     if (n > iobuf_room(b))
         n = iobuf_room(b);
-    memcpy(b->data + b->end, data, n);
+    if (n > 0)
+        memcpy(b->data + b->end, data, n);
     b->end += (uint32_t)n;
     return n;
 }

@@ -177,9 +177,17 @@ static void path_prefix(struct decision *d)
 {
     const char *path = strstr(d->url, "://");
     path = path != NULL ? strchr(path + 3, '/') : NULL;
+    size_t n = path != NULL ? strlen(path) : 0;
     d->prefix[0] = '\0';
-    if (path != NULL && str_iends(path, "/Proxy"))
-        (void)str_copy(d->prefix, sizeof d->prefix, path);
+    while (n > 0 && path[n - 1] == '/')
+        n--;
+    if (n >= sizeof d->prefix)
+        return;
+    if (n > 0)
+        memcpy(d->prefix, path, n);
+    d->prefix[n] = '\0';
+    if (!str_iends(d->prefix, "/Proxy"))
+        d->prefix[0] = '\0';
 }
 
 static enum err decide(struct conn *c, struct decision *d, const struct mailbox *mb, struct errinfo *ei)

@@ -357,7 +357,7 @@ void up_free(struct up *u);
 /* Builds the head to send upstream. token (base64) or NULL. Bytes needed may be up to head->len + token + 512. */
 bool head_request(struct iobuf *out, const struct http1_head *h, const char *raw, const char *host_header,
                   const char *target_prefix, bool drop_authorization, const char *token);
-/* challenge: replaces the server's WWW-Authenticate fields; NULL: keep them. */
+/* challenge: replaces what the server says about authentication ("": by nothing); NULL: keep it. */
 bool head_response(struct iobuf *out, const struct http1_head *h, const char *raw, const char *connection,
                    const char *challenge);
 

@@ -267,8 +267,7 @@ static enum flow response_head(struct conn *c, struct up *u, size_t len)
     const char *connection = interim ? NULL : !c->keep ? "close" : c->minor == 0 ? "keep-alive" : NULL;
     if (c->out == NULL)
         c->out = iobuf_get_sized(&e->pool, len + 1024);
-    if (c->out == NULL ||
-        !head_response(c->out, h, raw, connection, challenge[0] != '\0' ? challenge : NULL)) {
+    if (c->out == NULL || !head_response(c->out, h, raw, connection, ours ? challenge : NULL)) {
         conn_close(c, "the answer's head is too long");
         return ENDED;
     }

@@ -73,7 +73,7 @@ static bool command(struct rts_pdu *o, uint32_t type, const uint8_t *p)
 bool rts_decode(const uint8_t *p, size_t n, struct rts_pdu *out)
 {
     struct rts_pdu o = {0};
-    if (rts_length(p, n) != (int)n || n > UINT16_MAX)
+    if (n < RTS_HEADER || n > UINT16_MAX || rts_length(p, n) != (int)n)
         return false;
     o.ptype = p[2];
     o.pfc = p[3];
