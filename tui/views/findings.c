@@ -11,8 +11,8 @@ static const struct column columns[] = {
     {"RULE", "rule", 10, 20, 1, 1, false},
     {"SERVER", "server", 8, 12, 1, 0, false},
     {"SITE", "site", 8, 10, 1, 3, false},
-    {"FIX", "fix", 3, 5, 0, 2, false},
-    {"SUMMARY", "summary", 14, 30, 6, 0, false},
+    {"FIX", "fix", 4, 4, 0, 2, false},
+    {"SUMMARY", "summary", 20, 50, 6, 0, false},
 };
 
 static const struct findings *findings_of(void *ctx)

@@ -37,6 +37,18 @@ const char *auth_words(bool known, auth_set set, char *out, size_t cap)
     return out;
 }
 
+const char *auth_brief(auth_set set, char *out, size_t cap)
+{
+    str_copy(out, cap, set ? "" : "none");
+    for (auth_set bit = 1; bit <= AUTH_LIVEID_NEGOTIATE; bit <<= 1) {
+        const char *name = auth_name(bit);
+        size_t n = strlen(out);
+        if (set & bit && name)
+            str_fmt(out + n, cap - n, "%s%s", n ? "+" : "", bit == AUTH_NEGOTIATE ? "nego" : name);
+    }
+    return out;
+}
+
 enum state offer_state(const struct observation *o)
 {
     if (!o)

@@ -11,6 +11,8 @@ void cell_printf(struct cell *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void cell_state(struct cell *c, enum state s);
 /* "basic, ntlm", "none", or "not set". Returns out. */
 const char *auth_words(bool known, auth_set set, char *out, size_t cap);
+/* The same for a narrow column: "basic+nego+ntlm". */
+const char *auth_brief(auth_set set, char *out, size_t cap);
 /* What an anonymous request got: "401 negotiate, ntlm", "200", why there was no answer. o NULL: "not asked". */
 const char *offer_words(const struct observation *o, char *out, size_t cap);
 enum state offer_state(const struct observation *o);

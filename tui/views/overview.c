@@ -20,9 +20,12 @@ struct overview {
 };
 
 static const struct column columns[] = {
-    {"VERDICT", "verdict", 9, 10, 0, 0, false},     {"RULE", "rule", 12, 22, 1, 0, false},
-    {"WHAT IT ASKS", "title", 16, 40, 4, 3, false}, {"FOUND", "found", 5, 5, 0, 0, true},
-    {"PASSED", "passed", 6, 6, 0, 1, true},         {"UNKNOWN", "unknown", 7, 7, 0, 2, true},
+    {"VERDICT", "verdict", 9, 10, 0, 0, false},
+    {"RULE", "rule", 20, 20, 0, 0, false},
+    {"WHAT IT ASKS", "title", 16, 40, 4, 3, false},
+    {"FOUND", "found", 5, 5, 0, 0, true},
+    {"OK", "passed", 4, 4, 0, 1, true},
+    {"?", "unknown", 4, 4, 0, 2, true},
 };
 
 static size_t count(void *ctx)

@@ -12,9 +12,9 @@ static const struct world *world_of(void *ctx)
 
 static const struct column server_columns[] = {
     {"NAME", "name", 9, 12, 2, 0, false},       {"SITE", "site", 7, 10, 1, 2, false},
-    {"VERSION", "version", 7, 14, 1, 3, false}, {"OA", "oa", 3, 3, 0, 0, false},
-    {"IIS AUTH", "iis", 8, 13, 1, 0, false},    {"CLIENT", "client", 6, 8, 1, 4, false},
-    {"WIRE", "wire", 8, 16, 1, 1, false},       {"VERDICT", "verdict", 9, 10, 0, 0, false},
+    {"VERSION", "version", 8, 12, 1, 3, false}, {"OA", "oa", 3, 3, 0, 0, false},
+    {"IIS AUTH", "iis", 10, 12, 1, 0, false},   {"CLIENT", "client", 5, 8, 1, 4, false},
+    {"WIRE", "wire", 9, 15, 2, 1, false},       {"VERDICT", "verdict", 9, 10, 0, 0, false},
     {"ROLES", "roles", 8, 16, 1, 5, false},
 };
 
@@ -53,15 +53,20 @@ static void oa_cell(const struct world *w, const struct server *s, size_t column
         out->paint = oa ? PAINT_TEXT : PAINT_ERROR;
     } else if (column == 6) {
         const struct observation *o = world_server(w, s)->oa_wire;
-        out->text = offer_words(o, out->scratch, sizeof out->scratch);
+        if (o && o->u.challenge.offered)
+            out->text = auth_brief(o->u.challenge.offered, out->scratch, sizeof out->scratch);
+        else
+            out->text = offer_words(o, out->scratch, sizeof out->scratch);
         out->paint = o ? state_paint(offer_state(o)) : PAINT_DIM;
     } else if (!oa) {
         out->text = "-";
         out->paint = PAINT_DIM;
     } else if (column == 4) {
-        out->text = auth_words(oa->has_iis_auth, oa->iis_auth, out->scratch, sizeof out->scratch);
+        out->text =
+            oa->has_iis_auth ? auth_brief(oa->iis_auth, out->scratch, sizeof out->scratch) : "not set";
     } else {
-        out->text = auth_words(oa->has_client_auth, oa->client_auth, out->scratch, sizeof out->scratch);
+        out->text =
+            oa->has_client_auth ? auth_brief(oa->client_auth, out->scratch, sizeof out->scratch) : "not set";
     }
 }
 

@@ -12,13 +12,14 @@ static int total(const int *widths, size_t n)
     return sum + (shown > 1 ? (shown - 1) * COLUMN_GAP : 0);
 }
 
-/* The least width the shown columns can live with. */
-static int least(const struct column *columns, const int *widths, size_t n)
+/* What the shown columns need to be of use: half way between the least and what they would like. A table of few columns that can be
+   read beats one of many that cannot. */
+static int needed(const struct column *columns, const int *widths, size_t n)
 {
-    int narrow[COLUMNS_MAX];
+    int useful[COLUMNS_MAX];
     for (size_t i = 0; i < n; i++)
-        narrow[i] = widths[i] == 0 ? 0 : columns[i].flex ? columns[i].min : widths[i];
-    return total(narrow, n);
+        useful[i] = widths[i] == 0 ? 0 : columns[i].flex ? (columns[i].min + columns[i].want) / 2 : widths[i];
+    return total(useful, n);
 }
 
 static bool drop_one(const struct column *columns, int *widths, size_t n)
@@ -38,7 +39,7 @@ void columns_fit(const struct column *columns, size_t n, int width, int widths[s
 {
     for (size_t i = 0; i < COLUMNS_MAX; i++)
         widths[i] = i < n ? columns[i].want : 0;
-    while (least(columns, widths, n) > width && drop_one(columns, widths, n)) {
+    while (needed(columns, widths, n) > width && drop_one(columns, widths, n)) {
     }
     /* shrink: one cell at a time from the widest flexible column, so that none suffers alone */
     while (total(widths, n) > width) {

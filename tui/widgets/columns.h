@@ -1,8 +1,9 @@
 /*
  * Which columns of a table fit into a width, and how wide each is. Pure.
  *
- * Every column begins at its `want`; too wide in sum, the flexible ones shrink to `min`; still too wide, the column with the
- * highest `drop` goes (drop 0: never), until the rest fits. Room left over goes to the flexible columns in turn of their `flex`.
+ * Every column begins at its `want`. As long as the columns, each half way between `min` and `want`, are too wide in sum, the one
+ * with the highest `drop` goes (drop 0: never). What is still too wide shrinks, flexible columns first and not below `min`; room left
+ * over goes to them in proportion to `flex`.
  */
 #ifndef TUI_WIDGETS_COLUMNS_H
 #define TUI_WIDGETS_COLUMNS_H

@@ -76,6 +76,16 @@ static void use_paint(enum paint role)
     }
 }
 
+#ifdef __SANITIZE_ADDRESS__
+/* curses keeps a few tables until the process ends; Debian's is built without the call that frees them */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libtinfo\nleak:libncursesw\n";
+}
+#endif
+
+/* Called before curses changes anything: the modes to go back to are those found now. */
 static void arm_crash_handlers(void)
 {
     static const char *const names[] = {"sgr0", "rmkx", "cnorm", "rmcup"};
@@ -107,7 +117,10 @@ static bool can_place_cursor(void)
     if (setupterm(NULL, STDOUT_FILENO, &status) != 0)
         return false;
     const char *cup = tigetstr("cup");
-    return cup && cup != (char *)-1 && *cup;
+    bool can = cup && cup != (char *)-1 && *cup;
+    arm_crash_handlers();
+    del_curterm(cur_term); /* newterm() reads its own */
+    return can;
 }
 
 enum err screen_open(const struct screen_config *c, struct errinfo *ei)
@@ -117,12 +130,12 @@ enum err screen_open(const struct screen_config *c, struct errinfo *ei)
         return err_set(ei, ERR_CONFIG, "use a command instead, for example: casbridge check",
                        "the console needs a terminal on standard input and output");
     const char *term = getenv("TERM");
-    if (!can_place_cursor())
+    if (!can_place_cursor()) {
+        crash_disarm();
         return err_set(ei, ERR_CONFIG,
                        "set TERM to what it is (xterm, vt100, linux), or use a command: casbridge check",
                        "the terminal '%s' cannot place its cursor, or is not known here", term ? term : "");
-    crash_arm(STDOUT_FILENO, "", 0); /* the modes as they were before curses changed them */
-    arm_crash_handlers();
+    }
     sc.term = newterm(NULL, stdout, stdin);
     if (!sc.term) {
         crash_disarm();

@@ -1,0 +1,544 @@
+/*
+ * vt: runs a full-screen program in a terminal emulator, sends keys, looks at the screen as a person would.
+ *
+ *     vt [-s COLSxROWS] [-w WAIT_MS] SCRIPT PROGRAM [ARGS...]
+ *
+ * A script is read line by line; # begins a comment line. A quoted "text" may hold \" \\ \e \n.
+ *
+ *     key NAME...            Enter Esc Tab BackTab Backspace Del Up Down Left Right Home End PgUp PgDn Space Ctrl-X, or a character
+ *     type "text"            as typed        paste "text"   as a bracketed paste
+ *     wait "text"            until it stands on the screen and the program is quiet
+ *     gone "text"            until it no longer does
+ *     see "text"             it stands there now           not "text"   it does not
+ *     row N "text"           row N (from 0, negative from the bottom) holds it
+ *     order "a" "b"          a stands above, or on the same row before, b
+ *     size COLSxROWS         the window changes
+ *     idle MS                the program writes nothing at all for so long
+ *     ascii                  every cell is ASCII            colors / plain    some cell has a colour of its own / none has
+ *     styled "text" ATTRS    its first cell: letters of b(old) u(nderline) r(everse), - none
+ *     signal NAME            TERM HUP INT TSTP CONT SEGV
+ *     exit STATUS            the program ends, with this status (128 + signal when killed)
+ *     restored               the terminal is as it was: main screen, cursor visible, no bracketed paste
+ *     screen                 prints the screen
+ *     within MS              limit of the waits that follow
+ *
+ * Ends 0 when all held; else 1 after printing the line, the reason and the screen. The child's TERM and locale are the caller's.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <vterm.h>
+
+#define QUIET_MS 50
+#define ROW_MAX  2048
+
+static VTerm *vt;
+static VTermScreen *screen;
+static int fd = -1, rows = 24, cols = 80, line_no, wait_ms = 10000;
+static pid_t child;
+static bool over, alt_screen, cursor_visible = true, paste_mode;
+static size_t written; /* bytes the program wrote */
+static const char *script_name;
+static char last_output[8192];
+static size_t last_len;
+
+static long long now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+static int put_utf8(char *out, uint32_t c)
+{
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        out[0] = (char)(0xc0 | c >> 6);
+        out[1] = (char)(0x80 | (c & 63));
+        return 2;
+    }
+    if (c < 0x10000) {
+        out[0] = (char)(0xe0 | c >> 12);
+        out[1] = (char)(0x80 | (c >> 6 & 63));
+        out[2] = (char)(0x80 | (c & 63));
+        return 3;
+    }
+    out[0] = (char)(0xf0 | c >> 18);
+    out[1] = (char)(0x80 | (c >> 12 & 63));
+    out[2] = (char)(0x80 | (c >> 6 & 63));
+    out[3] = (char)(0x80 | (c & 63));
+    return 4;
+}
+
+static VTermScreenCell cell_at(int y, int x)
+{
+    VTermScreenCell c;
+    memset(&c, 0, sizeof c);
+    vterm_screen_get_cell(screen, (VTermPos){y, x}, &c);
+    return c;
+}
+
+/* One row as UTF-8, trailing blanks cut; *col, when given, becomes the column of each byte. */
+static void row_text(int y, char *out, int *col)
+{
+    size_t n = 0, end = 0;
+    for (int x = 0; x < cols && n + 32 < ROW_MAX;) {
+        VTermScreenCell c = cell_at(y, x);
+        int from = (int)n;
+        if (c.chars[0] == 0)
+            out[n++] = ' ';
+        for (int i = 0; i < VTERM_MAX_CHARS_PER_CELL && c.chars[i] && c.chars[i] != (uint32_t)-1; i++)
+            n += (size_t)put_utf8(out + n, c.chars[i]);
+        for (size_t i = (size_t)from; col && i < n; i++)
+            col[i] = x;
+        if (n > 0 && out[n - 1] != ' ')
+            end = n;
+        x += c.width > 0 ? c.width : 1;
+    }
+    out[end] = '\0';
+}
+
+static void print_screen(FILE *f)
+{
+    char text[ROW_MAX];
+    for (int y = 0; y < rows; y++) {
+        row_text(y, text, NULL);
+        fprintf(f, "  %2d|%s\n", y, text);
+    }
+}
+
+_Noreturn static void fail(const char *fmt, ...)
+{
+    va_list ap;
+    fprintf(stderr, "%s:%d: ", script_name, line_no);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    print_screen(stderr);
+    if (over && last_len)
+        fprintf(stderr, "  the program's last words:\n%.*s\n", (int)last_len, last_output);
+    if (child > 0 && !over) {
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+    }
+    exit(1);
+}
+
+/* What libvterm answers and how it encodes keys goes to the program. */
+static void to_program(const char *bytes, size_t n, void *user)
+{
+    (void)user;
+    while (n > 0) {
+        ssize_t k = write(fd, bytes, n);
+        if (k <= 0)
+            return;
+        bytes += k;
+        n -= (size_t)k;
+    }
+}
+
+static int on_property(VTermProp prop, VTermValue *v, void *user)
+{
+    (void)user;
+    if (prop == VTERM_PROP_ALTSCREEN)
+        alt_screen = v->boolean;
+    if (prop == VTERM_PROP_CURSORVISIBLE)
+        cursor_visible = v->boolean;
+    return 1;
+}
+
+/* libvterm does not tell about bracketed paste: the sequences are looked for in the stream. */
+static void watch_paste(const char *s, size_t n)
+{
+    for (size_t i = 0; i + 8 <= n; i++) {
+        if (memcmp(s + i, "\033[?2004h", 8) == 0)
+            paste_mode = true;
+        if (memcmp(s + i, "\033[?2004l", 8) == 0)
+            paste_mode = false;
+    }
+}
+
+/* Reads what there is, waiting at most ms. False when nothing came. */
+static bool pump(int ms)
+{
+    char buf[65536];
+    struct pollfd p = {fd, POLLIN, 0};
+    if (fd < 0 || poll(&p, 1, ms < 0 ? 0 : ms) <= 0)
+        return false;
+    ssize_t n = read(fd, buf, sizeof buf);
+    if (n <= 0) {
+        close(fd);
+        fd = -1;
+        return false;
+    }
+    written += (size_t)n;
+    watch_paste(buf, (size_t)n);
+    size_t keep = (size_t)n < sizeof last_output ? (size_t)n : sizeof last_output;
+    memcpy(last_output, buf + n - keep, keep);
+    last_len = keep;
+    vterm_input_write(vt, buf, (size_t)n);
+    return true;
+}
+
+static void settle(void)
+{
+    long long end = now_ms() + wait_ms;
+    while (pump(QUIET_MS)) {
+        if (now_ms() > end)
+            return; /* a live view never is quiet for long */
+    }
+}
+
+static bool find_text(const char *what, int from_row, int *y_out, int *x_out)
+{
+    char text[ROW_MAX];
+    int col[ROW_MAX];
+    for (int y = from_row; y < rows; y++) {
+        row_text(y, text, col);
+        char *at = strstr(text, what);
+        if (at) {
+            if (y_out)
+                *y_out = y;
+            if (x_out)
+                *x_out = col[at - text];
+            return true;
+        }
+    }
+    return false;
+}
+
+static void wait_for(const char *what, bool present)
+{
+    long long end = now_ms() + wait_ms;
+    for (;;) {
+        while (pump(QUIET_MS) && now_ms() < end) {
+        }
+        if (find_text(what, 0, NULL, NULL) == present)
+            return;
+        if (fd < 0)
+            fail("the program ended while waiting for \"%s\"", what);
+        if (now_ms() >= end)
+            fail("\"%s\" %s within %d ms", what, present ? "did not come" : "did not go", wait_ms);
+    }
+}
+
+static void send_key(const char *name)
+{
+    static const struct {
+        const char *name;
+        VTermKey key;
+    } keys[] = {{"Enter", VTERM_KEY_ENTER},         {"Esc", VTERM_KEY_ESCAPE}, {"Tab", VTERM_KEY_TAB},
+                {"Backspace", VTERM_KEY_BACKSPACE}, {"Del", VTERM_KEY_DEL},    {"Up", VTERM_KEY_UP},
+                {"Down", VTERM_KEY_DOWN},           {"Left", VTERM_KEY_LEFT},  {"Right", VTERM_KEY_RIGHT},
+                {"Home", VTERM_KEY_HOME},           {"End", VTERM_KEY_END},    {"PgUp", VTERM_KEY_PAGEUP},
+                {"PgDn", VTERM_KEY_PAGEDOWN}};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        if (strcmp(keys[i].name, name) == 0) {
+            vterm_keyboard_key(vt, keys[i].key, VTERM_MOD_NONE);
+            return;
+        }
+    }
+    if (strcmp(name, "BackTab") == 0)
+        vterm_keyboard_key(vt, VTERM_KEY_TAB, VTERM_MOD_SHIFT);
+    else if (strcmp(name, "Space") == 0)
+        vterm_keyboard_unichar(vt, ' ', VTERM_MOD_NONE);
+    else if (strncmp(name, "Ctrl-", 5) == 0 && name[5] && !name[6]) {
+        char c = (char)(name[5] & 0x1f);
+        to_program(&c, 1, NULL);
+    } else if (name[1] == '\0')
+        vterm_keyboard_unichar(vt, (unsigned char)name[0], VTERM_MOD_NONE);
+    else
+        fail("unknown key %s", name);
+}
+
+/* Takes a quoted text off *p. */
+static char *quoted(char **p)
+{
+    static char bufs[2][ROW_MAX];
+    static int which;
+    char *out = bufs[which ^= 1];
+    size_t n = 0;
+    while (isspace((unsigned char)**p))
+        ++*p;
+    if (**p != '"')
+        fail("a quoted text is expected");
+    for (++*p; **p && **p != '"' && n + 1 < ROW_MAX; ++*p) {
+        char c = **p;
+        if (c == '\\' && (*p)[1]) {
+            c = *++*p;
+            c = c == 'e' ? 27 : c == 'n' ? '\r' : c;
+        }
+        out[n++] = c;
+    }
+    if (**p == '"')
+        ++*p;
+    out[n] = '\0';
+    return out;
+}
+
+static char *word(char **p)
+{
+    while (isspace((unsigned char)**p))
+        ++*p;
+    char *from = *p;
+    while (**p && !isspace((unsigned char)**p))
+        ++*p;
+    if (**p)
+        *(*p)++ = '\0';
+    return from;
+}
+
+static void resize(const char *size)
+{
+    int c, r;
+    if (sscanf(size, "%dx%d", &c, &r) != 2)
+        fail("a size is COLSxROWS");
+    settle();
+    rows = r;
+    cols = c;
+    vterm_set_size(vt, rows, cols);
+    struct winsize w = {(unsigned short)rows, (unsigned short)cols, 0, 0};
+    ioctl(fd, TIOCSWINSZ, &w);
+    settle();
+}
+
+static int signal_number(const char *name)
+{
+    static const struct {
+        const char *name;
+        int number;
+    } signals[] = {{"TERM", SIGTERM}, {"HUP", SIGHUP},   {"INT", SIGINT},
+                   {"TSTP", SIGTSTP}, {"CONT", SIGCONT}, {"SEGV", SIGSEGV}};
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        if (strcmp(signals[i].name, name) == 0)
+            return signals[i].number;
+    }
+    fail("unknown signal %s", name);
+}
+
+static void expect_exit(int wanted)
+{
+    long long end = now_ms() + wait_ms;
+    int status = 0;
+    pid_t got = 0;
+    while (now_ms() < end && (got = waitpid(child, &status, WNOHANG)) == 0)
+        pump(20);
+    while (pump(20)) {
+    }
+    if (got == 0)
+        fail("the program did not end within %d ms", wait_ms);
+    over = true;
+    int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    if (code != wanted)
+        fail("the program ended with %d, not %d", code, wanted);
+}
+
+static void check_ascii(void)
+{
+    for (int y = 0; y < rows; y++) {
+        for (int x = 0; x < cols; x++) {
+            VTermScreenCell c = cell_at(y, x);
+            if (c.chars[0] > 0x7e)
+                fail("row %d column %d holds U+%04X", y, x, c.chars[0]);
+        }
+    }
+}
+
+static bool has_colors(void)
+{
+    for (int y = 0; y < rows; y++) {
+        for (int x = 0; x < cols; x++) {
+            VTermScreenCell c = cell_at(y, x);
+            if (!VTERM_COLOR_IS_DEFAULT_FG(&c.fg) || !VTERM_COLOR_IS_DEFAULT_BG(&c.bg))
+                return true;
+        }
+    }
+    return false;
+}
+
+static void check_style(const char *what, const char *attrs)
+{
+    int y, x;
+    if (!find_text(what, 0, &y, &x))
+        fail("\"%s\" is not on the screen", what);
+    VTermScreenCell c = cell_at(y, x);
+    char have[4];
+    snprintf(have, sizeof have, "%s%s%s", c.attrs.bold ? "b" : "", c.attrs.underline ? "u" : "",
+             c.attrs.reverse ? "r" : "");
+    if (strcmp(have[0] ? have : "-", attrs) != 0)
+        fail("\"%s\" is styled %s, not %s", what, have[0] ? have : "-", attrs);
+}
+
+static void check_order(char **p)
+{
+    char *a = quoted(p), *b = quoted(p);
+    int ay, ax, by, bx;
+    if (!find_text(a, 0, &ay, &ax) || !find_text(b, 0, &by, &bx))
+        fail("\"%s\" and \"%s\" are not both on the screen", a, b);
+    if (ay > by || (ay == by && ax > bx))
+        fail("\"%s\" does not stand before \"%s\"", a, b);
+}
+
+static void check_row(char **p)
+{
+    int y = atoi(word(p));
+    char *what = quoted(p), text[ROW_MAX];
+    row_text(y < 0 ? rows + y : y, text, NULL);
+    if (!strstr(text, what))
+        fail("row %d does not hold \"%s\"", y, what);
+}
+
+static void check_idle(int ms)
+{
+    settle();
+    size_t before = written;
+    for (long long end = now_ms() + ms; now_ms() < end;)
+        pump((int)(end - now_ms()));
+    if (written != before)
+        fail("%zu bytes were written while nothing happened", written - before);
+}
+
+static void run_line(char *line)
+{
+    char *p = line, *command = word(&p), *w;
+    if (!*command || *command == '#')
+        return;
+    if (strcmp(command, "key") == 0) {
+        while (*(w = word(&p))) {
+            send_key(w);
+            settle();
+        }
+    } else if (strcmp(command, "type") == 0 || strcmp(command, "paste") == 0) {
+        char *text = quoted(&p);
+        if (*command == 'p')
+            to_program("\033[200~", 6, NULL);
+        to_program(text, strlen(text), NULL);
+        if (*command == 'p')
+            to_program("\033[201~", 6, NULL);
+        settle();
+    } else if (strcmp(command, "wait") == 0) {
+        wait_for(quoted(&p), true);
+    } else if (strcmp(command, "gone") == 0) {
+        wait_for(quoted(&p), false);
+    } else if (strcmp(command, "see") == 0 || strcmp(command, "not") == 0) {
+        char *text = quoted(&p);
+        settle();
+        if (find_text(text, 0, NULL, NULL) != (*command == 's'))
+            fail(*command == 's' ? "\"%s\" is not on the screen" : "\"%s\" is on the screen", text);
+    } else if (strcmp(command, "row") == 0) {
+        check_row(&p);
+    } else if (strcmp(command, "order") == 0) {
+        check_order(&p);
+    } else if (strcmp(command, "size") == 0) {
+        resize(word(&p));
+    } else if (strcmp(command, "idle") == 0) {
+        check_idle(atoi(word(&p)));
+    } else if (strcmp(command, "ascii") == 0) {
+        check_ascii();
+    } else if (strcmp(command, "colors") == 0 || strcmp(command, "plain") == 0) {
+        if (has_colors() != (*command == 'c'))
+            fail("the screen has %s colours", *command == 'c' ? "no" : "its own");
+    } else if (strcmp(command, "styled") == 0) {
+        char *text = quoted(&p);
+        check_style(text, word(&p));
+    } else if (strcmp(command, "signal") == 0) {
+        kill(child, signal_number(word(&p)));
+        settle();
+    } else if (strcmp(command, "stopped") == 0) {
+        int status;
+        long long end = now_ms() + wait_ms;
+        while (waitpid(child, &status, WUNTRACED | WNOHANG) != child || !WIFSTOPPED(status)) {
+            pump(20);
+            if (now_ms() > end)
+                fail("the program did not stop");
+        }
+    } else if (strcmp(command, "exit") == 0) {
+        expect_exit(atoi(word(&p)));
+    } else if (strcmp(command, "restored") == 0) {
+        settle();
+        if (alt_screen || !cursor_visible || paste_mode)
+            fail("the terminal was left%s%s%s", alt_screen ? " on the second screen" : "",
+                 cursor_visible ? "" : " without cursor", paste_mode ? " in bracketed paste" : "");
+    } else if (strcmp(command, "screen") == 0) {
+        print_screen(stdout);
+    } else if (strcmp(command, "within") == 0) {
+        wait_ms = atoi(word(&p));
+    } else {
+        fail("unknown command %s", command);
+    }
+}
+
+static void start(char **argv)
+{
+    static const VTermScreenCallbacks callbacks = {.settermprop = on_property};
+    vt = vterm_new(rows, cols);
+    vterm_set_utf8(vt, 1);
+    vterm_output_set_callback(vt, to_program, NULL);
+    screen = vterm_obtain_screen(vt);
+    vterm_screen_set_callbacks(screen, &callbacks, NULL);
+    vterm_screen_enable_altscreen(screen, 1);
+    vterm_screen_reset(screen, 1);
+    struct winsize w = {(unsigned short)rows, (unsigned short)cols, 0, 0};
+    child = forkpty(&fd, NULL, NULL, &w);
+    if (child < 0) {
+        perror("forkpty");
+        exit(2);
+    }
+    if (child == 0) {
+        execvp(argv[0], argv);
+        perror(argv[0]);
+        _exit(127);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    int opt;
+    char line[ROW_MAX];
+    while ((opt = getopt(argc, argv, "+s:w:")) != -1) {
+        if (opt == 'w')
+            wait_ms = atoi(optarg);
+        else if (opt != 's' || sscanf(optarg, "%dx%d", &cols, &rows) != 2)
+            return 2;
+    }
+    if (argc - optind < 2) {
+        fprintf(stderr, "usage: vt [-s COLSxROWS] [-w WAIT_MS] SCRIPT PROGRAM [ARGS...]\n");
+        return 2;
+    }
+    script_name = argv[optind];
+    FILE *f = fopen(script_name, "r");
+    if (!f) {
+        perror(script_name);
+        return 2;
+    }
+    start(argv + optind + 1);
+    while (fgets(line, sizeof line, f)) {
+        line_no++;
+        line[strcspn(line, "\n")] = '\0';
+        run_line(line);
+    }
+    fclose(f);
+    if (!over) {
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        fprintf(stderr, "%s: ends without exit\n", script_name);
+        return 1;
+    }
+    vterm_free(vt);
+    return 0;
+}
