@@ -248,7 +248,8 @@ static enum err read_from(const struct profile *p, const char *uri, const struct
     enum err e = ldap_session_open(&s, p, uri, stop, ei);
     if (e)
         return e;
-    domain_of(s.default_nc, domain, cap);
+    if (!s.is_local)
+        domain_of(s.default_nc, domain, cap);
     e = decode_new(&r.d, ei);
     if (!e)
         e = read_all(&r, ei);

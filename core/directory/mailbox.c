@@ -65,10 +65,17 @@ enum err mailbox_key_parse(struct mailbox_key *k, const char *who, struct errinf
             return ERR_OK;
         }
     }
-    if (str_istarts(who, "x500:") && set_key(k, MAILBOX_BY_LEGACY_DN, who + 5, len - 5))
-        return ERR_OK;
-    if (str_istarts(who, "smtp:") && set_key(k, MAILBOX_BY_ADDRESS, who + 5, len - 5))
-        return ERR_OK;
+    static const struct {
+        const char *prefix;
+        enum mailbox_key_kind kind;
+    } prefixes[] = {{"x500:", MAILBOX_BY_LEGACY_DN}, {"smtp:", MAILBOX_BY_ADDRESS}};
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+        if (!str_istarts(who, prefixes[i].prefix))
+            continue;
+        if (set_key(k, prefixes[i].kind, who + 5, len - 5))
+            return ERR_OK;
+        goto bad;
+    }
     if (who[0] == '/' && set_key(k, MAILBOX_BY_LEGACY_DN, who, len))
         return ERR_OK;
     const char *slash = strchr(who, '\\');
