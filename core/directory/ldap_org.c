@@ -237,7 +237,8 @@ static void keep_partial(struct partial *best, struct reading *r, const char *ur
     str_copy(best->uri, sizeof best->uri, uri);
 }
 
-/* One controller, whole. lost: it went away in the middle. */
+/* One controller, whole. lost: it went away in the middle. domain: where its neighbours are found, who may be asked instead;
+   not set for one on loopback, which is a tunnel or a laboratory and has none. */
 static enum err read_from(const struct profile *p, const char *uri, const struct stop *stop,
                           struct partial *best, char *domain, size_t cap, bool *lost, struct org **out,
                           struct errinfo *ei)
