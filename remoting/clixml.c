@@ -157,7 +157,8 @@ static enum err add_line(struct text_list *l, struct buf *text, const char *pref
     return *s ? text_list_add(l, s) : ERR_OK;
 }
 
-/* An ErrorRecord as a whole (MS-PSRP 2.2.3.15): the exception's message unless the record has details of its own. */
+/* An ErrorRecord as a whole (MS-PSRP 2.2.3.15): the exception's message unless the record has details of its
+ * own. */
 static enum err add_record(struct reading *r, const xmlNode *obj, const xmlNode *members)
 {
     struct buf message, id, category, target;

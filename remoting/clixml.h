@@ -1,10 +1,11 @@
 /*
  * What PowerShell wrote to standard error, in plain text. Pure.
  *
- * Windows PowerShell started with -EncodedCommand writes CLIXML there: "#< CLIXML", then <Objs> with <S S="Error"> lines of the error
- * view or whole records (MS-PSRP 2.2.5; remoting.md 4.5, 6.1). There may be several such blocks, and plain text of native
- * programs before, between and after. Errors are taken apart (errorview.h), warnings and the rest become lines, progress is dropped.
- * A block that is not well-formed is handed on as plain text: never lost, never half-understood.
+ * Windows PowerShell started with -EncodedCommand writes CLIXML there: "#< CLIXML", then <Objs> with <S
+ * S="Error"> lines of the error view or whole records (MS-PSRP 2.2.5; remoting.md 4.5, 6.1). There may be
+ * several such blocks, and plain text of native programs before, between and after. Errors are taken apart
+ * (errorview.h), warnings and the rest become lines, progress is dropped. A block that is not well-formed is
+ * handed on as plain text: never lost, never half-understood.
  */
 #ifndef REMOTING_CLIXML_H
 #define REMOTING_CLIXML_H
@@ -31,7 +32,8 @@ struct clixml {
 };
 
 void clixml_fini(struct clixml *c);
-/* text: valid UTF-8, len bytes without NUL. Fills a zeroed struct. ERR_LIMIT above CLIXML_MAX_INPUT; otherwise only memory can fail. */
+/* text: valid UTF-8, len bytes without NUL. Fills a zeroed struct. ERR_LIMIT above CLIXML_MAX_INPUT;
+ * otherwise only memory can fail. */
 enum err clixml_decode(struct clixml *out, const char *text, size_t len) MUST_CHECK;
 
 /* Appends s with _xHHHH_ decoded: UTF-16 units, pairs joined, a lone surrogate or NUL becomes U+FFFD. */

@@ -113,7 +113,8 @@ static size_t characters(const char *s, size_t len)
     return n;
 }
 
-/* Windows PowerShell wraps at the console's width, 80 or 120 columns: at a blank, which it leaves, or in the middle of a word. */
+/* Windows PowerShell wraps at the console's width, 80 or 120 columns: at a blank, which it leaves, or in the
+ * middle of a word. */
 static bool was_wrapped(const struct view *v)
 {
     return v->message.len > 0 && (v->message.data[v->message.len - 1] == ' ' || v->width == 79 ||
@@ -137,7 +138,8 @@ static void add_message_line(struct view *v, const char *line, size_t len)
     add_fitting(&v->message, line, len);
 }
 
-/* "At line:5 char:1", whatever it is called there: before the echo of the source, with a number after a colon. */
+/* "At line:5 char:1", whatever it is called there: before the echo of the source, with a number after a
+ * colon. */
 static void drop_position(struct view *v)
 {
     if (v->last_line == 0)

@@ -6,11 +6,12 @@
  *     At line:5 char:1
  *     + Set-OutlookAnywhere -Identity 'X'
  *     + ~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~
- *         + CategoryInfo          : NotSpecified: (X:String) [Set-OutlookAnywhere], ManagementObjectNotFoundException
- *         + FullyQualifiedErrorId : 8EBB9CC0,Microsoft.Exchange.Management.SystemConfigurationTasks.SetRpcHttp
+ *         + CategoryInfo          : NotSpecified: (X:String) [Set-OutlookAnywhere], NotFoundException
+ *         + FullyQualifiedErrorId : 8EBB9CC0,Microsoft.Exchange.Management...Tasks.SetRpcHttp
  *
- * A message wrapped at the console's width becomes one line again; where the error happened in our own script is dropped.
- * Words and order are those of every Windows PowerShell ("normal view"); translated servers translate the message and the "At" line only.
+ * A message wrapped at the console's width becomes one line again; where the error happened in our own script
+ * is dropped. Words and order are those of every Windows PowerShell ("normal view"); translated servers
+ * translate the message and the "At" line only.
  */
 #ifndef REMOTING_ERRORVIEW_H
 #define REMOTING_ERRORVIEW_H
@@ -34,7 +35,8 @@ enum err error_list_add(struct error_list *l, const char *message, const char *i
 bool errorview_is_present(const char *text);
 /* Appends every error of the text; a text without the view is one error as it stands, an empty one none. */
 enum err errorview_split(struct error_list *out, const char *text) MUST_CHECK;
-/* "NotSpecified: (X:String) [Set-X], SomeException" into its parts; each may come out empty. Buffers of cap bytes. */
+/* "NotSpecified: (X:String) [Set-X], SomeException" into its parts; each may come out empty. Buffers of cap
+ * bytes. */
 void errorview_category(const char *info, char *category, char *target, char *activity, size_t cap);
 
 #endif

@@ -29,7 +29,8 @@ static size_t read_u32(const uint8_t *p)
     return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
 }
 
-/* The packet after the banner: u32 length, u8 padding, u8 message, 16 bytes, then ten name-lists, each u32 and text. */
+/* The packet after the banner: u32 length, u8 padding, u8 message, 16 bytes, then ten name-lists, each u32
+ * and text. */
 static bool read_packet(struct kexinit *out, const uint8_t *p, size_t len)
 {
     size_t at = 6 + COOKIE_LEN;

@@ -1,8 +1,8 @@
 /*
  * The first bytes a server says: is it SSH, and which algorithms does it offer? Pure.
  *
- * libssh2 tells only that no algorithm was agreed on. What the server offered stands in the clear in its first packet
- * (RFC 4253 4.2, 6, 7.1), so the connection keeps the first bytes and this reads them.
+ * libssh2 tells only that no algorithm was agreed on. What the server offered stands in the clear in its
+ * first packet (RFC 4253 4.2, 6, 7.1), so the connection keeps the first bytes and this reads them.
  */
 #ifndef REMOTING_KEXINIT_H
 #define REMOTING_KEXINIT_H

@@ -1,6 +1,7 @@
 /*
- * A look at a private key file before libssh2 opens it: what kind of key, is it encrypted? Pure but for reading the file; only what
- * stands outside of the encryption is looked at. libssh2 says no more than "unable to extract public key".
+ * A look at a private key file before libssh2 opens it: what kind of key, is it encrypted? Pure but for
+ * reading the file; only what stands outside of the encryption is looked at. libssh2 says no more than
+ * "unable to extract public key".
  */
 #ifndef REMOTING_KEYFILE_H
 #define REMOTING_KEYFILE_H

@@ -273,7 +273,8 @@ enum err known_hosts_remember(const char *path, const char *name, const uint8_t 
     if (err != ERR_OK)
         goto out;
     fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    /* A link is followed when it is the admin's own (dot files kept elsewhere); only creating through one is not. */
+    /* A link is followed when it is the admin's own (dot files kept elsewhere); only creating through one is
+     * not. */
     if (fd < 0 && errno == ELOOP)
         fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC);
     if (fd < 0)

@@ -7,8 +7,9 @@
 #include "core/model/profile.h"
 #include "core/transport.h"
 
-/* SSH (libssh2): powershell -NoProfile -NonInteractive -EncodedCommand. Borrows the profile. ask_host_key: called when a host is not in
-   known_hosts (NULL: refuse); returns true to go on and remember. Secrets are resolved once, at creation. */
+/* SSH (libssh2): powershell -NoProfile -NonInteractive -EncodedCommand. Borrows the profile. ask_host_key:
+   called when a host is not in known_hosts (NULL: refuse); returns true to go on and remember. Secrets are
+   resolved once, at creation. */
 typedef bool remoting_ask_host_key(void *arg, const char *host, const char *fingerprint);
 enum err remoting_ssh_new(struct transport **out, const struct profile *p, remoting_ask_host_key *ask,
                           void *arg, struct errinfo *ei) MUST_CHECK;

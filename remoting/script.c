@@ -64,8 +64,8 @@ static enum err write_line(struct buf *out, const char *program, const struct bu
     return encode(out, text);
 }
 
-/* What runs first when the script comes by standard input. A connection that breaks ends the input early, and the
-   half of a script could still be a script: hence the length. */
+/* What runs first when the script comes by standard input. A connection that breaks ends the input early, and
+   the half of a script could still be a script: hence the length. */
 static enum err write_bootstrap(struct buf *out, size_t input_len)
 {
     return buf_addf(out,

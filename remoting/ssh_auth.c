@@ -32,7 +32,7 @@ static void note(struct login *l, const char *what)
     (void)str_fmt(l->tried + len, sizeof l->tried - len, "%s%s", len ? ", " : "", what);
 }
 
-/* What an attempt's return code means. ERR_OK with l->in false: the server said no, another way may be tried. */
+/* What an attempt's return code means. ERR_OK with l->in false: the server said no, try another way. */
 static enum err attempted(struct login *l, int rc, const char *what, struct errinfo *ei)
 {
     note(l, what);
@@ -170,7 +170,8 @@ static enum err try_password(struct login *l, struct errinfo *ei)
     return attempted(l, rc, "password", ei);
 }
 
-/* One hidden question is the password's. A visible one is not, and a second round would offer the password again. */
+/* One hidden question is the password's. A visible one is not, and a second round would offer the password
+ * again. */
 static LIBSSH2_USERAUTH_KBDINT_RESPONSE_FUNC(answer)
 {
     struct ssh_conn *c = *abstract;

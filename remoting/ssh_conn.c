@@ -162,7 +162,7 @@ static void prefer_host_keys(struct ssh_conn *c, const char *types)
     (void)str_fmt(all, sizeof all, "%s,", types);
     len = strlen(all);
     own_algorithms(c, LIBSSH2_METHOD_HOSTKEY, all + len, sizeof all - len);
-    /* Refused when none is known to libssh2: then its own order stands, and the handshake says what is wrong. */
+    /* Refused when libssh2 knows none: then its own order stands, and the handshake says what is wrong. */
     (void)libssh2_session_method_pref(c->session, LIBSSH2_METHOD_HOSTKEY, all);
 }
 

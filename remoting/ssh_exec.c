@@ -1,6 +1,6 @@
 /*
- * One command on an open connection. From the first call of exec on it may have left for the server, so from there on every
- * failure leaves the outcome open: nothing here tries again.
+ * One command on an open connection. From the first call of exec on it may have left for the server, so from
+ * there on every failure leaves the outcome open: nothing here tries again.
  */
 #include <string.h>
 
@@ -67,7 +67,8 @@ static ssize_t drain(LIBSSH2_CHANNEL *channel, int stream, struct buf *to, bool 
     return n;
 }
 
-/* What goes in, what comes out. PowerShell 2 does not end before its input has, so the end is told even when there is none. */
+/* What goes in, what comes out. PowerShell 2 does not end before its input has, so the end is told even when
+ * there is none. */
 struct exchange {
     const char *input;
     size_t left;

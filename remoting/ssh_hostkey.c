@@ -1,4 +1,5 @@
-/* Is this the server it says it is? The files decide; a person may be asked; a changed key is never asked about. */
+/* Is this the server it says it is? The files decide; a person may be asked; a changed key is never asked
+ * about. */
 #include <errno.h>
 #include <string.h>
 
@@ -37,7 +38,8 @@ static enum err find_known(struct known_host *out, struct buf *name, const char 
     return read_known(out, path, buf_str(name), ei);
 }
 
-/* As ssh does: the key that is known for the host itself is good on its other ports too; another one says nothing there. */
+/* As ssh does: the key that is known for the host itself is good on its other ports too; another one says
+ * nothing there. */
 static enum err known_without_port(struct known_host *out, const struct ssh_settings *s, const char *host,
                                    struct errinfo *ei)
 {

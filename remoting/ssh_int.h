@@ -1,7 +1,7 @@
 /*
- * The SSH transport's own header: one connection to one server, from the socket to the command's result. Each function
- * is straight-line and blocking for its caller; the session itself is non-blocking, so that every wait ends at the
- * deadline and can be interrupted. One connection belongs to one thread.
+ * The SSH transport's own header: one connection to one server, from the socket to the command's result. Each
+ * function is straight-line and blocking for its caller; the session itself is non-blocking, so that every
+ * wait ends at the deadline and can be interrupted. One connection belongs to one thread.
  */
 #ifndef REMOTING_SSH_INT_H
 #define REMOTING_SSH_INT_H
@@ -63,8 +63,7 @@ enum err ssh_conn_wait(struct ssh_conn *c, const char *what, struct errinfo *ei)
 /* The error of a failed libssh2 call. */
 enum err ssh_conn_error(struct ssh_conn *c, int rc, const char *what, struct errinfo *ei);
 
-/* ssh_hostkey.c. known: what the files say about name. ask_lock keeps questions of several threads apart. */
-struct known_host;
+/* ssh_hostkey.c. The lock keeps the questions of several threads apart, and the file's writers. */
 struct ssh_trust {
     remoting_ask_host_key *ask;
     void *arg;

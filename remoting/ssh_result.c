@@ -64,8 +64,8 @@ static bool begins_view(const char *line)
     return cmdlet_name_is_valid(name);
 }
 
-/* A PowerShell without CLIXML may write its last error to standard output. It begins at the cmdlet's name, or, where none
-   stands there, two lines above the echo of the source. */
+/* A PowerShell without CLIXML may write its last error to standard output. It begins at the cmdlet's name,
+   or, where none stands there, two lines above the echo of the source. */
 static enum err sort_stdout_error(struct sorting *s)
 {
     char *text = s->out.data;

@@ -189,7 +189,7 @@ const struct cmdlet_param *cmdlet_param(const struct cmdlet *c, const char *name
     return NULL;
 }
 
-/* PowerShell ends a single-quoted string at any of these (its tokenizer's IsSingleQuote), so each is doubled. */
+/* PowerShell ends a single-quoted string at any of these (its IsSingleQuote), so each is doubled. */
 static bool is_single_quote(uint32_t cp)
 {
     return cp == 0x27 || (cp >= 0x2018 && cp <= 0x201b);

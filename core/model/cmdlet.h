@@ -2,11 +2,11 @@
  * A cmdlet as data: a name and typed parameters. The only place that turns one into PowerShell text, and the
  * only place that reads such text back (from a plan file, which is input like any other).
  *
- * Quoting is the rule measured against PowerShell's own parser (remoting.md 6.1): 'value' with each of the five
- * single quotes PowerShell knows (U+0027 U+2018 U+2019 U+201A U+201B) doubled; lists one literal per element; -Flag:$true for
- * booleans; -Name:'value' for a value, or a list's first element, that begins with a dash ('--%' is taken for the stop-parsing
- * token otherwise). Bare words only for CMDLET_WORD values, which must match [A-Za-z][A-Za-z0-9]*. Values must be valid
- * UTF-8 without NUL, U+FFFE, U+FFFF.
+ * Quoting is the rule measured against PowerShell's own parser (remoting.md 6.1): 'value' with each of the
+ * five single quotes PowerShell knows (U+0027 U+2018 U+2019 U+201A U+201B) doubled; lists one literal per
+ * element; -Flag:$true for booleans; -Name:'value' for a value, or a list's first element, that begins with a
+ * dash ('--%' is taken for the stop-parsing token otherwise). Bare words only for CMDLET_WORD values, which
+ * must match [A-Za-z][A-Za-z0-9]*. Values must be valid UTF-8 without NUL, U+FFFE, U+FFFF.
  *
  * Not thread-safe while it is built; immutable and shared after. Everything lives in the arena.
  */
@@ -53,17 +53,19 @@ struct cmdlet {
     struct cmdlet_param *params;
     size_t n_params;
     struct arena *arena; /* where parameters are put; borrowed */
-    enum err
-        failed; /* the first error of a builder function; such a cmdlet has no text: a parameter would be missing */
+    enum err failed; /* the first error of a builder function; such a cmdlet has no text: a parameter would be
+                        missing */
 };
 
-/* Verb-Noun of letters and digits; letters and digits. For names that do not come from a table of ours (exec, a plan file). */
+/* Verb-Noun of letters and digits; letters and digits. For names that do not come from a table of ours (exec,
+ * a plan file). */
 bool cmdlet_name_is_valid(const char *name);
 bool cmdlet_param_name_is_valid(const char *name);
 
 /*
- * Names must be valid (above): an ASSERT. Values and names are copied. A builder function fails with ERR_LIMIT (too many, too
- * long, the arena is full) or ERR_INPUT (NULL, no value, a parameter named twice, a word that is none); what fails stays failed.
+ * Names must be valid (above): an ASSERT. Values and names are copied. A builder function fails with
+ * ERR_LIMIT (too many, too long, the arena is full) or ERR_INPUT (NULL, no value, a parameter named twice, a
+ * word that is none); what fails stays failed.
  */
 void cmdlet_init(struct cmdlet *c, struct arena *arena, const char *name);
 enum err cmdlet_string(struct cmdlet *c, const char *param, const char *value);
@@ -83,10 +85,11 @@ enum err cmdlet_text(struct buf *out, const struct cmdlet *c, struct errinfo *ei
 /* One value, quoted as above. */
 enum err cmdlet_quote(struct buf *out, const char *value, struct errinfo *ei) MUST_CHECK;
 /*
- * Reads exactly what cmdlet_text writes and nothing else: one cmdlet, parameters by name; its text is the input again, byte for
- * byte. Anything PowerShell would treat as more than data (variables other than $true/$false/$null, sub-expressions, pipes,
- * separators, comments, double quotes) is ERR_INPUT, and the text says where. Which cmdlets and parameters there are is not
- * its business. A list of one element comes back as a string: the text is the same.
+ * Reads exactly what cmdlet_text writes and nothing else: one cmdlet, parameters by name; its text is the
+ * input again, byte for byte. Anything PowerShell would treat as more than data (variables other than
+ * $true/$false/$null, sub-expressions, pipes, separators, comments, double quotes) is ERR_INPUT, and the text
+ * says where. Which cmdlets and parameters there are is not its business. A list of one element comes back as
+ * a string: the text is the same.
  */
 enum err cmdlet_parse(struct cmdlet *out, struct arena *arena, const char *text,
                       struct errinfo *ei) MUST_CHECK;

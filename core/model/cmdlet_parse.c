@@ -2,7 +2,8 @@
  * Reading a cmdlet's text back. The grammar is what cmdlet_text writes, and no more:
  *
  *   text  = Verb-Noun *( SP "-" Name [ value ] )
- *   value = ( SP | ":" ) ( string *( "," string ) | word *( "," word ) | "$true" | "$false" | "$null" | integer )
+ *   value = ( SP | ":" ) ( string *( "," string ) | word *( "," word )
+ *                          | "$true" | "$false" | "$null" | integer )
  *
  * At the end the cmdlet is written again and must give the input: whatever this reader might take too kindly
  * is caught there, so a text that passes is one whose meaning to PowerShell was measured.

@@ -2,11 +2,12 @@
  * push CONFIG: runs cmdlets through the SSH transport, for tests that judge what arrives at the other end.
  *
  * CONFIG is a configuration file with one profile. Each line of standard input is a case,
- *   { "server": "EXCAS01", "fqdn": "...", "generation": "2010", "timeout_ms": 20000,
- *     "cmdlet": "Set-X", "params": [ ["Name", "string"|"word"|"words"|"list"|"bool"|"null"|"switch"|"int", value] ] }
- * and each line of standard output its result:
- *   { "err": "OK", "what": "", "hint": "", "ok": true, "sent": true, "outcome_unknown": false, "exit_code": 0 | null,
- *     "text": "the cmdlet", "output": "..." | null, "warnings": [...], "errors": [ { "message", "id", "category", "target" } ] }
+ *   { "server": "EXCAS01", "fqdn": "...", "generation": "2010", "timeout_ms": 20000, "cmdlet": "Set-X",
+ *     "params": [ ["Name", "string", "value"], ["Flag", "switch", null] ] }
+ * (kinds: string, word, words, list, bool, null, switch, int) and each line of standard output its result:
+ *   { "err": "OK", "what": "", "hint": "", "ok": true, "sent": true, "outcome_unknown": false,
+ *     "exit_code": 0 | null, "text": "the cmdlet", "output": "..." | null, "warnings": ["..."],
+ *     "errors": [ { "message": "...", "id": ..., "category": ..., "target": ... } ] }
  */
 #include <jansson.h>
 #include <signal.h>

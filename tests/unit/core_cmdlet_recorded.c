@@ -1,4 +1,5 @@
-/* The judge is PowerShell's own parser and binder: what it made of 901 recorded texts (../shared/fixtures/pwsh/parse.jsonl). */
+/* The judge is PowerShell's own parser and binder: what it made of 901 recorded texts
+ * (../shared/fixtures/pwsh/parse.jsonl). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -88,7 +89,8 @@ static json_t *load_recorded(void)
         print_message("skipped: no %s\n", path);
         return NULL;
     }
-    /* Four rows hold a NUL, which a C string cannot carry and the builder never sees: jansson leaves them out. */
+    /* Four rows hold a NUL, which a C string cannot carry and the builder never sees: jansson leaves them
+     * out. */
     json_t *rows = json_array();
     char *line = NULL;
     size_t cap = 0;

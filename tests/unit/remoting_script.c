@@ -132,7 +132,7 @@ static void test_line_limit(void **state)
     assert_true(longest > SCRIPT_LINE_MAX - 20);
 }
 
-/* Longer than cmd.exe takes: a bootstrap that knows how much has to arrive, and the script on standard input. */
+/* Longer than cmd.exe takes: a bootstrap that knows how much has to arrive, the script on standard input. */
 static void test_input_script(void **state)
 {
     struct fixture *f = *state;

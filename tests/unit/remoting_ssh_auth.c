@@ -1,4 +1,5 @@
-/* Logging in: keys of each type, the agent, password and keyboard-interactive; and what is said when it fails. */
+/* Logging in: keys of each type, the agent, password and keyboard-interactive; and what is said when it
+ * fails. */
 #include "tests/unit/ssh_fixture.h"
 
 /* libssh2 1.10 loses 112 bytes of every ecdsa key it opens; not ours to mend. */

@@ -1,4 +1,5 @@
-/* The SSH transport and the server it meets: host keys known, new, changed; servers that are none, or agree on nothing. */
+/* The SSH transport and the server it meets: host keys known, new, changed; servers that are none, or agree
+ * on nothing. */
 #include "tests/unit/ssh_fixture.h"
 
 #include <pthread.h>

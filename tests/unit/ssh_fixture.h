@@ -1,5 +1,6 @@
 /*
- * What the tests of the SSH transport share: a server (sshd.h), a profile that points at it, one cmdlet to run. Header only, for tests.
+ * What the tests of the SSH transport share: a server (sshd.h), a profile that points at it, one cmdlet to
+ * run. Header only, for tests.
  */
 #ifndef TESTS_UNIT_SSH_FIXTURE_H
 #define TESTS_UNIT_SSH_FIXTURE_H

@@ -1,6 +1,6 @@
 /*
- * A real OpenSSH server for a test: in a folder of its own below /tmp, on a free loopback port, with a shell script in PowerShell's place.
- * Everything is gone after sshd_stop. Header only, for tests.
+ * A real OpenSSH server for a test: in a folder of its own below /tmp, on a free loopback port, with a shell
+ * script in PowerShell's place. Everything is gone after sshd_stop. Header only, for tests.
  */
 #ifndef TESTS_UNIT_SSHD_H
 #define TESTS_UNIT_SSHD_H
