@@ -151,15 +151,6 @@ static enum err world_attribute(void *ctx, const char *dn, const char *attribute
     return e == ERR_OK ? e : err_set(ei, e, NULL, "no such object");
 }
 
-/* In place of the directory's room, which the unit test does not link. */
-__attribute__((weak)) void directory_values_free(struct directory_values *v)
-{
-    for (size_t i = 0; i < v->n; i++)
-        free(v->v[i]);
-    free(v->v);
-    *v = (struct directory_values){0};
-}
-
 static int64_t world_now(void *ctx)
 {
     struct world *w = ctx;
