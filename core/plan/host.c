@@ -233,7 +233,10 @@ static void reread_step(struct host_run *h, struct step_run *s, enum push_end en
     struct errinfo ei = {0};
     int wait = end == PUSH_DONE ? RUN_REREAD_MS : end == PUSH_UNKNOWN ? RUN_SETTLE_MS : 0;
     buf_init(&text, 8192);
-    run_progress(r, s->step, PLAN_REREAD, "asking %s", said_by(r));
+    if (wait)
+        run_progress(r, s->step, PLAN_REREAD, "asking %s, for up to %d s", said_by(r), wait / 1000);
+    else
+        run_progress(r, s->step, PLAN_REREAD, "asking %s", said_by(r));
     enum step_state now = observe_until(r->io, &s->watches, STATE_NEW, wait, &text, &ei);
     enum err e = run_record(
         r, s->step, "reread",
@@ -288,6 +291,8 @@ static void push_step(struct host_run *h, struct step_run *s)
         return; /* nothing was sent: not begun */
     buf_init(&text, RUN_DETAIL_MAX);
     enum push_end end = push(h, &s->step->cmdlet, &text, &elapsed);
+    if (end == PUSH_DONE && !text.len)
+        (void)buf_adds(&text, "the command ran and said nothing");
     if (end == PUSH_UNKNOWN)
         (void)buf_adds(&text, text.len ? "\nwhether the command ran is not known"
                                        : "whether the command ran is not known");

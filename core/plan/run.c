@@ -212,9 +212,9 @@ static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo
         return err_set(ei, ERR_INTERRUPTED, hint, "run %s was stopped: %u done, %u unfinished, %u not begun",
                        r->id, out->done, out->unfinished, out->skipped);
     if (bad)
-        return err_set(ei, ERR_PARTIAL, hint, "%u of %u steps failed: %s: %s", out->failed + out->undone,
+        return err_set(ei, ERR_PARTIAL, hint, "%u of %u steps failed: %s%s: %s", out->failed + out->undone,
                        out->done + out->failed + out->undone + out->skipped, s ? s->step->server : "?",
-                       s ? s->reason : "?");
+                       s && s->result == PLAN_UNDONE ? " (put back)" : "", s ? s->reason : "?");
     return ERR_OK;
 }
 

@@ -336,20 +336,37 @@ static void test_directory_lost_in_mid_run(void **state)
     assert_int_equal(pushes(s), 3);
 }
 
+/* By force, while the first host is in hand: that one is finished, no other is begun. */
 static void test_lock_taken_away(void **state)
 {
     struct scene *s = *state;
     struct store *second = NULL;
     s->o.parallel = s->o.wave = 1;
     assert_int_equal(store_open(&second, s->store->spec, &s->ei), ERR_OK);
-    second->self.pid++;
-    /* taken while the run is between two hosts */
-    s->plan->n_steps = 1;
-    assert_int_equal(store_lock(s->o.store, "ann", "x", &s->ei), ERR_OK);
-    assert_int_equal(store_lock_force(second, "bob", "ann went home", &s->ei), ERR_OK);
+    str_copy(second->self.host, sizeof second->self.host, "jump2");
+    s->world->force_in_push = second;
     assert_int_equal(apply(s), ERR_LOCKED);
-    assert_int_equal(pushes(s), 0);
+    assert_non_null(strstr(s->ei.what, "bob on jump2 took the lock away"));
+    assert_outcome(s, 1, 0, 0, 2);
+    assert_int_equal(pushes(s), 1);
+    assert_string_equal(status(s), "interrupted");
+    assert_int_equal(store_lock_check(second, &s->ei), ERR_OK); /* it stays bob's */
+    assert_int_equal(apply(s), ERR_LOCKED);
     store_close(&second);
+}
+
+/* Waves may take hours: what moved since the first look is not overwritten. */
+static void test_moved_in_mid_run(void **state)
+{
+    struct scene *s = *state;
+    s->o.parallel = s->o.wave = 1;
+    s->world->foreign_in_push = "EXCAS01";
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    assert_outcome(s, 1, 1, 0, 1);
+    assert_non_null(strstr(s->ei.what, "somebody changed it since the run began"));
+    assert_int_equal(world_server(s->world, "EXCAS01")->pushes, 0);
+    assert_string_equal(iis(s, "EXCAS01"), "16");
+    assert_string_equal(records(s, "EXCAS01"), "capture failed");
 }
 
 /* Wherever the disk runs full: nothing is pushed without its intent (the teardown looks), and with room again it goes on. */
@@ -409,6 +426,7 @@ int main(void)
         T(test_refused_before_anything),
         T(test_directory_lost_in_mid_run),
         T(test_lock_taken_away),
+        T(test_moved_in_mid_run),
         T(test_journal_that_is_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

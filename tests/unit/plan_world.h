@@ -58,7 +58,9 @@ struct world {
     int reads;
     int records, kill_at; /* 0: never */
     struct stop *raise_in_push;
-    const char *watch_store; /* spec: each push looks for its intent */
+    const char *foreign_in_push; /* somebody changes that server meanwhile */
+    struct store *force_in_push; /* once: bob takes the lock away */
+    const char *watch_store;     /* spec: each push looks for its intent */
     char last_cmdlet[400];
 };
 
@@ -147,15 +149,6 @@ static enum err world_attribute(void *ctx, const char *dn, const char *attribute
     }
     pthread_mutex_unlock(&w->mutex);
     return e == ERR_OK ? e : err_set(ei, e, NULL, "no such object");
-}
-
-/* In place of the directory's room, which the unit test does not link. */
-__attribute__((weak)) void directory_values_free(struct directory_values *v)
-{
-    for (size_t i = 0; i < v->n; i++)
-        free(v->v[i]);
-    free(v->v);
-    *v = (struct directory_values){0};
 }
 
 static int64_t world_now(void *ctx)
@@ -297,6 +290,13 @@ static enum err world_run(struct transport *self, const struct remote_target *ta
     s->without_intent += w->watch_store && !world_has_intent(w, target->server, buf_str(&text));
     if (w->raise_in_push)
         stop_raise(w->raise_in_push);
+    if (w->foreign_in_push)
+        str_copy(world_oa(w, w->foreign_in_push)->iis, 32, "16");
+    if (w->force_in_push) {
+        enum err forced = store_lock_force(w->force_in_push, "bob", "ann went home", NULL);
+        ASSERT(forced == ERR_OK);
+        w->force_in_push = NULL;
+    }
     str_copy(s->wire_iis, sizeof s->wire_iis, before.exists ? before.iis : "");
     s->written_at = w->now;
     out->sent = true;
