@@ -53,6 +53,23 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 }
 
+/* Means something in a value, or must be written with a backslash. */
+static bool is_special(char c)
+{
+    return c == ',' || c == '+' || c == '"' || c == '\\' || c == '<' || c == '>' || c == ';' || c == '=';
+}
+
+/* Bytes of a value that are their own normal form but for the letter case: nearly all there are. */
+static size_t plain_run(const struct step *s)
+{
+    size_t n = 0;
+    if (!s->in_value || s->at_start || s->given < s->queued)
+        return 0;
+    while (s->p[n] && s->p[n] != ' ' && s->p[n] != '#' && !is_special(s->p[n]))
+        n++;
+    return n;
+}
+
 /* One byte of a value, unescaped; false at a dangling backslash. */
 static bool value_byte(struct step *s, char *c, bool *escaped)
 {
@@ -134,7 +151,7 @@ static int value_step(struct step *s)
     if (c == '\0')
         return push(s, "\\00", 3);
     /* a leading # that is not escaped says that hexadecimal BER follows: another value than the text "#..." */
-    if (strchr(",+\"\\<>;=", c) || (c == '#' && (escaped || !first)))
+    if (is_special(c) || (c == '#' && (escaped || !first)))
         return push(s, (const char[]){'\\', c}, 2);
     return (unsigned char)lower(c);
 }
@@ -181,8 +198,13 @@ enum err dn_normalise(struct buf *out, const char *dn)
                 out->data[begun] = '\0';
             return ERR_INPUT;
         }
-        if (buf_addc(out, (char)c))
+        buf_addc(out, (char)c);
+        size_t run = plain_run(&s), at = out->len;
+        if (buf_add(out, s.p, run))
             return out->failed;
+        for (size_t i = at; i < at + run; i++)
+            out->data[i] = lower(out->data[i]);
+        s.p += run;
     }
     return out->failed;
 }
