@@ -136,7 +136,7 @@ static void test_session(void **state)
                                     0,        3,        0,  0, 0,  'V',      'C',      [48] = 3,  [52] = 'I',
                                     [68] = 4, [72] = 0, 0,  0, 64, [76] = 5, [80] = 1, [84] = 12, [88] = 'G'};
     struct tls_client in, out;
-    struct proxy_row x, y;
+    struct proxy_row x = {0}, y = {0};
     engine(NULL);
     open_client(&in);
     open_client(&out);
