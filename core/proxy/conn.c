@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define QUIET_S 2u /* TLS buffers go back after so many seconds of silence */
+#define QUIET_S 1u /* TLS buffers go back after so many seconds of silence */
 
 void conn_patience(struct conn *c, unsigned seconds)
 {

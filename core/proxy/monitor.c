@@ -13,7 +13,7 @@
 
 #define HISTORY 32768u
 #define BUSY_MS 10
-#define IDLE_MS 100
+#define IDLE_MS 20
 
 struct monitor {
     struct proxy *p;
