@@ -52,7 +52,10 @@ struct step_progress {
 
 struct planned {
     struct plan *plan; /* NULL: none was made */
-    char undoes[40];   /* run that it takes back, "" for a plan from findings */
+    /* its texts may live in what it was made from, which is kept as long as the plan */
+    struct world *world;
+    struct org_box *box;
+    char undoes[40]; /* run that it takes back, "" for a plan from findings */
     struct step_progress *progress;
     bool applied; /* once: a second time the plan would be stale */
     enum err result;

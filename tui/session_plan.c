@@ -15,6 +15,8 @@ void session_plan_free(struct session *s)
 {
     plan_free(&s->planned.plan);
     free(s->planned.progress);
+    world_unref(s->planned.world);
+    org_box_unref(s->planned.box);
     memset(&s->planned, 0, sizeof s->planned);
 }
 
@@ -43,7 +45,11 @@ enum err session_plan(struct session *s, const struct plan_filter *filter, struc
         return err_set(ei, ERR_REFUSED, "read the directory first: r", "there is nothing to plan from");
     struct plan *plan = NULL;
     enum err e = plan_build(&plan, s->world->org, &s->world->findings, filter, session_who(s), ei);
-    return e == ERR_OK ? take_plan(s, plan, "", ei) : e;
+    if (e == ERR_OK)
+        e = take_plan(s, plan, "", ei);
+    if (e == ERR_OK)
+        s->planned.world = world_ref(s->world);
+    return e;
 }
 
 struct apply_job {
@@ -52,6 +58,7 @@ struct apply_job {
     char run[40];            /* to take back; "" when a plan is applied */
     char why[200];
     struct plan *made; /* of a rollback */
+    struct org_box *box;
     struct plan_outcome outcome;
     enum err e;
     struct errinfo ei;
@@ -159,7 +166,15 @@ out:
         transport->free(transport);
     directory_close(&directory);
     store_close(&store);
-    org_free(&org);
+    if (j->made) { /* it borrows from the organisation */
+        j->box = org_box_new(org);
+        if (!j->box) {
+            plan_free(&j->made);
+            j->e = err_set(&j->ei, ERR_NOMEM, NULL, "no memory for the plan");
+        }
+    } else {
+        org_free(&org);
+    }
 }
 
 static void apply_done(void *arg)
@@ -218,6 +233,10 @@ static void rollback_done(void *arg)
     enum err e = j->e;
     if (e == ERR_OK)
         e = take_plan(s, j->made, j->run, &j->ei);
+    if (e == ERR_OK)
+        s->planned.box = j->box;
+    else
+        org_box_unref(j->box);
     task_end(s, TASK_APPLY, e, &j->ei, "the way back is planned");
     free(j);
 }

@@ -16,7 +16,9 @@
  *     idle MS                the program writes nothing at all for so long
  *     ascii                  every cell is ASCII            colors / plain    some cell has a colour of its own / none has
  *     styled "text" ATTRS    its first cell: letters of b(old) u(nderline) r(everse), - none
- *     signal NAME            TERM HUP INT TSTP CONT SEGV
+ *     signal NAME            TERM HUP INT TSTP CONT SEGV          stopped    the program has stopped itself
+ *     grab NAME "text"       the word that follows text on the screen goes into the environment
+ *     sh COMMAND             /bin/sh runs it; it must end well
  *     exit STATUS            the program ends, with this status (128 + signal when killed)
  *     restored               the terminal is as it was: main screen, cursor visible, no bracketed paste
  *     screen                 prints the screen
@@ -413,6 +415,38 @@ static void check_idle(int ms)
         fail("%zu bytes were written while nothing happened", written - before);
 }
 
+static void grab(char **p)
+{
+    char name[64], text[ROW_MAX];
+    snprintf(name, sizeof name, "%s", word(p));
+    char *what = quoted(p);
+    for (int y = 0; y < rows; y++) {
+        row_text(y, text, NULL);
+        char *at = strstr(text, what);
+        if (!at)
+            continue;
+        at += strlen(what);
+        at[strcspn(at, " ,")] = '\0';
+        setenv(name, at, 1);
+        return;
+    }
+    fail("\"%s\" is not on the screen", what);
+}
+
+static void shell(const char *command)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    while (waitpid(pid, &status, WNOHANG) == 0)
+        pump(20); /* the program must not block on its terminal meanwhile */
+    if (status != 0)
+        fail("the command failed (%d)", WEXITSTATUS(status));
+}
+
 static void run_line(char *line)
 {
     char *p = line, *command = word(&p), *w;
@@ -467,6 +501,10 @@ static void run_line(char *line)
             if (now_ms() > end)
                 fail("the program did not stop");
         }
+    } else if (strcmp(command, "grab") == 0) {
+        grab(&p);
+    } else if (strcmp(command, "sh") == 0) {
+        shell(p);
     } else if (strcmp(command, "exit") == 0) {
         expect_exit(atoi(word(&p)));
     } else if (strcmp(command, "restored") == 0) {

@@ -62,13 +62,15 @@ enum action_arg { ARG_NONE, ARG_TEXT, ARG_COLUMN, ARG_THEME, ARG_SERVER, ARG_SUB
       "start or stop the engine that behaves as the new CAS")                                                \
     X(PAUSE, "pause", ' ', 0, ON(CONNECTIONS), ACTION_HINT, ARG_NONE, "hold the rows still; again: go on")   \
     X(KILL, "kill", 'K', 0, ON(CONNECTIONS), ACTION_CHANGE, ARG_NONE, "end the selected connection")         \
-    X(MAKE, "make-plan", 'm', 0, ON_ANY & ~(ON(CONNECTIONS) | ON(LADDER) | ON(HELP)), ACTION_HINT,           \
-      ARG_SUBJECT, "make a plan of all findings, or of the rules and servers named")                         \
+    X(MAKE, "make-plan", 'm', 0, ON_ANY, ACTION_HINT, ARG_SUBJECT,                                           \
+      "make a plan of all findings, or of the rules and servers named")                                      \
     X(APPLY, "apply", 'A', 0, ON(PLAN) | ON(WIZARD), ACTION_HINT | ACTION_CHANGE, ARG_NONE,                  \
       "carry out the plan, after typing the organisation's name")                                            \
     X(WRITE, "write", 'w', 0, ON(PLAN), 0, ARG_FILE, "write the plan to a file")                             \
     X(SETTLE, "settle", 'S', 0, ON(WIZARD), ACTION_HINT, ARG_NONE,                                           \
       "answer or skip this gate with a typed reason; again: take that back")                                 \
+    X(NEXT_STEP, "next-step", K_RIGHT, 0, ON(WIZARD), ACTION_HINT, ARG_NONE, "look at the next step")        \
+    X(LAST_STEP, "previous-step", K_LEFT, 0, ON(WIZARD), 0, ARG_NONE, "look at the step before")             \
     X(CHAIN, "verify-chain", 'v', 0, ON(JOURNAL) | ON(RUN), ACTION_HINT, ARG_NONE,                           \
       "check the journal's hash chain")                                                                      \
     X(ROLLBACK, "rollback", 'R', 0, ON(JOURNAL) | ON(RUN), ACTION_HINT | ACTION_CHANGE, ARG_NONE,            \

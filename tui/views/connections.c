@@ -115,10 +115,10 @@ static int head(struct view *v, struct rect r)
             screen_putf(r.y, r.x + 1, r.w - 2, PAINT_OK, "%s as %s on %s", live->paused ? "PAUSED" : "live",
                         e->arrive, e->address);
     screen_putf(r.y, x + 2, r.w - x - 3, PAINT_TEXT,
-                "%llu req  2xx %llu  3xx %llu  4xx %llu  5xx %llu  open %llu  up %s  down %s%s",
-                (unsigned long long)t->requests, (unsigned long long)t->status_2xx,
-                (unsigned long long)t->status_3xx, (unsigned long long)t->status_4xx,
-                (unsigned long long)t->status_5xx, (unsigned long long)t->open_requests,
+                "%llu req %llu open  2xx %llu 3xx %llu 4xx %llu 5xx %llu  up %s down %s%s",
+                (unsigned long long)t->requests, (unsigned long long)t->open_requests,
+                (unsigned long long)t->status_2xx, (unsigned long long)t->status_3xx,
+                (unsigned long long)t->status_4xx, (unsigned long long)t->status_5xx,
                 bytes_words(t->up_bytes, up, sizeof up), bytes_words(t->down_bytes, down, sizeof down),
                 t->dropped_events ? "  (events dropped)" : "");
     return 1;
@@ -284,10 +284,11 @@ static void draw_event(const struct proxy_event *e, const struct proxy_row *row,
     screen_put(y, a, 1, PAINT_BORDER, glyph(GLYPH_WALL));
     screen_put(y, b, 1, PAINT_BORDER, glyph(GLYPH_WALL));
     screen_put(y, c, 1, PAINT_BORDER, glyph(GLYPH_WALL));
-    if (e->status)
-        str_fmt(text, sizeof text, "%d %s", e->status, e->text);
-    else
+    str_fmt(text, sizeof text, "%d", e->status);
+    if (e->status == 0 || str_istarts(e->text, text)) /* some phases say the status themselves */
         str_copy(text, sizeof text, e->text);
+    else
+        str_fmt(text, sizeof text, "%d %s", e->status, e->text);
     switch (e->kind) {
     case PROXY_EVENT_OPEN:
     case PROXY_EVENT_HEAD: arrow(y, a + 1, b - a - 1, true, PAINT_TEXT, text); break;

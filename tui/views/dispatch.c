@@ -180,6 +180,18 @@ static void do_settle(struct ui *ui, const char *arg)
     wizard_settle(ui_top(ui));
 }
 
+static void do_next_step(struct ui *ui, const char *arg)
+{
+    (void)arg;
+    wizard_step(ui_top(ui), 1);
+}
+
+static void do_last_step(struct ui *ui, const char *arg)
+{
+    (void)arg;
+    wizard_step(ui_top(ui), -1);
+}
+
 static void do_chain(struct ui *ui, const char *arg)
 {
     (void)arg;
@@ -371,6 +383,8 @@ static action_fn *const functions[ACTION_COUNT] = {
     [ACTION_APPLY] = do_apply,
     [ACTION_WRITE] = do_write,
     [ACTION_SETTLE] = do_settle,
+    [ACTION_NEXT_STEP] = do_next_step,
+    [ACTION_LAST_STEP] = do_last_step,
     [ACTION_CHAIN] = do_chain,
     [ACTION_ROLLBACK] = do_rollback,
     [ACTION_READ] = do_read,

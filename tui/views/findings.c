@@ -10,9 +10,9 @@ static const struct column columns[] = {
     {"SEVERITY", "severity", 9, 10, 0, 0, false},
     {"RULE", "rule", 10, 20, 1, 1, false},
     {"SERVER", "server", 8, 12, 1, 0, false},
-    {"SITE", "site", 8, 10, 1, 3, false},
+    {"SITE", "site", 9, 14, 1, 3, false},
     {"FIX", "fix", 4, 4, 0, 2, false},
-    {"SUMMARY", "summary", 20, 50, 6, 0, false},
+    {"SUMMARY", "summary", 16, 32, 6, 0, false},
 };
 
 static const struct findings *findings_of(void *ctx)

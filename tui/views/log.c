@@ -98,10 +98,9 @@ static enum view_id helped_view(const struct view *v)
 
 static void help_line(struct pane *p, const char *keys, const char *name, const char *help, const char *why)
 {
-    char text[400];
-    str_fmt(text, sizeof text, "%-8s %-13s %s%s%s%s", keys, name, help, why ? " [" : "", why ? why : "",
-            why ? "]" : "");
-    pane_add(p, why ? PAINT_DIM : PAINT_TEXT, 1, "%s", text);
+    int pad = 9 - text_width(keys);
+    pane_item(p, why ? PAINT_DIM : PAINT_TEXT, 1, 23, "%s%*s%-13s %s%s%s%s", keys, pad > 1 ? pad : 1, "",
+              name, why ? "[" : "", why ? why : "", why ? "] " : "", help);
 }
 
 static void help_refresh(struct view *v, unsigned events)

@@ -198,8 +198,8 @@ static void draw_palette(struct ui *ui, struct rect body)
         enum paint paint = chosen ? PAINT_SELECTED : why ? PAINT_DIM : PAINT_TEXT;
         char key[32], line[400];
         key_text(info->key, text_is_ascii(), key, sizeof key);
-        str_fmt(line, sizeof line, "%-13s %-7s %s%s%s%s", info->name, key, info->help, why ? " [" : "",
-                why ? why : "", why ? "]" : "");
+        str_fmt(line, sizeof line, "%-13s %-7s %s%s%s%s", info->name, key, why ? "[" : "", why ? why : "",
+                why ? "] " : "", info->help);
         screen_field(in.y + i, in.x, in.w, paint, false, line);
     }
 }

@@ -104,8 +104,8 @@ static void refresh(struct view *v, unsigned events)
 static const char *verdict_reason(const struct world *w)
 {
     switch (w->findings.verdict) {
-    case VERDICT_BLOCKED: return "the target must not be brought in yet";
-    case VERDICT_NOT_READY: return "the new CAS would fail for users of the servers below";
+    case VERDICT_BLOCKED: return "it must not be brought in yet";
+    case VERDICT_NOT_READY: return "legacy users would be cut off";
     case VERDICT_READY: return "nothing found stands in the way";
     case VERDICT_UNKNOWN: break;
     }

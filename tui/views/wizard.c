@@ -1,5 +1,5 @@
-/* The migration in four steps: gates, legacy fix, rehearsal, verification. Left and Right look at the steps; what is done follows from
-   what is known, never from having been looked at. */
+/* The migration in four steps: gates, legacy fix, rehearsal, verification. One looks at any of them; what is done
+   follows from what is known, never from having been looked at. */
 #include "tui/views/wizard.h"
 
 #include "core/base/clock.h"
@@ -18,7 +18,6 @@ static const char *const step_names[STEP_COUNT] = {"Gates", "Legacy fix", "Rehea
 
 struct wizard {
     enum step here;
-    bool placed; /* here was chosen, by state or by the user */
     struct gate_settled settled[GATE_COUNT];
     bool loaded;
     struct gate_answer answers[GATE_COUNT];
@@ -354,17 +353,18 @@ static void show_step(struct view *v)
     v->ui->dirty = true;
 }
 
-static bool on_key(struct view *v, int key_code)
+void wizard_step(struct view *v, int by)
 {
     struct wizard *z = v->data;
-    if (key_code == K_LEFT || key_code == K_RIGHT) {
-        if (key_code == K_LEFT && z->here > 0)
-            z->here--;
-        else if (key_code == K_RIGHT && z->here + 1 < STEP_COUNT)
-            z->here++;
-        show_step(v);
-        return true;
-    }
+    int to = (int)z->here + by;
+    if (to >= 0 && to < STEP_COUNT)
+        z->here = (enum step)to;
+    show_step(v);
+}
+
+static bool on_key(struct view *v, int key_code)
+{
+    const struct wizard *z = v->data;
     return z->here != STEP_GATES && pane_key(&v->pane, key_code);
 }
 

@@ -71,6 +71,19 @@ void pane_add(struct pane *p, enum paint paint, int indent, const char *fmt, ...
     free(text);
 }
 
+void pane_item(struct pane *p, enum paint paint, int indent, int hang, const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vasprintf(&text, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        return;
+    add_text(p, paint, indent, hang, text);
+    free(text);
+}
+
 void pane_field(struct pane *p, enum paint paint, const char *label, const char *value)
 {
     if (!value)

@@ -27,6 +27,9 @@ void pane_clear(struct pane *p);
 void pane_home(struct pane *p);
 /* One paragraph; newlines in it begin new lines of the same kind. Past 20,000 lines nothing is added. */
 void pane_add(struct pane *p, enum paint paint, int indent, const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* The same; lines after the first are indented by hang more. */
+void pane_item(struct pane *p, enum paint paint, int indent, int hang, const char *fmt, ...)
+    PRINTF_LIKE(5, 6);
 /* "label: value" with the value aligned at a column and hung there. NULL values are left out. */
 void pane_field(struct pane *p, enum paint paint, const char *label, const char *value);
 void pane_gap(struct pane *p);
