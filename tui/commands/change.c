@@ -174,7 +174,8 @@ static void progress(void *arg, const char *run, const struct plan_step *step, e
     fflush(stdout);
 }
 
-static enum err confirm(const struct cli *cli, const char *yes, size_t steps, struct errinfo *ei)
+/* what: the sentence that a person reads before typing the name. */
+static enum err confirm(const struct cli *cli, const char *yes, const char *what, struct errinfo *ei)
 {
     const char *org = cli->org->name;
     char answer[256];
@@ -185,7 +186,7 @@ static enum err confirm(const struct cli *cli, const char *yes, size_t steps, st
     if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
         return err_set(ei, ERR_REFUSED, "give --yes with the organisation's name",
                        "not confirmed: there is no terminal to ask on");
-    fprintf(stderr, "%zu changes will be made in the organisation %s. Type its name to go on: ", steps, org);
+    fprintf(stderr, "Organisation %s: %s. Type its name to go on: ", org, what);
     if (!fgets(answer, sizeof answer, stdin))
         return err_set(ei, ERR_REFUSED, NULL, "not confirmed");
     answer[strcspn(answer, "\r\n")] = '\0';
@@ -227,6 +228,13 @@ static enum err prepare(struct cli *cli, const struct apply_options *o, struct p
     return ERR_OK;
 }
 
+static void outcome_line(const struct plan_outcome *done)
+{
+    if (done->run[0])
+        fprintf(stderr, "casbridge: run %s: %u done, %u failed, %u put back, %u not begun\n", done->run,
+                done->done, done->failed, done->undone, done->skipped);
+}
+
 static enum err run_plan(struct cli *cli, const struct plan *plan, const struct apply_options *o,
                          struct plan_apply_options *a, struct errinfo *ei)
 {
@@ -236,14 +244,14 @@ static enum err run_plan(struct cli *cli, const struct plan *plan, const struct 
         fprintf(stderr, "casbridge: the plan has no steps: nothing was done\n");
         return ERR_OK;
     }
-    enum err e = confirm(cli, o->yes, plan->n_steps, ei);
+    char what[64];
+    str_fmt(what, sizeof what, "%zu changes will be made", plan->n_steps);
+    enum err e = confirm(cli, o->yes, what, ei);
     if (e)
         return e;
     a->arg = &shown;
     e = plan_apply(plan, a, &done, ei);
-    if (done.run[0])
-        fprintf(stderr, "casbridge: run %s: %u done, %u failed, %u put back, %u not begun\n", done.run,
-                done.done, done.failed, done.undone, done.skipped);
+    outcome_line(&done);
     return e;
 }
 
@@ -294,5 +302,26 @@ COMMAND_RUN(cmd_rollback)
     if (a.transport)
         a.transport->free(a.transport);
     plan_free(&plan);
+    return e;
+}
+
+COMMAND_RUN(cmd_resume)
+{
+    const struct apply_options *o = options;
+    struct plan_apply_options a = {0};
+    struct plan_outcome done = {0};
+    struct shown shown = {cli, NULL};
+    (void)rest, (void)code;
+    if (words->n != 1)
+        return err_set(ei, ERR_USAGE, "casbridge journal lists them", "resume wants one run");
+    enum err e = prepare(cli, o, &a, ei);
+    if (!e)
+        e = confirm(cli, o->yes, "what the run left open is looked at again, then carried on", ei);
+    a.arg = &shown;
+    if (!e)
+        e = plan_resume(words->v[0], &a, &done, ei);
+    outcome_line(&done);
+    if (a.transport)
+        a.transport->free(a.transport);
     return e;
 }

@@ -44,6 +44,8 @@ const struct command commands[] = {
      sizeof(struct apply_options), FORMATS_TEXT_JSON, true, cmd_apply},
     {"rollback", "RUN [--server S]... [--yes ORG]", "takes a run back", rollback_specs,
      sizeof(struct apply_options), FORMATS_TEXT_JSON, true, cmd_rollback},
+    {"resume", "RUN [--yes ORG]", "after an interruption: re-reads what was left open, then goes on",
+     apply_specs, sizeof(struct apply_options), FORMATS_TEXT_JSON, true, cmd_resume},
     {"journal", "[RUN | verify]", "runs and their records; the hash chain checked", NULL, 0,
      FORMATS_TEXT_JSON, false, cmd_journal},
     {"exec", "--on SERVER... [--via ssh] -- CMDLET [-Param Value]...", "one cmdlet on many servers",
