@@ -43,7 +43,7 @@ static const char *show(struct rule_run *run, struct arena *arena, const char *t
     return copy;
 }
 
-static const char *vtext(struct rule_run *run, const char *fmt, va_list ap)
+static PRINTF_LIKE(2, 0) const char *vtext(struct rule_run *run, const char *fmt, va_list ap)
 {
     char text[MAX_TEXT + 2];
     vsnprintf(text, sizeof text, fmt, ap);
