@@ -165,33 +165,31 @@ static void logon_run(struct pjob *j)
     struct logon_job *lj = (struct logon_job *)j;
     struct logon_book *book = lj->auth->book;
     void *found = NULL;
-    for (int turn = 0; turn < 2; turn++) {
-        switch (logon_check(book, lj->digest, lj->user, clock_mono_ms() / 1000, true, &found, lj->ei.what,
-                            sizeof lj->ei.what)) {
-        case LOGON_YES: lj->ident = found; return;
-        case LOGON_NO: return;
-        case LOGON_PENDING: logon_wait(book, lj->digest, ASK_WAIT_MS); continue;
-        case LOGON_ASK: break;
-        }
-        struct krb_login *login = NULL;
-        struct ident *ident = NULL;
-        enum err r = krb_login_password(&login, lj->user, &lj->password, &lj->ei);
-        enum logon_outcome o = outcome_of(r, &lj->ei);
-        if (r == ERR_OK) {
-            if (lj->auth->mode ==
-                PROXY_AUTH_KEYTAB) /* the engine goes under its own name: the ticket is not needed */
-                krb_login_free(&login);
-            if ((ident = ident_new(lj->user, login)) == NULL)
-                o = LOGON_FAILED;
-        }
-        if (ident != NULL)
-            lj->ident = ident_ref(ident);
-        lj->failed = o == LOGON_FAILED;
-        logon_settle(book, lj->digest, lj->user, clock_mono_ms() / 1000, o, ident, lj->ei.what);
+    switch (logon_check(book, lj->digest, lj->user, clock_mono_ms() / 1000, ASK_WAIT_MS, &found, lj->ei.what,
+                        sizeof lj->ei.what)) {
+    case LOGON_YES: lj->ident = found; return;
+    case LOGON_NO: return;
+    case LOGON_PENDING:
+        lj->failed = true;
+        (void)str_copy(lj->ei.what, sizeof lj->ei.what, "the KDC has not answered yet");
         return;
+    case LOGON_ASK: break;
     }
-    lj->failed = true;
-    (void)str_copy(lj->ei.what, sizeof lj->ei.what, "the KDC has not answered yet");
+    struct krb_login *login = NULL;
+    struct ident *ident = NULL;
+    enum err r = krb_login_password(&login, lj->user, &lj->password, &lj->ei);
+    enum logon_outcome o = outcome_of(r, &lj->ei);
+    if (r == ERR_OK) {
+        if (lj->auth->mode ==
+            PROXY_AUTH_KEYTAB) /* the engine goes under its own name: the ticket is not needed */
+            krb_login_free(&login);
+        if ((ident = ident_new(lj->user, login)) == NULL)
+            o = LOGON_FAILED;
+    }
+    if (ident != NULL)
+        lj->ident = ident_ref(ident);
+    lj->failed = o == LOGON_FAILED;
+    logon_settle(book, lj->digest, lj->user, clock_mono_ms() / 1000, o, ident, lj->ei.what);
 }
 
 static void believe(struct conn *c, struct ident *i, const uint8_t *digest)
@@ -320,7 +318,7 @@ static bool check_basic(struct conn *c, char *b64, size_t len)
         goto out;
     }
     c->has_digest = false;
-    switch (logon_check(a->book, digest, user, e->now_ms / 1000, false, &found, why, sizeof why)) {
+    switch (logon_check(a->book, digest, user, e->now_ms / 1000, 0, &found, why, sizeof why)) {
     case LOGON_YES:
         believe(c, found, digest);
         row_event(c, PROXY_EVENT_AUTH, "password right (remembered)");

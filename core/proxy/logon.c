@@ -35,7 +35,7 @@ struct entry {
 struct account {
     struct account *next;
     char name[64];
-    unsigned wrong;
+    unsigned wrong, asking; /* asking: questions under way, which may all turn out wrong */
     int64_t since;
 };
 
@@ -128,7 +128,7 @@ static struct entry **slot(struct logon_book *b, const uint8_t *digest)
     return e;
 }
 
-/* Makes room: what says nothing any more goes, and if all still does, the least recently used of every bucket. */
+/* Makes room: what says nothing any more goes, and if all still does, what was not used just now. */
 static void prune(struct logon_book *b, int64_t now)
 {
     for (int pass = 0; pass < 2 && b->n_entries >= MAX_ENTRIES; pass++)
@@ -174,7 +174,7 @@ static struct account *account_get(struct logon_book *b, const char *user, int64
     struct account **a = &b->accounts[h % BUCKETS], *found = NULL;
     while (*a != NULL) {
         struct account *x = *a;
-        if (now - x->since > WINDOW_S) {
+        if (now - x->since > WINDOW_S && x->asking == 0) {
             *a = x->next;
             free(x);
             b->n_accounts--;
@@ -207,36 +207,17 @@ static enum logon_answer judge(struct logon_book *b, struct entry *e, const char
     if (e->known && now - e->good_at <= KNOWN_S)
         return LOGON_ASK;
     const struct account *a = account_get(b, user, now, false);
-    if ((a != NULL && a->wrong >= b->budget) || b->n_accounts >= MAX_ENTRIES) {
+    if ((a != NULL && a->wrong >= b->budget) || (a == NULL && b->n_accounts >= MAX_ENTRIES)) {
         (void)str_fmt(why, cap,
                       "too many wrong passwords for this user: the KDC is not asked for %lld min, so that "
                       "the account is not locked",
                       (long long)(a != NULL ? (WINDOW_S - (now - a->since)) / 60 + 1 : 1));
         return LOGON_NO;
     }
-    return LOGON_ASK;
+    return a != NULL && a->wrong + a->asking >= b->budget ? LOGON_PENDING : LOGON_ASK;
 }
 
-enum logon_answer logon_check(struct logon_book *b, const uint8_t digest[static LOGON_DIGEST],
-                              const char *user, int64_t now, bool claim, void **ident, char *why, size_t cap)
-{
-    (void)pthread_mutex_lock(&b->lock);
-    struct entry *e = entry_get(b, digest, now);
-    enum logon_answer r = LOGON_NO;
-    if (e == NULL) {
-        (void)str_copy(why, cap, "too many different logons at once");
-    } else {
-        r = judge(b, e, user, now, why, cap);
-        if (r == LOGON_YES)
-            *ident = b->take(e->ident);
-        if (r == LOGON_ASK && claim)
-            e->state = PENDING;
-    }
-    (void)pthread_mutex_unlock(&b->lock);
-    return r;
-}
-
-void logon_wait(struct logon_book *b, const uint8_t digest[static LOGON_DIGEST], int wait_ms)
+static struct timespec deadline(int wait_ms)
 {
     struct timespec until;
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
@@ -246,14 +227,41 @@ void logon_wait(struct logon_book *b, const uint8_t digest[static LOGON_DIGEST],
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
+    return until;
+}
+
+enum logon_answer logon_check(struct logon_book *b, const uint8_t digest[static LOGON_DIGEST],
+                              const char *user, int64_t now, int wait_ms, void **ident, char *why, size_t cap)
+{
+    const struct timespec until = deadline(wait_ms);
+    enum logon_answer r = LOGON_NO;
+    struct entry *e;
+    bool late = wait_ms == 0;
     (void)pthread_mutex_lock(&b->lock);
     for (;;) {
-        struct entry *e = *slot(b, digest);
-        if (e == NULL || e->state != PENDING ||
-            pthread_cond_timedwait(&b->settled, &b->lock, &until) == ETIMEDOUT)
+        if ((e = entry_get(b, digest, now)) == NULL) {
+            (void)str_copy(why, cap, "too many different logons at once");
             break;
+        }
+        r = judge(b, e, user, now, why, cap);
+        if (r != LOGON_PENDING || late)
+            break;
+        late = pthread_cond_timedwait(&b->settled, &b->lock, &until) == ETIMEDOUT;
+    }
+    if (r == LOGON_YES)
+        *ident = b->take(e->ident);
+    if (r == LOGON_ASK && wait_ms > 0) {
+        struct account *a = account_get(b, user, now, true);
+        if (a != NULL) {
+            a->asking++;
+            e->state = PENDING;
+        } else {
+            (void)str_copy(why, cap, "out of memory");
+            r = LOGON_NO;
+        }
     }
     (void)pthread_mutex_unlock(&b->lock);
+    return r;
 }
 
 static void settle_wrong(struct logon_book *b, struct entry *e, const char *user, int64_t now)
@@ -273,13 +281,18 @@ void logon_settle(struct logon_book *b, const uint8_t digest[static LOGON_DIGEST
 {
     void *old = NULL;
     (void)pthread_mutex_lock(&b->lock);
+    struct account *a = account_get(b, user, now, false);
+    if (a != NULL && a->asking > 0)
+        a->asking--;
     struct entry *e = entry_get(b, digest, now);
+    if (e == NULL && outcome == LOGON_WRONG && a != NULL)
+        a->wrong++; /* forgotten meanwhile, but it was asked */
     if (e != NULL) {
         old = e->ident;
         e->ident = NULL;
         (void)str_copy(e->why, sizeof e->why, why != NULL ? why : "");
         switch (outcome) {
-        case LOGON_RIGHT: {
+        case LOGON_RIGHT:
             e->state = GOOD;
             e->known = true;
             e->wrong = 0;
@@ -287,11 +300,9 @@ void logon_settle(struct logon_book *b, const uint8_t digest[static LOGON_DIGEST
             e->until = now + GOOD_S;
             e->ident = ident;
             ident = NULL;
-            struct account *a = account_get(b, user, now, false);
             if (a != NULL)
                 a->wrong = 0; /* the domain controller forgets them too */
             break;
-        }
         case LOGON_WRONG: settle_wrong(b, e, user, now); break;
         case LOGON_REFUSED:
             e->state = BAD;

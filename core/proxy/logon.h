@@ -24,18 +24,19 @@ enum logon_answer {
     LOGON_YES,     /* *ident: one more owner through take() */
     LOGON_NO,      /* known to be wrong, or the budget is used up: *why */
     LOGON_ASK,     /* ask the KDC now, then call logon_settle() */
-    LOGON_PENDING, /* somebody else is asking: wait with logon_wait() */
+    LOGON_PENDING, /* the answer to a question under way decides */
 };
 
 enum err logon_book_new(struct logon_book **out, void *(*take)(void *ident), logon_drop_fn *drop) MUST_CHECK;
 void logon_book_free(struct logon_book **b);
 /* Wrong passwords allowed a user; from the domain's lockoutThreshold: -1 unknown, 0 never locks. */
 void logon_budget(struct logon_book *b, int64_t lockout_threshold);
-/* now in seconds of any monotonic clock. With claim the caller takes on asking (LOGON_ASK) and must settle; without, LOGON_ASK is only advice. */
+/* now in seconds of any monotonic clock. With wait_ms > 0 the caller takes on asking (LOGON_ASK) and must settle, and it waits for
+   questions under way (LOGON_PENDING only after wait_ms): questions count against the budget until they are settled. With
+   wait_ms 0 it never blocks, and LOGON_ASK and LOGON_PENDING are only advice. */
 enum logon_answer logon_check(struct logon_book *b, const uint8_t digest[static LOGON_DIGEST],
-                              const char *user, int64_t now, bool claim, void **ident, char *why, size_t cap);
-/* Until the pending question is settled, at most wait_ms. */
-void logon_wait(struct logon_book *b, const uint8_t digest[static LOGON_DIGEST], int wait_ms);
+                              const char *user, int64_t now, int wait_ms, void **ident, char *why,
+                              size_t cap);
 
 enum logon_outcome {
     LOGON_RIGHT,
