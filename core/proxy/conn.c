@@ -13,7 +13,7 @@
 
 void conn_patience(struct conn *c, unsigned seconds)
 {
-    c->due = c->e->wheel.now + seconds;
+    c->due = c->e->wheel.now + seconds + 1; /* the second that runs is a part only: never too early */
     wheel_set(&c->e->wheel, &c->timer, seconds < QUIET_S ? seconds : QUIET_S);
 }
 
