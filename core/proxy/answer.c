@@ -80,7 +80,7 @@ static void answer(struct conn *c, int status, const char *fields, const struct 
         iobuf_drop(c->in, c->head_len);
     c->head_len = 0;
     /* a small rest of the body is read and dropped; a channel of 1 GiB is not */
-    if (!c->req.done && !(c->req.kind == BODY_LENGTH && c->req.left <= SMALL_BODY))
+    if (!body_is_short(c))
         c->keep = false;
     if (e->drain_until_ms != 0)
         c->keep = false;

@@ -66,3 +66,8 @@ void body_hold(struct conn *c, const char *p, size_t n)
     memcpy(k->body + k->body_len, p, n);
     k->body_len += (uint32_t)n;
 }
+
+bool body_is_short(const struct conn *c)
+{
+    return c->req.done || (c->req.kind == BODY_LENGTH && c->req.left <= SMALL_BODY && !c->expects);
+}

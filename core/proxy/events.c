@@ -74,14 +74,16 @@ enum err event_json(struct buf *out, const struct proxy_row *r)
 static json_t *har_entry(const struct proxy_row *r)
 {
     char at[40];
+    char url[256]; /* HAR wants it whole; the host is the one that was asked in the end */
+    (void)str_fmt(url, sizeof url, "https://%s%s", r->target[0] != '\0' ? r->target : "localhost", r->path);
     int wait = r->ttfb_ms >= 0 ? r->ttfb_ms : r->total_ms;
     return json_pack("{ss si s{ss ss ss s[] s[] s[] si sI} s{si ss ss s[] s[] s{si ss} ss si sI} s{} s{si si "
                      "si} ss ss ss}",
                      "startedDateTime", time_text(r->began_ms, at), "time", r->total_ms, "request", "method",
-                     r->method, "url", r->path, "httpVersion", "HTTP/1.1", "cookies", "headers",
-                     "queryString", "headersSize", -1, "bodySize", (json_int_t)r->up_bytes, "response",
-                     "status", r->status, "statusText", "", "httpVersion", "HTTP/1.1", "cookies", "headers",
-                     "content", "size", -1, "mimeType", "", "redirectURL", "", "headersSize", -1, "bodySize",
+                     r->method, "url", url, "httpVersion", "HTTP/1.1", "cookies", "headers", "queryString",
+                     "headersSize", -1, "bodySize", (json_int_t)r->up_bytes, "response", "status", r->status,
+                     "statusText", "", "httpVersion", "HTTP/1.1", "cookies", "headers", "content", "size", -1,
+                     "mimeType", "", "redirectURL", "", "headersSize", -1, "bodySize",
                      (json_int_t)r->down_bytes, "cache", "timings", "send", 0, "wait", wait, "receive",
                      r->total_ms - wait, "_target", r->target, "_rule", r->rule, "comment", r->reason);
 }

@@ -123,6 +123,7 @@ struct conn {
     bool idempotent;   /* may be sent again although it may have been received */
     bool replaying;    /* what is sent next comes from the copy */
     bool rpc_streamed; /* something of the body went out */
+    bool expects;      /* 100-continue, and it has not come: the body may never be sent */
     bool has_ticket;   /* a token for the target can be made at once */
 
     /* of the client, kept between requests */
@@ -335,6 +336,8 @@ void relay_first_bytes(struct conn *c); /* the head and what of the body is ther
 enum http1_result body_take(struct body *b, const char *p, size_t n, size_t *used);
 /* Copies what of the request body goes out while the request may have to be sent again. */
 void body_hold(struct conn *c, const char *p, size_t n);
+/* What is left of the request body can be read and dropped to keep the connection: it is little, and it will come. */
+bool body_is_short(const struct conn *c);
 void body_from_head(struct body *b, const struct http1_head *h);
 
 /* --- upstream.c */

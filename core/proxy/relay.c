@@ -233,6 +233,8 @@ static enum flow response_head(struct conn *c, struct up *u, size_t len)
     }
     bool interim = h->status < 200;
     bool ours = e->p->cfg.auth != PROXY_AUTH_PASS;
+    if (h->status == 100)
+        c->expects = false;
     if (!interim && ours && h->status == 401) {
         if (refused(c, h, raw))
             return ENDED;
@@ -254,8 +256,7 @@ static enum flow response_head(struct conn *c, struct up *u, size_t len)
             c->resp.kind = BODY_NONE;
             c->resp.done = true;
         }
-        if (c->resp.kind == BODY_CLOSE ||
-            (!c->req.done && !(c->req.kind == BODY_LENGTH && c->req.left <= SMALL_BODY)))
+        if (c->resp.kind == BODY_CLOSE || !body_is_short(c))
             c->keep = false;
         if (e->drain_until_ms != 0)
             c->keep = false;

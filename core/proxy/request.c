@@ -73,6 +73,7 @@ void request_begin(struct conn *c)
     }
     c->minor = h->minor;
     c->keep = !h->close;
+    c->expects = h->expect_continue;
     c->is_head = method_is(h, raw, "HEAD");
     body_from_head(&c->req, h);
     c->path_kind = (uint8_t)policy_path_kind(h, raw);
