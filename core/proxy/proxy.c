@@ -144,7 +144,6 @@ enum err proxy_start(struct proxy **out, const struct proxy_config *c, struct er
     struct proxy *p = calloc(1, sizeof *p);
     if (p == NULL)
         return err_set(ei, ERR_NOMEM, NULL, "no memory for the engine");
-    (void)pthread_mutex_init(&p->lock, NULL);
     enum err r = configure(p, c, ei);
     if (r == ERR_OK && RAND_bytes(p->ticket_keys, sizeof p->ticket_keys) != 1)
         r = err_set(ei, ERR_TLS, NULL, "the random generator of OpenSSL does not work");
@@ -252,7 +251,6 @@ void proxy_free(struct proxy **pp)
     tls_identity_fini(&p->identity);
     OPENSSL_cleanse(p->ticket_keys, sizeof p->ticket_keys);
     arena_fini(&p->strings);
-    (void)pthread_mutex_destroy(&p->lock);
     free(p);
     *pp = NULL;
 }

@@ -239,7 +239,6 @@ struct proxy {
     unsigned n_engines;
     uint16_t port, metrics_bound;
     struct cidr_list allow;
-    pthread_mutex_t lock; /* identity, organisation */
     struct tls_identity identity;
     unsigned char ticket_keys[TLS_TICKET_KEYS];
     const struct org *_Atomic org;

@@ -16,9 +16,6 @@
 #include <stdarg.h>
 #include <stdint.h>
 
-#include <sys/ioctl.h>
-#include <sys/resource.h>
-
 #include <cmocka.h>
 
 #define BIG (48u << 20) /* more than the kernel buffers of two loopback connections */
