@@ -91,56 +91,55 @@ static void on_hup(int sig)
     hup = 1;
 }
 
-/* Until SIGINT or SIGTERM. SIGHUP: certificate and route data read again. */
-static void serve(struct cli *cli, struct proxy *proxy)
+/* Certificate and route data again. The engine may look at the old data until proxy_reload() has returned, so both stand side by side. */
+static enum err reload(struct cli *cli, struct proxy *proxy, struct errinfo *ei)
 {
-    struct sigaction sa = {.sa_handler = on_hup};
-    sigset_t block, during;
-    sigemptyset(&block);
-    sigaddset(&block, SIGINT);
-    sigaddset(&block, SIGTERM);
-    sigaddset(&block, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &block, &during);
-    sigdelset(&during, SIGINT);
-    sigdelset(&during, SIGTERM);
-    sigdelset(&during, SIGHUP);
-    sigaction(SIGHUP, &sa, NULL);
-    struct org *before = NULL;
+    struct org *old_org = cli->org;
+    struct findings old_findings = cli->findings;
+    if (!old_org)
+        return proxy_reload(proxy, NULL, NULL, ei);
+    cli->org = NULL;
+    findings_init(&cli->findings);
+    enum err e = cli_evaluate(cli, false, ei);
+    if (!e)
+        e = proxy_reload(proxy, cli->org, &cli->findings, ei);
+    if (e) {
+        findings_fini(&cli->findings);
+        org_free(&cli->org);
+        cli->findings = old_findings;
+        cli->org = old_org;
+    } else {
+        findings_fini(&old_findings);
+        org_free(&old_org);
+    }
+    return e;
+}
+
+static void mask_signals(int how, sigset_t *before)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(how, &set, before);
+}
+
+/* Until SIGINT or SIGTERM; SIGHUP reloads. The three are blocked but while this thread sleeps (engine threads inherit that), so none is missed. */
+static void serve(struct cli *cli, struct proxy *proxy, const sigset_t *asleep)
+{
     while (!stop_is_raised(&cli->stop)) {
-        ppoll(NULL, 0, NULL, &during);
+        struct errinfo ei = {0};
+        ppoll(NULL, 0, NULL, asleep);
         if (!hup)
             continue;
         hup = 0;
-        struct errinfo ei = {0};
-        struct org *old = cli->org;
-        enum err e = ERR_OK;
-        cli->org = NULL;
-        if (old) {
-            e = cli_read(cli, &ei);
-            if (e)
-                cli->org = old;
-        }
-        if (!e) {
-            findings_fini(&cli->findings);
-            findings_init(&cli->findings);
-            if (cli->org)
-                e = cli_evaluate(cli, false, &ei);
-        }
-        if (!e)
-            e = proxy_reload(proxy, cli->org, cli->org ? &cli->findings : NULL, &ei);
-        if (e)
+        if (reload(cli, proxy, &ei))
             log_err(&ei);
         else
             log_line(LOG_LEVEL_INFO, "certificate and route data read again");
-        if (!e && old &&
-            old != cli->org) { /* the engine may still look at the one before until its next request */
-            org_free(&before);
-            before = old;
-        }
     }
-    pthread_sigmask(SIG_UNBLOCK, &block, NULL);
     proxy_stop(proxy, 5000);
-    org_free(&before);
 }
 
 COMMAND_RUN(cmd_proxy)
@@ -191,16 +190,20 @@ COMMAND_RUN(cmd_proxy)
     c.metrics_addr = o->metrics ? metrics_addr : NULL;
     c.org = cli->org;
     c.findings = cli->org ? &cli->findings : NULL;
+    struct sigaction sa = {.sa_handler = on_hup};
+    sigset_t before;
+    sigaction(SIGHUP, &sa, NULL);
+    mask_signals(SIG_BLOCK, &before);
     e = proxy_start(&proxy, &c, ei);
     if (e)
-        return e;
+        goto out;
     str_fmt(text, sizeof text, "%u", proxy_port(proxy));
     fprintf(stderr, "casbridge: listening on %s%s%s:%s%s%s\n", strchr(addr, ':') ? "[" : "", addr,
             strchr(addr, ':') ? "]" : "", text,
             proxy_is_self_signed(proxy) ? ", self-signed certificate SHA-256 " : ", certificate SHA-256 ",
             proxy_fingerprint(proxy));
     fflush(stderr);
-    serve(cli, proxy);
+    serve(cli, proxy, &before);
     struct proxy_stats s;
     proxy_stats(proxy, &s);
     fprintf(stderr,
@@ -211,5 +214,7 @@ COMMAND_RUN(cmd_proxy)
             (unsigned long long)s.status_4xx, (unsigned long long)s.status_5xx,
             (unsigned long long)s.up_bytes, (unsigned long long)s.down_bytes);
     proxy_free(&proxy);
-    return ERR_OK;
+out:
+    mask_signals(SIG_UNBLOCK, NULL);
+    return e;
 }
