@@ -113,8 +113,14 @@ class Iis:
         self.edited = True
 
     def find(self, path):
-        """The virtual directory of a request path, or None."""
-        return self.vdirs.get(path.lstrip('/').partition('/')[0].lower())
+        """The virtual directory of a request path, or None. ActiveSync's folder Proxy, where a newer CAS knocks, has Windows
+        authentication whatever its parent offers (assumed: what setup leaves there).
+        """
+        first, *rest = path.lower().lstrip('/').split('/')
+        vdir = self.vdirs.get(first)
+        if vdir and vdir.kind == 'Mobile' and rest[:1] == ['proxy']:
+            return vdir._replace(switches=Switches(windows=True))
+        return vdir
 
 
 def by_server(rows):
