@@ -116,6 +116,8 @@ enum err session_new(struct session **out, const struct console_config *c, sessi
 void session_free(struct session **s);
 void session_collect(struct session *s);
 
+/* For the journal and for reasons given. */
+const char *session_who(const struct session *s);
 /* Why a thing cannot be done now, NULL when it can. Static text. */
 const char *session_why_not_change(const struct session *s);
 /* True when name is the organisation's: from then on changes are possible. */

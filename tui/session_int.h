@@ -19,7 +19,6 @@ void session_tell(struct session *s, unsigned events);
 
 /* Jobs' own view of the source: as given, or the profile's. NULL: found by DNS. */
 const char *session_source(const struct session *s);
-const char *session_who(const struct session *s);
 
 void session_plan_free(struct session *s);
 void session_engine_free(struct session *s);
