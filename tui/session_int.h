@@ -26,4 +26,11 @@ void session_engine_free(struct session *s);
 void session_engine_reload(struct session *s);
 void session_journal_free(struct session *s);
 
+/* Passwords that the profile says to ask for: the job waits, the user is asked, the answer serves until the console ends or a logon is
+   refused. */
+enum err session_secrets_open(struct session *s, struct errinfo *ei) MUST_CHECK;
+void session_secrets_close(struct session *s); /* who waits is refused */
+void session_secrets_free(struct session *s);  /* once nobody can wait any more */
+void session_secrets_forget(struct session *s);
+
 #endif
