@@ -121,7 +121,7 @@ unit-threads: $(filter $(addprefix $(B)/tests/unit/,$(THREADED)),$(UNIT))
 $(B)/tests/integration/%: $(B)/tests/integration/%.o $(call chain,remoting)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call syslibs,remoting)
-build/tests/console/%: tests/console/%.c
+build/tests/console/%: tests/console/%.c $(wildcard tests/console/*.h)
 	@mkdir -p $(@D); echo "  LD    $@"
 	$(Q)$(HOSTCC) -std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -o $@ $< -lvterm -lutil
 HELPERS := $(patsubst %.c,%,$(wildcard tests/integration/*.c))

@@ -13,7 +13,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-static const int watched[] = {SIGWINCH, SIGTERM, SIGHUP, SIGINT, SIGTSTP, SIGCONT};
+static const int watched[] = {SIGWINCH, SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGTSTP, SIGCONT};
 
 /* Blocked for good in this thread and in those it starts; read from a descriptor instead. So no resize is lost between a check and
    a read, and no handler runs in the middle of curses. */
@@ -40,6 +40,7 @@ static bool take_signals(int fd, struct ui *ui)
     while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
         switch (info.ssi_signo) {
         case SIGTERM:
+        case SIGQUIT:
         case SIGHUP: return true;
         case SIGINT: ui_key(ui, KEY_CTRL('c')); break;
         case SIGTSTP: screen_suspend(); break;
@@ -65,7 +66,7 @@ static enum err loop(struct ui *ui, struct session *s, int signals)
             return ERR_INTERRUPTED;
         if (fds[1].revents)
             session_collect(s);
-        if (n == 0)
+        if (n == 0 || ui_wait_ms(ui) == 0) /* also when keys and results leave no time-out ever to come */
             ui_tick(ui);
         for (int key; (fds[0].revents & (POLLIN | POLLHUP)) && (key = screen_key()) != KEY_NONE;)
             ui_key(ui, key);

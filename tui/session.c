@@ -68,7 +68,10 @@ enum err session_new(struct session **out, const struct console_config *c, sessi
     s->changed = changed;
     s->changed_arg = arg;
     enum err e = job_pool_new(&s->pool, POOL_THREADS, ei);
+    if (e == ERR_OK)
+        e = session_secrets_open(s, ei);
     if (e != ERR_OK) {
+        job_pool_free(&s->pool);
         free(s);
         return e;
     }
@@ -87,8 +90,10 @@ void session_free(struct session **sp)
     s->closing = true; /* what ends now begins nothing new */
     for (int t = 0; t < TASK_COUNT; t++)
         stop_raise(&s->tasks[t].stop);
+    session_secrets_close(s);
     job_pool_wait(s->pool);
     session_engine_free(s);
+    session_secrets_free(s);
     log_set_sink(NULL, NULL);
     job_pool_free(&s->pool);
     session_plan_free(s);
@@ -131,6 +136,8 @@ void task_end(struct session *s, enum task t, enum err e, const struct errinfo *
         if (st->error.code == ERR_OK)
             (void)err_set(&st->error, e, NULL, "%s", err_text(e));
         log_err(&st->error);
+        if (e == ERR_AUTH) /* a password that was refused must not be offered again */
+            session_secrets_forget(s);
     } else if (text) {
         str_copy(st->text, sizeof st->text, text);
     }

@@ -27,6 +27,7 @@ enum session_event {
     SESSION_JOURNAL = 16,
     SESSION_LOG = 32,
     SESSION_STATE = 64,
+    SESSION_QUESTION = 128,
 };
 
 struct task_status {
@@ -84,6 +85,8 @@ struct log_entry {
 
 typedef void session_changed(void *arg, unsigned events);
 
+struct secrets; /* session_secret.c */
+
 struct session {
     const struct console_config *config;
     struct job_pool *pool;
@@ -104,6 +107,7 @@ struct session {
 
     char *saved_state; /* text of the wizard's state as loaded or saved last, NULL none */
     bool state_pending;
+    struct secrets *secrets;
 
     struct log_entry log[LOG_RING]; /* oldest first */
     size_t n_log;
@@ -116,6 +120,8 @@ enum err session_new(struct session **out, const struct console_config *c, sessi
 void session_free(struct session **s);
 void session_collect(struct session *s);
 
+/* For the journal and for reasons given. */
+const char *session_who(const struct session *s);
 /* Why a thing cannot be done now, NULL when it can. Static text. */
 const char *session_why_not_change(const struct session *s);
 /* True when name is the organisation's: from then on changes are possible. */
@@ -146,6 +152,11 @@ bool session_engine_read(struct session *s);
 void session_journal_list(struct session *s);
 void session_journal_read(struct session *s, const char *run);
 void session_journal_verify(struct session *s);
+
+/* A password is wanted: what for; false when none is. */
+bool session_question(struct session *s, char *prompt, size_t cap);
+/* NULL: refused. */
+void session_answer(struct session *s, const char *password);
 
 /* Keeps a small text (the wizard's progress) for the next start. */
 void session_state_save(struct session *s, const char *text);

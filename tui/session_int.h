@@ -19,12 +19,18 @@ void session_tell(struct session *s, unsigned events);
 
 /* Jobs' own view of the source: as given, or the profile's. NULL: found by DNS. */
 const char *session_source(const struct session *s);
-const char *session_who(const struct session *s);
 
 void session_plan_free(struct session *s);
 void session_engine_free(struct session *s);
 /* A new organisation for the running engine. */
 void session_engine_reload(struct session *s);
 void session_journal_free(struct session *s);
+
+/* Passwords that the profile says to ask for: the job waits, the user is asked, the answer serves until the console ends or a logon is
+   refused. */
+enum err session_secrets_open(struct session *s, struct errinfo *ei) MUST_CHECK;
+void session_secrets_close(struct session *s); /* who waits is refused */
+void session_secrets_free(struct session *s);  /* once nobody can wait any more */
+void session_secrets_forget(struct session *s);
 
 #endif

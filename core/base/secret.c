@@ -123,10 +123,19 @@ static enum err from_terminal(struct secret *out, const char *prompt, struct err
     return e;
 }
 
+static secret_asker *asker;
+static void *asker_arg;
+
+void secret_set_asker(secret_asker *ask, void *arg)
+{
+    asker = ask;
+    asker_arg = arg;
+}
+
 enum err secret_resolve(struct secret *out, const char *ref, const char *prompt, struct errinfo *ei)
 {
     if (strcmp(ref, "ask") == 0)
-        return from_terminal(out, prompt, ei);
+        return asker ? asker(asker_arg, prompt, out, ei) : from_terminal(out, prompt, ei);
     if (strncmp(ref, "file:", 5) == 0)
         return from_file(out, ref + 5, ei);
     if (strncmp(ref, "env:", 4) == 0) {

@@ -23,6 +23,10 @@ bool secret_is_set(const struct secret *s);
 /* Asks on /dev/tty without echo when ref is "ask"; ERR_REFUSED when there is no terminal. */
 enum err secret_resolve(struct secret *out, const char *ref, const char *prompt,
                         struct errinfo *ei) MUST_CHECK;
+/* Who asks for "ask": instead of /dev/tty, for a program that owns the terminal. Called on the thread that resolves, may block, fills
+   out only on success. NULL: /dev/tty. Set while no other thread resolves. */
+typedef enum err secret_asker(void *arg, const char *prompt, struct secret *out, struct errinfo *ei);
+void secret_set_asker(secret_asker *ask, void *arg);
 /* Syntax only, for checking a configuration file. */
 bool secret_ref_is_valid(const char *ref);
 

@@ -234,12 +234,14 @@ void ui_ask(struct ui *ui, enum dialog_kind kind, const char *title, const char 
     str_copy(d->expected, sizeof d->expected, expected ? expected : "");
     d->accept = accept;
     prompt_init(&d->prompt, NULL, "");
+    d->prompt.hidden = kind == DIALOG_SECRET;
     ui->mode = MODE_DIALOG;
     ui->dirty = true;
 }
 
 void dialog_fini(struct dialog *d)
 {
+    explicit_bzero(&d->prompt, sizeof d->prompt); /* it may have held a password */
     pane_fini(&d->body);
 }
 
@@ -257,7 +259,10 @@ static void dialog_key(struct ui *ui, int key)
     }
     if (key == K_ESC) {
         ui->mode = MODE_NORMAL;
-        ui_say(ui, PAINT_DIM, "nothing was done");
+        if (d->kind == DIALOG_SECRET)
+            d->accept(ui, NULL);
+        else
+            ui_say(ui, PAINT_DIM, "nothing was done");
         return;
     }
     if (key == K_ENTER) {
@@ -271,6 +276,8 @@ static void dialog_key(struct ui *ui, int key)
         }
         ui->mode = MODE_NORMAL;
         d->accept(ui, d->prompt.text);
+        if (ui->mode != MODE_DIALOG)
+            dialog_fini(d);
         return;
     }
     d->complaint[0] = '\0';

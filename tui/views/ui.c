@@ -243,6 +243,23 @@ static void settle(struct ui *ui)
     ui_refresh(ui, events);
 }
 
+static void answer(struct ui *ui, const char *text)
+{
+    session_answer(ui->session, text);
+}
+
+/* A job waits for a password. Never in the middle of something else that is being typed. */
+static void ask_question(struct ui *ui)
+{
+    char prompt[160];
+    if (ui->mode != MODE_NORMAL || !session_question(ui->session, prompt, sizeof prompt))
+        return;
+    ui_ask(ui, DIALOG_SECRET, "A password is needed", "Password:", NULL, answer);
+    pane_add(&ui->dialog.body, PAINT_TEXT, 0, "%s", prompt);
+    pane_add(&ui->dialog.body, PAINT_DIM, 0,
+             "It is kept in memory until the console ends, and nowhere else.");
+}
+
 void ui_key(struct ui *ui, int key)
 {
     settle(ui);
@@ -268,8 +285,9 @@ int ui_wait_ms(struct ui *ui)
     struct view *v = ui_top(ui);
     int wait = -1;
     if (v->ops->period_ms && ui->mode != MODE_DIALOG) {
-        int period = v->ops->period_ms(v);
-        wait = period > 0 ? period : -1;
+        int64_t left = v->ops->period_ms(v) - (clock_mono_ms() - ui->ticked_ms);
+        if (v->ops->period_ms(v) > 0)
+            wait = left > 0 ? (int)left : 0;
     }
     if (session_running(ui->session) && (wait < 0 || wait > TICK_RUNNING_MS))
         wait = TICK_RUNNING_MS;
@@ -284,6 +302,7 @@ int ui_wait_ms(struct ui *ui)
 void ui_tick(struct ui *ui)
 {
     struct view *v = ui_top(ui);
+    ui->ticked_ms = clock_mono_ms();
     if (v->ops->tick && v->ops->period_ms && v->ops->period_ms(v) > 0 && v->ops->tick(v)) {
         if (v->ops->source)
             table_rebuild(&v->table);
@@ -299,6 +318,7 @@ void ui_tick(struct ui *ui)
 void ui_show(struct ui *ui)
 {
     settle(ui);
+    ask_question(ui);
     if (!ui->dirty)
         return;
     ui->dirty = false;

@@ -62,6 +62,7 @@ enum dialog_kind {
     DIALOG_YES_NO, /* y does it; Enter, n and Esc do not */
     DIALOG_TYPE,   /* the expected text must be typed; Enter on anything else does nothing */
     DIALOG_TEXT,   /* any text that is not empty */
+    DIALOG_SECRET, /* the same, not shown; Esc answers too */
 };
 
 typedef void dialog_accept(struct ui *ui, const char *text);
@@ -92,6 +93,7 @@ struct ui {
     enum paint message_paint;
     bool error_seen[TASK_COUNT]; /* the strip for this task's error was dismissed */
     unsigned events;             /* not yet given to the views */
+    int64_t ticked_ms;           /* when ui_tick() ran last */
     bool pasting, dirty, repaint, quit;
 };
 

@@ -4,7 +4,6 @@
 
 #include "core/base/clock.h"
 #include "core/base/str.h"
-#include "tui/session_int.h"
 #include "tui/views/format.h"
 #include "tui/views/gates.h"
 

@@ -132,6 +132,17 @@ void prompt_draw(const struct prompt *p, int y, int x, int w, enum paint paint)
     char head[PROMPT_SIZE];
     if (w < 2)
         return;
+    if (p->hidden) {
+        size_t n = 0, shown = 0;
+        for (size_t k; n < p->cursor && shown + 1 < sizeof head; n += k ? k : 1) {
+            k = utf8_next(p->text + n, p->cursor - n, NULL);
+            head[shown++] = '*';
+        }
+        head[shown] = '\0';
+        screen_field(y, x, w, paint, false, head);
+        screen_cursor(y, x + (text_width(head) < w ? text_width(head) : w - 1));
+        return;
+    }
     str_copy(head, p->cursor + 1, p->text);
     /* scrolled so that the cursor is always to be seen */
     size_t from = 0;

@@ -20,6 +20,7 @@ struct prompt {
     struct prompt_history *history;
     size_t back; /* 0: the line itself, i: the i-th last of the history */
     char draft[PROMPT_SIZE];
+    bool hidden; /* drawn as stars */
 };
 
 enum prompt_result { PROMPT_IGNORED, PROMPT_MOVED, PROMPT_CHANGED };

@@ -96,5 +96,7 @@ size_t text_wrap(const char *s, int cells, size_t *skip)
     }
     while (s[*skip] == ' ')
         ++*skip;
+    while (len > 0 && s[len - 1] == ' ')
+        len--;
     return len;
 }
