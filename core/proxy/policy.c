@@ -32,6 +32,7 @@ struct decision {
     char name[64], site[48], host[128], url[512], prefix[64];
     uint16_t port;
     char rule[32], why[192];
+    char fails[192]; /* the precondition `rule` that does not hold, in words */
 };
 
 enum err policy_new(struct policy **out, struct proxy *p, struct errinfo *ei)
@@ -168,6 +169,7 @@ static void first_failing(const struct route_decision *rd, struct decision *d)
         if (pc->holds != TRI_NO)
             continue;
         (void)str_copy(d->rule, sizeof d->rule, pc->rule);
+        (void)str_copy(d->fails, sizeof d->fails, pc->why != NULL ? pc->why : "");
         return;
     }
 }
@@ -222,7 +224,7 @@ static enum err decide(struct conn *c, struct decision *d, const struct mailbox 
         d->style = rd.style;
         d->status = rd.status;
         d->port = 443;
-        d->host[0] = d->rule[0] = '\0';
+        d->host[0] = d->rule[0] = d->fails[0] = '\0';
         (void)str_copy(d->name, sizeof d->name, rd.target != NULL ? rd.target->name : "");
         (void)str_copy(d->site, sizeof d->site,
                        rd.target != NULL && rd.target->site != NULL ? rd.target->site->name : "");
@@ -240,6 +242,13 @@ static enum err decide(struct conn *c, struct decision *d, const struct mailbox 
 }
 
 /* --- carrying it out */
+
+void policy_explain(struct conn *c, int status)
+{
+    const struct decision *d = c->decision;
+    if (status >= 400 && d != NULL && d->action == ROUTE_PROXY && d->rule[0] != '\0')
+        request_fail(c, d->rule, d->fails[0] != '\0' ? d->fails : d->why);
+}
 
 static bool carry_out(struct conn *c)
 {

@@ -385,6 +385,8 @@ void policy_stop(struct policy *pl); /* look-ups under way end soon */
 void policy_free(struct policy **pl);
 /* True: c->target is set. False: it waits (request_authenticated() comes again) or was answered. */
 bool policy_request(struct conn *c);
+/* Says in the row which precondition of the route does not hold when the target answers with an error. */
+void policy_explain(struct conn *c, int status);
 void decision_unref(struct decision **d);
 void policy_forget(struct conn *c); /* the target failed: decide anew */
 /* Path of a request towards the target when it differs; NULL. */

@@ -263,6 +263,7 @@ static enum flow response_head(struct conn *c, struct up *u, size_t len)
         if (h->close || c->resp.kind == BODY_CLOSE)
             u->spent = true;
         row_status(c, h->status);
+        policy_explain(c, h->status);
         row_event(c, PROXY_EVENT_FIRST_BYTE, "%u from %s", h->status, c->target->name);
     }
     const char *connection = interim ? NULL : !c->keep ? "close" : c->minor == 0 ? "keep-alive" : NULL;

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REFRESH_MS 250 /* an eye follows four a second; more is only bytes on the admin's SSH line */
-#define EVENTS_MAX 64
+#define REFRESH_MS  250 /* an eye follows four a second; more is only bytes on the admin's SSH line */
+#define EVENTS_MAX  64
+#define REASON_ROWS 2
 
 struct live {
     bool paused;
@@ -96,6 +97,23 @@ static void key(void *ctx, size_t row, char *out, size_t cap)
 
 static const struct table_source source = {columns, ARRAY_LEN(columns), count, cell, key};
 
+/* The selected request's failure in words, whole: the table's column is too narrow for a sentence. Rows taken. */
+static int reason(struct view *v, struct rect r)
+{
+    size_t at;
+    const struct engine *e = engine_of(v);
+    if (e->n_rows == 0)
+        return 0;
+    if (!view_selected(v, &at) || !e->rows[at].reason[0])
+        return REASON_ROWS; /* kept, so that the table stays where it is */
+    const struct proxy_row *row = &e->rows[at];
+    pane_clear(&v->pane);
+    pane_add(&v->pane, row->rule[0] ? PAINT_ERROR : PAINT_WARNING, 0, "%s%s%s", row->rule,
+             row->rule[0] ? ": " : "", row->reason);
+    pane_draw(&v->pane, (struct rect){r.y, r.x + 1, r.h, r.w - 2});
+    return REASON_ROWS;
+}
+
 static int head(struct view *v, struct rect r)
 {
     const struct engine *e = engine_of(v);
@@ -121,7 +139,7 @@ static int head(struct view *v, struct rect r)
                 (unsigned long long)t->status_4xx, (unsigned long long)t->status_5xx,
                 bytes_words(t->up_bytes, up, sizeof up), bytes_words(t->down_bytes, down, sizeof down),
                 t->dropped_events ? "  (events dropped)" : "");
-    return 1;
+    return 1 + reason(v, (struct rect){r.y + 1, r.x, REASON_ROWS, r.w});
 }
 
 static enum err open_view(struct view *v)
