@@ -19,7 +19,7 @@
  *     signal NAME            TERM HUP INT TSTP CONT SEGV          stopped    the program has stopped itself
  *     grab NAME "text"       the word that follows text on the screen goes into the environment
  *     sh COMMAND             /bin/sh runs it; it must end well
- *     exit STATUS            the program ends, with this status (128 + signal when killed)
+ *     exit STATUS            the program ends, with this status (128 + signal when killed); any: whatever it is
  *     restored               the terminal is as it was: main screen, cursor visible, no bracketed paste
  *     screen                 prints the screen
  *     within MS              limit of the waits that follow
@@ -150,6 +150,7 @@ static int signal_number(const char *name)
     fail("unknown signal %s", name);
 }
 
+/* wanted -1: whatever it is */
 static void expect_exit(int wanted)
 {
     long long end = now_ms() + wait_ms;
@@ -163,7 +164,7 @@ static void expect_exit(int wanted)
         fail("the program did not end within %d ms", wait_ms);
     over = true;
     int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-    if (code != wanted)
+    if (wanted >= 0 && code != wanted)
         fail("the program ended with %d, not %d", code, wanted);
 }
 
@@ -323,7 +324,8 @@ static void run_line(char *line)
     } else if (strcmp(command, "sh") == 0) {
         shell(p);
     } else if (strcmp(command, "exit") == 0) {
-        expect_exit(number(word(&p)));
+        w = word(&p);
+        expect_exit(strcmp(w, "any") == 0 ? -1 : number(w));
     } else if (strcmp(command, "restored") == 0) {
         settle();
         if (alt_screen || !cursor_visible || paste_mode)
