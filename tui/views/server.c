@@ -11,7 +11,7 @@
 #define FACTS_MAX 96
 
 struct fact {
-    const char *name; /* first column */
+    char name[96]; /* first column */
     const struct vdir *vdir;
     enum protocol protocol; /* PROTOCOL_UNKNOWN for the others */
     const char
@@ -85,7 +85,10 @@ static struct fact *add_fact(struct detail *d, const char *name)
         return NULL;
     struct fact *f = &d->facts[d->n++];
     memset(f, 0, sizeof *f);
-    f->name = name;
+    /* nearly all are on the default web site: saying so each time hides what differs */
+    str_copy(f->name, sizeof f->name, name);
+    if (str_iends(f->name, " (Default Web Site)"))
+        f->name[strlen(f->name) - strlen(" (Default Web Site)")] = '\0';
     f->protocol = PROTOCOL_UNKNOWN;
     str_copy(f->directory, sizeof f->directory, "-");
     str_copy(f->wire, sizeof f->wire, "-");
