@@ -68,8 +68,7 @@ struct planned {
 struct engine {
     struct proxy *proxy; /* NULL: not running */
     char arrive[128], address[80];
-    struct world *worlds[8]; /* whose organisation the engine borrows, newest last */
-    size_t n_worlds;
+    struct world *world;    /* whose organisation the engine borrows */
     struct proxy_row *rows; /* as read last */
     size_t n_rows;
     struct proxy_stats stats;

@@ -18,11 +18,10 @@ struct engine_job {
     struct errinfo ei;
 };
 
-static void release_worlds(struct engine *e)
+static void release_world(struct engine *e)
 {
-    for (size_t i = 0; i < e->n_worlds; i++)
-        world_unref(e->worlds[i]);
-    e->n_worlds = 0;
+    world_unref(e->world);
+    e->world = NULL;
 }
 
 void session_engine_free(struct session *s)
@@ -32,7 +31,7 @@ void session_engine_free(struct session *s)
         proxy_stop(e->proxy, 0);
         proxy_free(&e->proxy);
     }
-    release_worlds(e);
+    release_world(e);
     free(e->rows);
     memset(e, 0, sizeof *e);
 }
@@ -51,16 +50,15 @@ static void start_done(void *arg)
     char text[160] = "";
     if (j->e == ERR_OK) {
         e->proxy = j->proxy;
-        e->worlds[e->n_worlds++] = j->world;
+        e->world = j->world;
         str_fmt(e->address, sizeof e->address, "%s:%u", j->config.listen_addr, proxy_port(j->proxy));
         str_fmt(text, sizeof text, "the engine listens on %s as %s", e->address, e->arrive);
-        if (s->world != j->world)
-            session_engine_reload(s);
     } else {
         world_unref(j->world);
     }
     task_end(s, TASK_ENGINE, j->e, &j->ei, text);
     free(j);
+    session_engine_reload(s);
     session_tell(s, SESSION_ENGINE);
 }
 
@@ -91,15 +89,12 @@ static void engine_start(struct session *s)
     memset(&e->stats, 0, sizeof e->stats);
     j->session = s;
     j->world = world_ref(s->world);
-    const char *keytab = profile_get(c->profile, PROFILE_engine_keytab, NULL);
     j->config = (struct proxy_config){
         .listen_addr = c->listen_addr ? c->listen_addr : "127.0.0.1",
         .listen_port = c->listen_port,
         .threads = 1,
         .arrive = e->arrive,
-        .auth = keytab ? PROXY_AUTH_KEYTAB : PROXY_AUTH_AS_CLIENT,
-        .keytab = keytab,
-        .principal = profile_get(c->profile, PROFILE_engine_principal, NULL),
+        .auth = PROXY_AUTH_AS_CLIENT,
         .upstream_ca = profile_get(c->profile, PROFILE_trust, NULL),
         .header_timeout_s = 30,
         .idle_timeout_s = 1800,
@@ -122,7 +117,7 @@ static void stop_done(void *arg)
 {
     struct engine_job *j = arg;
     struct session *s = j->session;
-    release_worlds(&s->engine);
+    release_world(&s->engine);
     task_end(s, TASK_ENGINE, ERR_OK, NULL, "the engine has stopped");
     free(j);
     session_tell(s, SESSION_ENGINE);
@@ -153,24 +148,45 @@ void session_engine_toggle(struct session *s)
         engine_start(s);
 }
 
+static void reload_run(void *arg)
+{
+    struct engine_job *j = arg;
+    j->e = proxy_reload(j->proxy, j->world->org, j->world->has_findings ? &j->world->findings : NULL, &j->ei);
+}
+
+static void reload_done(void *arg)
+{
+    struct engine_job *j = arg;
+    struct session *s = j->session;
+    bool ok = j->e == ERR_OK;
+    if (ok) /* the engine has let go of the one before */
+        release_world(&s->engine);
+    if (ok)
+        s->engine.world = j->world;
+    else
+        world_unref(j->world);
+    task_end(s, TASK_ENGINE, j->e, &j->ei, "");
+    free(j);
+    if (ok)
+        session_engine_reload(s);
+    session_tell(s, SESSION_ENGINE);
+}
+
+/* A job: the engine answers only when no request looks at the organisation before any more. */
 void session_engine_reload(struct session *s)
 {
     struct engine *e = &s->engine;
-    if (!e->proxy || !s->world)
+    if (!e->proxy || !s->world || e->world == s->world || s->tasks[TASK_ENGINE].running)
         return;
-    struct errinfo ei = {.code = ERR_OK};
-    enum err code;
-    /* A request in flight may still look at an older organisation, so all are kept until the engine ends; a bounded number of them. */
-    if (e->n_worlds == ARRAY_LEN(e->worlds))
-        code = err_set(&ei, ERR_LIMIT, "stop and start it",
-                       "the engine still routes by the organisation of an earlier reading");
-    else
-        code =
-            proxy_reload(e->proxy, s->world->org, s->world->has_findings ? &s->world->findings : NULL, &ei);
-    if (code == ERR_OK)
-        e->worlds[e->n_worlds++] = world_ref(s->world);
-    else
-        s->tasks[TASK_ENGINE].error = ei;
+    struct engine_job *j = calloc(1, sizeof *j);
+    if (!j || !task_begin(s, TASK_ENGINE, 0, "handing the engine the new organisation")) {
+        free(j);
+        return;
+    }
+    j->session = s;
+    j->proxy = e->proxy;
+    j->world = world_ref(s->world);
+    task_submit(s, TASK_ENGINE, reload_run, reload_done, j);
 }
 
 bool session_engine_read(struct session *s)

@@ -40,7 +40,7 @@
     X(krb5_principal, STRING, 0, "log in as this principal with krb5_keytab")                                \
     X(krb5_keytab, STRING, 0, "keytab of krb5_principal")                                                    \
     X(engine_principal, STRING, 0,                                                                           \
-      "who the proxy engine is when it is not the client: the new CAS's machine account")                    \
+      "who the proxy engine is with --upstream-auth keytab: the new CAS's machine account")                  \
     X(engine_keytab, STRING, 0, "its keytab")                                                                \
     X(poll_interval, INT, 0,                                                                                 \
       "seconds between two readings of the directory by the servers' RpcHttpConfigurator, 900")              \

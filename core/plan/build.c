@@ -256,14 +256,16 @@ static enum err make_preconditions(struct plan_step *s, struct arena *a, const s
         return ERR_LIMIT;
     if (info->action == PLAN_ENABLE) {
         s->preconditions[s->n_preconditions++] =
-            (struct plan_precondition){.dn = o->dn, .attribute = plan_exists.attribute};
+            (struct plan_precondition){.dn = arena_str(a, o->dn), .attribute = plan_exists.attribute};
         return ERR_OK;
     }
     for (size_t i = 0; i < s->cmdlet.n_params; i++) {
         const struct property *p = plan_parameter(info, s->cmdlet.params[i].name);
         if (p && !has_precondition(s, p->attribute))
-            s->preconditions[s->n_preconditions++] = (struct plan_precondition){
-                .dn = o->dn, .attribute = p->attribute, .value = arena_str(a, raw_value(a, o, server, p))};
+            s->preconditions[s->n_preconditions++] =
+                (struct plan_precondition){.dn = arena_str(a, o->dn),
+                                           .attribute = p->attribute,
+                                           .value = arena_str(a, raw_value(a, o, server, p))};
     }
     return a->failed ? ERR_LIMIT : ERR_OK;
 }

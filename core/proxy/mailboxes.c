@@ -2,6 +2,7 @@
 #include "core/proxy/mailboxes.h"
 
 #include "core/base/str.h"
+#include "core/kerberos/kerberos.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -161,6 +162,9 @@ enum err mailboxes_lookup(struct mailboxes *m, const char *who, int64_t now_ms, 
     (void)pthread_rwlock_rdlock(&m->org_lock);
     *org_version = m->version;
     (void)pthread_mutex_lock(&m->open_lock);
+    /* a run of days outlives its ticket, and the connection may have to be made anew at any look-up */
+    struct errinfo ticket;
+    (void)!krb_setup_refresh(600, &ticket);
     if (m->directory == NULL)
         r = directory_open(&m->directory, m->profile, m->source, &stop, ei);
     (void)pthread_mutex_unlock(&m->open_lock);

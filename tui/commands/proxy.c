@@ -71,13 +71,16 @@ static enum err choose_auth(const struct cli *cli, const struct proxy_options *o
         c->auth = PROXY_AUTH_PASS;
     else if (strcmp(how, "as-client") == 0)
         c->auth = PROXY_AUTH_AS_CLIENT;
-    else if (strncmp(how, "keytab:", 7) == 0 && how[7])
+    else if ((strncmp(how, "keytab:", 7) == 0 && how[7]) || strcmp(how, "keytab") == 0)
         c->auth = PROXY_AUTH_KEYTAB;
     else
         return err_set(ei, ERR_USAGE, "pass, as-client or keytab:FILE",
                        "--upstream-auth: \"%.60s\" is not known", how);
     if (c->auth == PROXY_AUTH_KEYTAB) {
-        c->keytab = how + 7;
+        c->keytab = how[6] ? how + 7 : profile_get(&cli->profile, PROFILE_engine_keytab, NULL);
+        if (!c->keytab)
+            return err_set(ei, ERR_USAGE, "keytab:FILE, or engine_keytab in the profile",
+                           "--upstream-auth keytab: which file?");
         c->principal = profile_get(&cli->profile, PROFILE_engine_principal, NULL);
     }
     return ERR_OK;
