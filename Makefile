@@ -21,6 +21,8 @@ PIE     := -fPIE -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
 SAN     := -fno-omit-frame-pointer -fno-sanitize-recover=all
 OPT.release  := -O2 -g $(HARDEN) -D_FORTIFY_SOURCE=2
 OPT.debug    := -O0 -g3 $(HARDEN) -DDEBUG
+# the newcomer's first look: built in half the time, on an organisation of nine servers
+OPT.quick    := -O0 -g1 $(HARDEN)
 OPT.asan     := -O1 -g -fsanitize=address,undefined $(SAN) -DDEBUG
 OPT.tsan     := -O1 -g -fsanitize=thread $(SAN) -DDEBUG
 OPT.coverage := -O0 -g --coverage -DDEBUG
@@ -133,9 +135,9 @@ setup-test:  ; $(Q)tests/setup build lab test
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 
 run: setup-run            ## install what is missing, build, start the lab, open the console on it
-	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/$(PROG)
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) CONFIG=quick build/quick/$(PROG)
 	$(Q)tests/lab/lab up
-	$(Q)build/$(PROG) --config build/lab/config.ini --profile lab; rc=$$?; tests/lab/lab down; exit $$rc
+	$(Q)build/quick/$(PROG) --config build/lab/config.ini --profile lab; rc=$$?; tests/lab/lab down; exit $$rc
 
 test: setup-test          ## install what is missing, then every test
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/$(PROG) helpers
@@ -163,7 +165,7 @@ man: build/$(PROG)        ## the manual page, from the tables
 	$(Q)build/$(PROG) help man > build/$(PROG).1 && echo build/$(PROG).1
 
 clean:                    ## remove what was built (the lab stays)
-	rm -rf build/release build/debug build/asan build/tsan build/coverage build/fuzz build/tools build/$(PROG)
+	rm -rf build/release build/quick build/debug build/asan build/tsan build/coverage build/fuzz build/tools build/$(PROG)
 help:                     ## this list
 	@grep -hE '^[a-z][a-z -]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 compile_commands.json:
