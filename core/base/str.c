@@ -246,3 +246,26 @@ void str_show_fixed(char *dst, size_t cap, const char *s, size_t len)
     }
     dst[at] = '\0';
 }
+
+size_t str_distance(const char *a, const char *b)
+{
+    enum { CAP = 40 };
+    size_t la = strnlen(a, CAP), lb = strnlen(b, CAP), row[3][CAP + 1];
+    for (size_t j = 0; j <= lb; j++)
+        row[0][j] = j;
+    for (size_t i = 1; i <= la; i++) {
+        size_t *cur = row[i % 3], *up = row[(i - 1) % 3], *up2 = row[(i + 1) % 3];
+        cur[0] = i;
+        for (size_t j = 1; j <= lb; j++) {
+            size_t best = up[j - 1] + (a[i - 1] != b[j - 1]);
+            if (up[j] + 1 < best)
+                best = up[j] + 1;
+            if (cur[j - 1] + 1 < best)
+                best = cur[j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && up2[j - 2] + 1 < best)
+                best = up2[j - 2] + 1;
+            cur[j] = best;
+        }
+    }
+    return row[la % 3][lb];
+}

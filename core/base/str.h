@@ -42,6 +42,9 @@ enum err str_show(struct buf *out, const char *s, size_t len);
 /* The same into a fixed buffer, truncated with "..." when it does not fit. */
 void str_show_fixed(char *dst, size_t cap, const char *s, size_t len);
 
+/* Edits (insert, delete, replace, swap) between two words of at most 40 bytes each; for guessing what was meant. */
+size_t str_distance(const char *a, const char *b);
+
 /* Base64, RFC 4648 with padding. Decoding ignores CR LF and space, refuses anything else. */
 enum err base64_encode(struct buf *out, const void *data, size_t len) MUST_CHECK;
 enum err base64_decode(struct buf *out, const char *s, size_t len) MUST_CHECK;

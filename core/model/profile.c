@@ -34,36 +34,12 @@ static bool find_key(const char *name, enum profile_key *key)
     return false;
 }
 
-/* Edits between a and b (insert, delete, replace, swap), at most cap letters each: enough to guess what was meant. */
-static size_t distance(const char *a, const char *b)
-{
-    enum { CAP = 40 };
-    size_t la = strnlen(a, CAP), lb = strnlen(b, CAP), row[3][CAP + 1];
-    for (size_t j = 0; j <= lb; j++)
-        row[0][j] = j;
-    for (size_t i = 1; i <= la; i++) {
-        size_t *cur = row[i % 3], *up = row[(i - 1) % 3], *up2 = row[(i + 1) % 3];
-        cur[0] = i;
-        for (size_t j = 1; j <= lb; j++) {
-            size_t best = up[j - 1] + (a[i - 1] != b[j - 1]);
-            if (up[j] + 1 < best)
-                best = up[j] + 1;
-            if (cur[j - 1] + 1 < best)
-                best = cur[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && up2[j - 2] + 1 < best)
-                best = up2[j - 2] + 1;
-            cur[j] = best;
-        }
-    }
-    return row[la % 3][lb];
-}
-
 static enum err unknown_key(const char *name, struct errinfo *ei)
 {
     const char *near = NULL;
     size_t best = 3;
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        size_t d = distance(name, keys[i].name);
+        size_t d = str_distance(name, keys[i].name);
         if (d < best) {
             best = d;
             near = keys[i].name;

@@ -154,14 +154,6 @@ static bool healthy(void *arg, const struct server *s, enum protocol p)
     return !is_down(arg, s->fqdn);
 }
 
-static uint64_t anchor(const char *who)
-{
-    uint64_t h = 14695981039346656037u;
-    for (; *who != '\0'; who++)
-        h = (h ^ (uint64_t)(*who >= 'A' && *who <= 'Z' ? *who | 0x20 : *who)) * 1099511628211u;
-    return h;
-}
-
 static void first_failing(const struct route_decision *rd, struct decision *d)
 {
     for (size_t i = 0; i < rd->n_preconditions; i++) {
@@ -203,7 +195,7 @@ static enum err decide(struct conn *c, struct decision *d, const struct mailbox 
                                .user = d->who[0] != '\0' ? d->who : NULL,
                                .host_name = d->host_name[0] != '\0' ? d->host_name : NULL,
                                .rpc_server = d->rpc_server[0] != '\0' ? d->rpc_server : NULL,
-                               .anchor_hash = anchor(d->who),
+                               .anchor_hash = route_anchor(d->who),
                                .healthy = healthy,
                                .healthy_arg = e};
     if (mb != NULL) {

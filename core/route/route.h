@@ -101,6 +101,9 @@ struct route_decision {
 enum err route_decide(const struct org *org, const struct route_request *req, const struct findings *findings,
                       struct arena *arena, struct route_decision *out, struct errinfo *ei) MUST_CHECK;
 
+/* anchor_hash of a user: the same whatever the letter case, so that the engine and a question about a route agree. */
+uint64_t route_anchor(const char *user);
+
 const char *route_action_name(enum route_action a); /* "proxy"; NULL for unknown */
 const char *route_style_name(enum route_style s);   /* NULL for none */
 const char *route_confidence_name(enum route_confidence c);

@@ -53,3 +53,11 @@ const char *route_confidence_name(enum route_confidence c)
     static const char *const names[] = {"documented", "observed", "unconfirmed"};
     return (unsigned)c < sizeof names / sizeof *names ? names[c] : names[ROUTE_UNCONFIRMED];
 }
+
+uint64_t route_anchor(const char *user)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+    for (; *user; user++)
+        h = (h ^ (uint64_t)(*user >= 'A' && *user <= 'Z' ? *user | 0x20 : *user)) * 1099511628211u;
+    return h;
+}

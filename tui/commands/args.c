@@ -5,34 +5,12 @@
 #include <limits.h>
 #include <string.h>
 
-/* Number of edits, for words of up to 31 letters. */
-static size_t edits(const char *a, const char *b)
-{
-    size_t la = strnlen(a, 31), lb = strnlen(b, 31), row[32];
-    for (size_t j = 0; j <= lb; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= la; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= lb; j++) {
-            size_t up = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
-            if (up + 1 < best)
-                best = up + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            diagonal = up;
-            row[j] = best;
-        }
-    }
-    return row[lb];
-}
-
 const char *args_nearest(const char *s, const char *const *words, size_t n)
 {
     const char *near = NULL;
     size_t best = strlen(s) > 4 ? 3 : 2;
     for (size_t i = 0; i < n; i++) {
-        size_t d = edits(s, words[i]);
+        size_t d = str_distance(s, words[i]);
         if (d < best) {
             best = d;
             near = words[i];

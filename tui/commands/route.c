@@ -83,14 +83,6 @@ static void as_text(struct buf *out, const struct route_request *r, const struct
     }
 }
 
-static uint64_t anchor_of(const char *s)
-{
-    uint64_t h = 1469598103934665603u; /* FNV-1a: stable per user, spread over users */
-    for (; s && *s; s++)
-        h = (h ^ (unsigned char)*s) * 1099511628211u;
-    return h;
-}
-
 /* The request from a mailbox look-up or from version and site. */
 static enum err fill(struct cli *cli, const struct route_options *o, struct route_request *r,
                      struct mailbox *box, struct errinfo *ei)
@@ -109,7 +101,7 @@ static enum err fill(struct cli *cli, const struct route_options *o, struct rout
         r->mailbox_site = box->site;
         r->database = box->database;
         r->mailbox_server = box->server;
-        r->anchor_hash = anchor_of(box->user);
+        r->anchor_hash = route_anchor(box->user);
         return ERR_OK;
     }
     if (!generation_from_name(o->mailbox_version, &r->mailbox_generation))
