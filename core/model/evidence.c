@@ -64,24 +64,29 @@ static bool copy_str(struct arena *a, const char **s)
     return !from || *s;
 }
 
-static bool copy_certificate(struct arena *a, struct certificate *c)
+static bool copy_list(struct arena *a, const char ***list, size_t n)
 {
-    bool ok = copy_str(a, &c->subject_cn) && copy_str(a, &c->issuer) && copy_str(a, &c->key_type) &&
-              copy_str(a, &c->signature_hash) && copy_str(a, &c->sha256) && copy_str(a, &c->chain_error);
-    const char **from = c->names;
-    c->names = NULL;
-    if (!ok || c->n_names == 0)
-        return ok;
-    const char **names = arena_array(a, c->n_names, sizeof *names);
-    if (!names)
+    const char **from = *list;
+    *list = NULL;
+    if (n == 0)
+        return true;
+    const char **copy = arena_array(a, n, sizeof *copy);
+    if (!copy)
         return false;
-    for (size_t i = 0; i < c->n_names; i++) {
-        names[i] = from[i];
-        if (!copy_str(a, &names[i]))
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = from[i];
+        if (!copy_str(a, &copy[i]))
             return false;
     }
-    c->names = names;
+    *list = copy;
     return true;
+}
+
+static bool copy_certificate(struct arena *a, struct certificate *c)
+{
+    return copy_str(a, &c->subject_cn) && copy_str(a, &c->issuer) && copy_str(a, &c->key_type) &&
+           copy_str(a, &c->signature_hash) && copy_str(a, &c->sha256) && copy_str(a, &c->chain_error) &&
+           copy_list(a, &c->names, c->n_names);
 }
 
 /* Makes *o independent of the arena it came from. */
@@ -98,6 +103,9 @@ static bool copy_strings(struct arena *a, struct observation *o)
                copy_certificate(a, &o->u.tls.cert);
     case OBSERVATION_LOGON: return copy_str(a, &o->u.logon.method) && copy_str(a, &o->u.logon.user);
     case OBSERVATION_IIS: return copy_str(a, &o->u.iis.path);
+    case OBSERVATION_SPN:
+        return copy_str(a, &o->u.spn.spn) && copy_str(a, &o->u.spn.dn) && copy_str(a, &o->u.spn.account) &&
+               copy_list(a, &o->u.spn.others, o->u.spn.n_others);
     case OBSERVATION_STEP:
     case OBSERVATION_TICKET:
     case OBSERVATION_BUILD: break;

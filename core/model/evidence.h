@@ -31,6 +31,24 @@ enum observation_kind {
     OBSERVATION_LOGON,     /* an authenticated request with one method */
     OBSERVATION_IIS,       /* authentication switches from applicationHost.config */
     OBSERVATION_BUILD,     /* exact build asked from the server itself */
+    OBSERVATION_SPN,       /* an owner of a service name, or that it has none; by_name is the host */
+};
+
+/* Words of IIS (configuration reference): windowsAuthentication/providers, access@sslFlags, extendedProtection@tokenChecking and @flags. */
+enum { IIS_PROVIDER_NEGOTIATE = 1, IIS_PROVIDER_NTLM = 2, IIS_PROVIDER_KERBEROS = 4, IIS_PROVIDER_OTHER = 8 };
+enum {
+    IIS_SSL = 8,
+    IIS_SSL_NEGOTIATE_CERT = 32,
+    IIS_SSL_REQUIRE_CERT = 64,
+    IIS_SSL_MAP_CERT = 128,
+    IIS_SSL_128 = 256
+};
+enum iis_token { IIS_TOKEN_NONE, IIS_TOKEN_ALLOW, IIS_TOKEN_REQUIRE };
+enum {
+    IIS_PROTECTION_PROXY = 1,
+    IIS_PROTECTION_NO_SERVICE_NAME_CHECK = 2,
+    IIS_PROTECTION_ALLOW_DOTLESS_SPN = 4,
+    IIS_PROTECTION_PROXY_COHOSTING = 32
 };
 
 enum outcome {
@@ -91,7 +109,25 @@ struct observation {
         struct {
             const char *path; /* "Default Web Site/Rpc" */
             bool anonymous, basic, windows, digest;
+            bool has_providers;        /* of Windows authentication */
+            uint32_t providers;        /* IIS_PROVIDER_* */
+            uint32_t ssl_flags;        /* IIS_SSL_* */
+            enum iis_token token;      /* Extended Protection's tokenChecking */
+            uint32_t protection_flags; /* IIS_PROTECTION_* */
+            bool ip_filtered;          /* only listed addresses get in */
         } iis;
+        struct {
+            const char *spn; /* as the account has it: "http/mail.contoso.lab"; NULL: nobody owns it */
+            const char *dn, *account;
+            bool is_computer,
+                is_alias; /* alias: HOST/<name>, which serves HTTP where nobody has http/<name> */
+            bool is_disabled, has_enctypes;
+            bool whole_forest; /* the search saw every domain */
+            uint32_t enctypes; /* msDS-SupportedEncryptionTypes, with USE_DES_KEY_ONLY as its DES bits */
+            int64_t pwd_last_set;
+            const char **others; /* further SPNs of the account that tell what it is for */
+            size_t n_others;
+        } spn;
         struct {
             struct version version;
         } build;

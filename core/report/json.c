@@ -2,6 +2,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/str.h"
+#include "core/iis/iis.h"
 
 #include <string.h>
 
@@ -304,6 +305,17 @@ static void put_details(json_t *j, const struct observation *o)
         json_object_set_new(j, "status", o->u.logon.status ? json_integer(o->u.logon.status) : json_null());
         break;
     case OBSERVATION_IIS:
+        json_object_set_new(j, "anonymous", json_boolean(o->u.iis.anonymous));
+        json_object_set_new(j, "basic", json_boolean(o->u.iis.basic));
+        json_object_set_new(j, "windows", json_boolean(o->u.iis.windows));
+        json_object_set_new(j, "digest", json_boolean(o->u.iis.digest));
+        json_object_set_new(j, "extended_protection", json_string(iis_token_name(o->u.iis.token)));
+        break;
+    case OBSERVATION_SPN:
+        json_object_set_new(j, "spn", json_text(o->u.spn.spn));
+        json_object_set_new(j, "account", json_text(o->u.spn.account));
+        json_object_set_new(j, "dn", json_text(o->u.spn.dn));
+        break;
     case OBSERVATION_BUILD:
     case OBSERVATION_STEP: break;
     }
