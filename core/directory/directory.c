@@ -1,26 +1,12 @@
-#include "core/directory/directory.h"
+#include "core/directory/directory_int.h"
 
 #include "core/base/str.h"
-#include "core/directory/ldap_org.h"
-#include "core/directory/ldif_index.h"
 #include "core/directory/mailbox.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_VALUES ((size_t)20000)
-
-struct directory {
-    pthread_mutex_t lock;
-    const struct profile *profile;
-    char *source; /* NULL: by DNS */
-    bool offline, indexed;
-    struct ldif_file file;
-    struct ldif_index index;
-    struct ldap_session session;
-    char controller[256];
-};
 
 static const char ldif_prefix[] = "ldif:";
 
@@ -100,9 +86,8 @@ const char *directory_controller(const struct directory *d)
     return d->controller;
 }
 
-/* A search, and once more over a new connection when the old one was lost. reset forgets what the first try brought. */
-static enum err search_again(struct directory *d, const struct ldap_query *q, ldap_entry_sink *sink,
-                             void *arg, void (*reset)(void *arg), const struct stop *stop, struct errinfo *ei)
+enum err directory_search(struct directory *d, const struct ldap_query *q, ldap_entry_sink *sink, void *arg,
+                          void (*reset)(void *arg), const struct stop *stop, struct errinfo *ei)
 {
     enum err e = d->session.ld ? ldap_session_search(&d->session, q, sink, arg, stop, ei) : ERR_UNREACHABLE;
     if (!e || (d->session.ld && !d->session.lost))
@@ -158,7 +143,7 @@ static enum err mailbox_live(struct directory *d, const struct org *org, const s
                                      .filter = buf_str(&filter),
                                      .who = FOR_MAILBOX,
                                      .what = "looking a mailbox up"};
-        e = search_again(d, &q, take_mailbox, &l, forget_mailbox, stop, ei);
+        e = directory_search(d, &q, take_mailbox, &l, forget_mailbox, stop, ei);
     }
     buf_fini(&filter);
     if (e)
@@ -233,7 +218,7 @@ static enum err take_attribute(void *arg, const struct entry *e, struct errinfo 
     return ERR_OK;
 }
 
-static void ignore_note(void *arg, uint64_t line, const char *subject, const char *text)
+void directory_ignore_note(void *arg, uint64_t line, const char *subject, const char *text)
 {
     (void)arg, (void)line, (void)subject, (void)text;
 }
@@ -245,8 +230,11 @@ enum err directory_attribute(struct directory *d, const char *dn, const char *at
     enum err e;
     pthread_mutex_lock(&d->lock);
     if (d->offline) {
-        const struct ldif_wants wants = {
-            .everything = true, .extra = attribute, .entry = take_attribute, .note = ignore_note, .arg = &r};
+        const struct ldif_wants wants = {.everything = true,
+                                         .extra = attribute,
+                                         .entry = take_attribute,
+                                         .note = directory_ignore_note,
+                                         .arg = &r};
         struct ldif_scan scan;
         e = ldif_file_scan(&d->file, &wants, stop, &scan, ei);
     } else {
@@ -255,7 +243,7 @@ enum err directory_attribute(struct directory *d, const char *dn, const char *at
                                      .filter = "(objectClass=*)",
                                      .extra = attribute,
                                      .what = "reading an attribute"};
-        e = search_again(d, &q, take_attribute, &r, forget_values, stop, ei);
+        e = directory_search(d, &q, take_attribute, &r, forget_values, stop, ei);
     }
     pthread_mutex_unlock(&d->lock);
     if (!e && !r.found)

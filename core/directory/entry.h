@@ -20,11 +20,11 @@
 #define ENTRY_DN_MAX     4096
 
 /* Who asks for an attribute. */
-enum { FOR_ORG = 1, FOR_MAILBOX = 2, FOR_COMPUTER = 4 };
+enum { FOR_ORG = 1, FOR_MAILBOX = 2, FOR_COMPUTER = 4, FOR_OWNER = 8 };
 
 /* name, lDAPDisplayName, who wants it (directory.md sections 2, 4, 8 to 15) */
 #define ATTRIBUTE_MAP(X)                                                                                     \
-    X(OBJECT_CLASS, "objectClass", FOR_ORG | FOR_MAILBOX | FOR_COMPUTER)                                     \
+    X(OBJECT_CLASS, "objectClass", FOR_ORG | FOR_MAILBOX | FOR_COMPUTER | FOR_OWNER)                         \
     X(WHEN_CHANGED, "whenChanged", FOR_ORG)                                                                  \
     X(OBJECT_VERSION, "objectVersion", FOR_ORG)                                                              \
     X(RANGE_UPPER, "rangeUpper", FOR_ORG)                                                                    \
@@ -58,18 +58,18 @@ enum { FOR_ORG = 1, FOR_MAILBOX = 2, FOR_COMPUTER = 4 };
     X(COST, "cost", FOR_ORG)                                                                                 \
     X(EXCH_COST, "msExchCost", FOR_ORG)                                                                      \
     X(DNS_HOST_NAME, "dNSHostName", FOR_COMPUTER)                                                            \
-    X(SPN, "servicePrincipalName", FOR_COMPUTER)                                                             \
-    X(ENCTYPES, "msDS-SupportedEncryptionTypes", FOR_COMPUTER)                                               \
-    X(PWD_LAST_SET, "pwdLastSet", FOR_COMPUTER)                                                              \
+    X(SPN, "servicePrincipalName", FOR_COMPUTER | FOR_OWNER)                                                 \
+    X(ENCTYPES, "msDS-SupportedEncryptionTypes", FOR_COMPUTER | FOR_OWNER)                                   \
+    X(PWD_LAST_SET, "pwdLastSet", FOR_COMPUTER | FOR_OWNER)                                                  \
     X(OS_VERSION, "operatingSystemVersion", FOR_COMPUTER)                                                    \
-    X(SAM, "sAMAccountName", FOR_COMPUTER | FOR_MAILBOX)                                                     \
+    X(SAM, "sAMAccountName", FOR_COMPUTER | FOR_MAILBOX | FOR_OWNER)                                         \
     X(UPN, "userPrincipalName", FOR_MAILBOX)                                                                 \
     X(MAIL, "mail", FOR_MAILBOX)                                                                             \
     X(PROXY_ADDRESSES, "proxyAddresses", FOR_MAILBOX)                                                        \
     X(HOME_MDB, "homeMDB", FOR_MAILBOX)                                                                      \
     X(HOME_SERVER, "msExchHomeServerName", FOR_MAILBOX)                                                      \
     X(MAILBOX_GUID, "msExchMailboxGuid", FOR_MAILBOX)                                                        \
-    X(ACCOUNT_CONTROL, "userAccountControl", FOR_MAILBOX)
+    X(ACCOUNT_CONTROL, "userAccountControl", FOR_MAILBOX | FOR_OWNER)
 
 enum attribute {
 #define X(name, ldap, who) ATTRIBUTE_##name,

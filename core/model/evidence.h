@@ -122,6 +122,8 @@ struct observation {
             bool is_computer,
                 is_alias; /* alias: HOST/<name>, which serves HTTP where nobody has http/<name> */
             bool is_disabled, has_enctypes;
+            bool
+                is_partial; /* of another domain, from the global catalogue: what follows may be absent there only */
             bool whole_forest; /* the search saw every domain */
             uint32_t enctypes; /* msDS-SupportedEncryptionTypes, with USE_DES_KEY_ONLY as its DES bits */
             int64_t pwd_last_set;

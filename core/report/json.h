@@ -4,6 +4,7 @@
 #ifndef CORE_REPORT_JSON_H
 #define CORE_REPORT_JSON_H
 
+#include "core/audit/spn.h"
 #include "core/model/finding.h"
 #include "core/model/org.h"
 #include "core/route/route.h"
@@ -13,6 +14,8 @@
 json_t *json_inventory(const struct org *org);
 json_t *json_check(const struct findings *f);
 json_t *json_probe(const struct evidence *e);
+/* casbridge spn; now for the age of passwords. */
+json_t *json_spn(const struct spn_audit *a, int64_t now);
 json_t *json_route(const struct route_request *req, const struct route_decision *d);
 /* "text" or null; invalid UTF-8 is repaired with U+FFFD. */
 json_t *json_text(const char *s);

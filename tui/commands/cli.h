@@ -95,6 +95,7 @@ COMMAND_RUN(cmd_inventory);
 COMMAND_RUN(cmd_check);
 COMMAND_RUN(cmd_probe);
 COMMAND_RUN(cmd_route);
+COMMAND_RUN(cmd_spn);
 COMMAND_RUN(cmd_plan);
 COMMAND_RUN(cmd_apply);
 COMMAND_RUN(cmd_rollback);

@@ -37,6 +37,8 @@ const struct command commands[] = {
     {"route", "(--user U | --mailbox-version V --mailbox-site S) --protocol P --arrive SERVER",
      "what the new CAS does with a request, hop by hop", route_specs, sizeof(struct route_options),
      FORMATS_TEXT_JSON, false, cmd_route},
+    {"spn", "", "who owns the service names: duplicates, aliases, weak keys, a ticket for each", NULL, 0,
+     FORMATS_TABLE, false, cmd_spn},
     {"plan", "[--finding ID]... [--server S]... [-o FILE]",
      "turns findings into ordered steps that can be taken back", plan_specs, sizeof(struct plan_options),
      FORMATS_TEXT_JSON, false, cmd_plan},
