@@ -1,6 +1,7 @@
 /* Reading the directory and asking the servers. Both end in a new world. */
 #include "tui/session_int.h"
 
+#include "core/audit/spn.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
@@ -135,6 +136,8 @@ static void probe_run_job(void *arg)
         .parallel = (unsigned)profile_int(profile, PROFILE_parallel, 32),
     };
     j->e = probe_run(profile, j->base->org, NULL, 0, &req, stop, probe_progressed, j, &fresh, &j->ei);
+    if (j->e == ERR_OK)
+        j->e = spn_gather(profile, session_source(s), j->base->org, login, &fresh, stop, &j->ei);
     krb_login_free(&login);
     if (j->e == ERR_OK) {
         j->result = world_new(j->box, &j->base->evidence, &fresh, clock_unix(), profile, s->config->target);

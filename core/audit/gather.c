@@ -2,8 +2,10 @@
 #include "core/audit/spn.h"
 
 #include "core/base/clock.h"
+#include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/directory/spn.h"
+#include "core/probe/namespace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -141,4 +143,32 @@ enum err spn_gather_tickets(struct krb_login *login, const struct org *org, cons
             err = ask(&a, s->fqdn, s->name, ei);
     }
     return err;
+}
+
+enum err spn_gather(const struct profile *p, const char *source, const struct org *org,
+                    struct krb_login *login, struct evidence *e, const struct stop *stop, struct errinfo *ei)
+{
+    char(*names)[SPN_NAME_MAX] = calloc(SPN_MAX_NAMESPACES, sizeof *names);
+    const char *spaces[SPN_MAX_NAMESPACES];
+    struct directory *d = NULL;
+    struct errinfo why = {0};
+    if (!names)
+        return err_set(ei, ERR_NOMEM, NULL, "no memory for the namespaces");
+    size_t n = spn_namespaces(p, org, names);
+    for (size_t i = 0; i < n; i++)
+        spaces[i] = names[i];
+    enum err err = directory_open(&d, p, source, stop, &why);
+    if (!err)
+        err = spn_gather_owners(d, org, spaces, n, e, stop, &why);
+    directory_close(&d);
+    if (!err && login)
+        err = spn_gather_tickets(login, org, spaces, n, false, e, stop, &why);
+    if (err && err != ERR_INTERRUPTED)
+        log_err(&why);
+    if (err != ERR_INTERRUPTED)
+        probe_namespaces(p, spaces, n, 0, stop, e);
+    free(names);
+    if (stop_is_raised(stop))
+        return err_set(ei, ERR_INTERRUPTED, NULL, "looking service names up: interrupted");
+    return ERR_OK;
 }

@@ -123,5 +123,10 @@ enum err spn_gather_owners(struct directory *d, const struct org *org, const cha
 enum err spn_gather_tickets(struct krb_login *login, const struct org *org, const char *const *namespaces,
                             size_t n, bool with_servers, struct evidence *e, const struct stop *stop,
                             struct errinfo *ei) MUST_CHECK;
+/* What a check that probes wants to know about names, in one call: owners from source (as directory_open() takes it), a ticket (login NULL:
+   none) and the certificate that answers for each namespace. What cannot be found out is logged and stays unknown. ERR_INTERRUPTED only. */
+enum err spn_gather(const struct profile *p, const char *source, const struct org *org,
+                    struct krb_login *login, struct evidence *e, const struct stop *stop,
+                    struct errinfo *ei) MUST_CHECK;
 
 #endif

@@ -50,8 +50,14 @@ static bool iis_witness(const struct vdir *v, const struct observation *o, struc
 {
     if (o->kind != OBSERVATION_IIS || o->protocol != v->protocol || o->outcome != OUTCOME_OK)
         return false;
-    auth_set m = (o->u.iis.basic ? AUTH_BASIC : 0) | (o->u.iis.digest ? AUTH_DIGEST : 0) |
-                 (o->u.iis.windows ? AUTH_NEGOTIATE | AUTH_NTLM : 0);
+    auth_set m = (o->u.iis.basic ? AUTH_BASIC : 0) | (o->u.iis.digest ? AUTH_DIGEST : 0);
+    /* no provider at all is how an empty list reads: the inherited ones, both */
+    bool listed = o->u.iis.has_providers && o->u.iis.providers;
+    if (o->u.iis.windows &&
+        (!listed || o->u.iis.providers & (IIS_PROVIDER_NEGOTIATE | IIS_PROVIDER_KERBEROS)))
+        m |= AUTH_NEGOTIATE;
+    if (o->u.iis.windows && (!listed || o->u.iis.providers & IIS_PROVIDER_NTLM))
+        m |= AUTH_NTLM;
     *w = (struct witness){o, m, o->u.iis.anonymous};
     return true;
 }

@@ -112,7 +112,7 @@ static void shared_names(struct rule_run *run, const struct owner *v, size_t n)
             own |= v[next].server->fqdn && strlen(v[next].server->fqdn) == v[i].len &&
                    str_incmp(v[next].server->fqdn, v[i].host, v[i].len) == 0;
         }
-        if (!several || own)
+        if (!several || own || service_names_row(run, v[i].host, v[i].len))
             continue;
         struct draft d;
         draft_init(&d, run, NULL);
@@ -133,18 +133,25 @@ static const struct observation *ticket_of(struct rule_run *run, const struct se
     return facts_newest(run, s->name, OBSERVATION_TICKET, PROTOCOL_UNKNOWN, NULL);
 }
 
+static const struct spn_row *row_of(const struct rule_run *run, const struct server *s)
+{
+    return s->fqdn ? service_names_row(run, s->fqdn, strlen(s->fqdn)) : NULL;
+}
+
 void judge_spn_unique(struct rule_run *run)
 {
-    size_t n;
+    size_t n, n_names = 0, n_sound = 0;
     const struct owner *v = collect(run, &n);
     if (!v)
         return;
     for (size_t i = 0; i < run->facts.n_cas; i++) {
         const struct server *s = run->facts.cas[i];
         const struct observation *o = ticket_of(run, s);
-        if (foreign_owner(run, s, v, n))
+        const struct spn_row *looked_up = row_of(run, s);
+        if (!looked_up && foreign_owner(run, s, v, n))
             continue;
-        if (o && o->outcome == OUTCOME_FAILED && o->u.ticket.error == KDC_ERR_PRINCIPAL_NOT_UNIQUE) {
+        if (o && o->outcome == OUTCOME_FAILED && o->u.ticket.error == KDC_ERR_PRINCIPAL_NOT_UNIQUE &&
+            (!looked_up || looked_up->state == SPN_OK || looked_up->state == SPN_ALIAS)) {
             struct draft d;
             draft_init(&d, run, s);
             draft_prove_observation(run, &d, o, o->detail, "one owner");
@@ -152,6 +159,8 @@ void judge_spn_unique(struct rule_run *run)
                        "The KDC finds several owners of the service name of %s: find the second one with "
                        "setspn -F -Q",
                        s->name);
+        } else if (looked_up) {
+            (void)service_names_judge(run, looked_up);
         } else if (o && (o->outcome == OUTCOME_OK || (o->outcome == OUTCOME_FAILED && o->u.ticket.etype))) {
             rule_pass(run, s); /* a KDC issues a ticket for a name with one owner only */
         } else {
@@ -162,6 +171,16 @@ void judge_spn_unique(struct rule_run *run)
                          s->fqdn ? s->fqdn : s->name);
         }
     }
+    for (size_t i = 0; i < run->names.n_rows; i++) {
+        const struct spn_row *r = &run->names.rows[i];
+        if (r->server || r->state == SPN_UNKNOWN)
+            continue;
+        size_t before = run->out->found.n + run->out->unknown.n;
+        n_names++;
+        n_sound += service_names_judge(run, r) && run->out->found.n + run->out->unknown.n == before;
+    }
+    if (n_names && n_sound == n_names)
+        rule_pass(run, NULL);
     shared_names(run, v, n);
 }
 

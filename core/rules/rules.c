@@ -129,6 +129,14 @@ static const struct rule catalogue[] = {
       "go away with a restart.",
       "KB3140410; routing.md 5"},
      judge_kb3140410},
+    {{"extended-protection", SEVERITY_WARNING, "Extended Protection fits the servers in the path",
+      "Extended Protection ties a logon to the TLS connection it came by (CVE-2024-21410). It must be off "
+      "while 2010 is in the "
+      "path or SSL is offloaded, needs the same certificate on the balancer and every CAS, and is turned on "
+      "last, as recommended "
+      "for each virtual directory.",
+      "admin-tools.md 8; migration.md 6 (12), 7 (G22)"},
+     judge_extended_protection},
 };
 
 size_t rules_count(void)
@@ -193,6 +201,9 @@ enum err rules_evaluate(const struct rule_input *in, struct findings *out, struc
     out->target = in->target;
     out->at = in->now;
     enum err e = facts_init(&run, ei);
+    if (!e && !service_names_audit(&run))
+        e = err_set(ei, ERR_LIMIT, "this organisation is larger than the rules were made for",
+                    "no room left for the owners of service names");
     if (e)
         goto out;
     for (size_t i = 0; i < ARRAY_LEN(catalogue); i++) {
@@ -207,6 +218,7 @@ enum err rules_evaluate(const struct rule_input *in, struct findings *out, struc
     }
     out->verdict = rules_verdict(out);
 out:
+    spn_audit_fini(&run.names);
     arena_fini(&run.scratch);
     return e;
 }

@@ -8,6 +8,7 @@
 #ifndef CORE_RULES_RULES_INT_H
 #define CORE_RULES_RULES_INT_H
 
+#include "core/audit/spn.h"
 #include "core/rules/judge.h"
 #include "core/rules/rules.h"
 
@@ -44,6 +45,7 @@ struct rule_run {
     const struct rule *rule;
     struct findings *out;
     struct rule_facts facts;
+    struct spn_audit names; /* of what was looked up; empty when nobody did */
     struct arena scratch;
     enum err failed;
 };
@@ -105,6 +107,13 @@ const struct fix *fix_vdir_url(struct rule_run *run, const struct vdir *v, const
                                bool automatic);
 const struct fix *fix_scp(struct rule_run *run, const struct server *s, const char *url);
 
+/* Owners of service names, where somebody looked them up: into run->names. False when there is no room. */
+bool service_names_audit(struct rule_run *run);
+/* Found, passed or unknown for one name; false when nobody looked it up. A sound namespace says nothing here. */
+bool service_names_judge(struct rule_run *run, const struct spn_row *r);
+/* The row of a host that was looked up; NULL. */
+const struct spn_row *service_names_row(const struct rule_run *run, const char *host, size_t len);
+
 void judge_coexistence(struct rule_run *run);
 void judge_version_floor(struct rule_run *run);
 void judge_oa_enabled(struct rule_run *run);
@@ -125,5 +134,6 @@ void judge_tls_version(struct rule_run *run);
 void judge_ssl_offloading(struct rule_run *run);
 void judge_site_consistency(struct rule_run *run);
 void judge_kb3140410(struct rule_run *run);
+void judge_extended_protection(struct rule_run *run);
 
 #endif

@@ -2,15 +2,19 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
+#include "core/iis/iis.h"
 #include "core/probe/probe.h"
 #include "core/report/json.h"
 #include "core/rules/rules.h"
 #include "tui/commands/cli.h"
 
 #include <stddef.h>
+#include <string.h>
 
 const struct arg_spec check_specs[] = {
     {"probe", 0, ARG_FLAG, offsetof(struct check_options, probe), NULL, "ask every CAS on the wire as well"},
+    {"iis", 0, ARG_LIST, offsetof(struct check_options, iis), "SERVER=FILE",
+     "applicationHost.config of a server, true as of when the file was last written; repeatable"},
     {0},
 };
 const struct arg_spec probe_specs[] = {
@@ -110,13 +114,44 @@ static void as_csv(struct buf *out, const struct findings *f)
     buf_fini(&cmdlet);
 }
 
+/* SERVER=FILE: what IIS of that server is set to. */
+static enum err take_iis(struct cli *cli, const char *word, struct errinfo *ei)
+{
+    const char *equals = strchr(word, '=');
+    struct iis_config config;
+    char name[256];
+    int64_t now = clock_unix(), at = now;
+    if (!equals || equals == word || !equals[1] ||
+        !str_fmt(name, sizeof name, "%.*s", (int)(equals - word), word))
+        return err_set(ei, ERR_USAGE, "--iis EXCAS01=applicationHost.config",
+                       "--iis %s names no server and file", word);
+    const struct server *s = org_server(cli->org, name);
+    if (!s)
+        return err_set(ei, ERR_USAGE, "casbridge inventory lists them", "there is no server %s", name);
+    enum err e = iis_read(&config, equals + 1, &at, ei);
+    if (e)
+        return e;
+    size_t before = cli->evidence.items.n;
+    e = iis_observe(&config, s, at < now ? at : now, &cli->evidence, ei);
+    iis_fini(&config);
+    if (!e && cli->evidence.items.n == before)
+        log_line(LOG_LEVEL_WARNING,
+                 "%s: none of the virtual directories of %s is in it: is it this server's file?", equals + 1,
+                 s->name);
+    return e;
+}
+
 COMMAND_RUN(cmd_check)
 {
     const struct check_options *o = options;
     (void)rest;
     if (words->n)
         return err_set(ei, ERR_USAGE, "casbridge help check", "check takes no words: %s", words->v[0]);
-    enum err e = cli_evaluate(cli, o->probe, ei);
+    enum err e = cli_read(cli, ei);
+    for (size_t i = 0; !e && i < o->iis.n; i++)
+        e = take_iis(cli, o->iis.v[i], ei);
+    if (!e)
+        e = cli_evaluate(cli, o->probe, ei);
     if (e)
         return e;
     const struct findings *f = &cli->findings;

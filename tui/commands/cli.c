@@ -1,5 +1,6 @@
 #include "tui/commands/cli.h"
 
+#include "core/audit/spn.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/path.h"
@@ -85,6 +86,9 @@ enum err cli_evaluate(struct cli *cli, bool probe, struct errinfo *ei)
             log_err(&why); /* the wire can be asked without a ticket; the rule says unknown */
         req.login = cli->login;
         e = probe_run(&cli->profile, cli->org, NULL, 0, &req, &cli->stop, NULL, NULL, &cli->evidence, ei);
+        if (!e)
+            e = spn_gather(&cli->profile, source_of(cli), cli->org, cli->login, &cli->evidence, &cli->stop,
+                           ei);
         if (e)
             return e;
     }

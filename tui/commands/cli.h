@@ -110,6 +110,7 @@ COMMAND_RUN(cmd_help);
 
 struct check_options {
     bool probe;
+    struct arg_list iis;
 };
 struct probe_options {
     struct arg_list protocols;

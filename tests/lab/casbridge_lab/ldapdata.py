@@ -3,7 +3,7 @@ import time
 
 from . import org
 from .accounts import accounts, people
-from .layout import AUTODISCOVER, BASE_DN, DC_FQDN, DC_NAME, DOMAIN
+from .layout import AUTODISCOVER, BASE_DN, DC_FQDN, DC_NAME, DOMAIN, NETBIOS
 from .ldif import Writer
 from .naming import CONFIG, GROUP, LEGACY_ROOT, OBJECT_NAME_RPC, ORG, SCHEMA, SECURITY_GROUPS
 from .naming import database_dn, server_dn, server_legacy_dn
@@ -48,6 +48,20 @@ def _naming_contexts(w):
         'top attributeSchema',
         lDAPDisplayName='msExchSchemaVersionPt',
         rangeUpper=SCHEMA_VERSION,
+    )
+    partitions = f'CN=Partitions,{CONFIG}'
+    w.add(partitions, 'top crossRefContainer')
+    # one domain: the controller knows every account of the forest
+    w.add(
+        f'CN={NETBIOS},{partitions}',
+        'top crossRef',
+        nCName=BASE_DN,
+        nETBIOSName=NETBIOS,
+        dnsRoot=DOMAIN,
+        systemFlags=3,
+    )
+    w.add(
+        f'CN=Enterprise Configuration,{partitions}', 'top crossRef', nCName=CONFIG, dnsRoot=DOMAIN, systemFlags=1
     )
     w.add(f'CN=Services,{CONFIG}', 'top container')
     w.add(f'CN=Computers,{BASE_DN}', 'top container')

@@ -27,6 +27,7 @@ ATTRIBUTES = {
         msExchMDBAvailabilityGroupLink msExchMasterServerOrAvailabilityGroup msExchOABDefault
         offLineABServer offLineABContainers* publicDelegates* defaultNamingContext
         configurationNamingContext schemaNamingContext rootDomainNamingContext dsServiceName serverName
+        nCName
     ''',
     'text': '''
         sn givenName displayName adminDisplayName initials title department company l dc ou* mail*
@@ -37,7 +38,7 @@ ATTRIBUTES = {
         msExchInstallPath msExchDataPath msExchComponentStates* msExchInternalHostName
         msExchExternalHostName msExchInternalNLBBypassHostName msExchMetabasePath msExch2003Url
         msExchBlockedClientVersions msExchEDBFile msExchAcceptedDomainName msExchSchemaVersionPt
-        ldapServiceName isGlobalCatalogReady isSynchronized
+        ldapServiceName isGlobalCatalogReady isSynchronized nETBIOSName dnsRoot
     ''',
     'int': '''
         userAccountControl versionNumber objectVersion rangeUpper cost systemFlags instanceType uSNCreated
@@ -73,6 +74,8 @@ subnet                               top                      cn siteObject loca
 interSiteTransportContainer          top                      cn
 interSiteTransport                   top                      cn
 siteLink                             top                      cn siteList cost msExchCost
+crossRefContainer                    top                      cn
+crossRef                             top                      cn nCName nETBIOSName dnsRoot
 serversContainer                     top                      cn
 server                               top                      cn dNSHostName serverReference serialNumber
 nTDSDSA                              top                      cn
