@@ -37,6 +37,29 @@ OURS = (
 )
 KEPT = ('lock', 'pycache')  # and store.db with its companions: these survive a lab
 CAS = 'cas'
+# of plant.PLANTS, which takes a while to load
+KINDS = (
+    'unknown-version',
+    'old-service-pack',
+    'no-outlook-anywhere',
+    'basic-only',
+    'wrong-oa-name',
+    'edited-iis',
+    'duplicate-spn',
+    'foreign-spn',
+    'no-ticket',
+    'old-certificate',
+    'wrong-name-certificate',
+    'legacy-url',
+    'no-internal-url',
+    'no-forms',
+    'server-name-url',
+    'wrong-scp',
+    'no-rpc-encryption',
+    'old-tls',
+    'ssl-offloading',
+    'moved-server',
+)
 LEGACY_METHODS = ('basic', 'ntlm', 'negotiate', 'windows', 'anonymous', 'none')
 
 
@@ -136,9 +159,15 @@ class Runner:
         print(f'lab is down: {self.lab.dir}')
 
     def reset(self):
+        from .plant import undo
+
         self._must_be_up()
+        again = {s.name for s in org.SERVERS if s.web and Faults(self.lab, s.name).has('old-tls')}
         for name in os.listdir(self.lab.path('faults')):
             os.unlink(self.lab.path('faults', name))
+        again.update(undo(self.lab, self.processes))
+        for name in sorted(again):
+            control.ask(self.lab, command='stop', server=name)
         self.processes.stop([Slapd.NAME])
         self.slapd.restore()
         self.slapd.start()
@@ -178,6 +207,17 @@ class Runner:
         except OSError as e:
             raise LabError(f'cannot write {path}: {e.strerror}') from None
         print(f'{count} entries in {path}')
+
+    def plant(self, kinds):
+        from .plant import PLANTS, plant
+
+        self._must_be_up()
+        for kind in kinds:
+            try:
+                plant(self.lab, self.processes, kind)
+            except Exception as e:  # of the directory, a program or the daemon: a person planted twice, or something is down
+                raise LabError(f'{kind} cannot be planted: {e}: run "lab reset"') from None
+            print(f'{kind}: {PLANTS[kind].text}')
 
     def _must_be_up(self):
         down = [name for name, pid in self.states().items() if pid is None]
@@ -236,6 +276,9 @@ def parser():
     for name, text in (('cas-stop', 'stop a server\'s web service'), ('cas-start', 'start it again')):
         command(name, text).add_argument('server', type=_server)
     command('poll', 'IIS takes the directory\'s settings now').add_argument('server', type=_server, nargs='?')
+    command('plant', 'faults on demand; reset takes them back').add_argument(
+        'kind', nargs='+', choices=KINDS, metavar='KIND', help=f'any of {", ".join(KINDS)}'
+    )
     command('export', 'the directory as an LDIF file').add_argument('file')
     command('env', 'shell exports for trying things by hand')
     return p
@@ -275,6 +318,9 @@ def dispatch(lab, args):
     elif args.command == 'env':
         for name, value in config.environment(lab):
             print(f'export {name}={shlex.quote(value)}')
+    elif args.command == 'plant':
+        with _lock(lab):
+            runner.plant(args.kind)
     elif args.command == 'export':
         runner.export(args.file)
     elif args.command == 'iis-edit':

@@ -10,6 +10,7 @@ KNOBS = {
     'http-drop': 'flag',
     'http-503': 'flag',
     'no-poll': 'flag',
+    'old-tls': 'flag',
     'rpc-recycle': 'number',
     # the stand-in powershell
     'ssh-delay': 'number',

@@ -60,7 +60,8 @@ def make_authority(lab, env):
     )
 
 
-def make_certificate(lab, env, name, common_name):
+def make_certificate(lab, env, name, common_name, days=DAYS, section=None):
+    """section: whose alternative names it gets; None: its own."""
     run(
         [
             program('openssl'),
@@ -68,11 +69,11 @@ def make_certificate(lab, env, name, common_name):
             '-x509',
             *NEW_KEY,
             '-days',
-            DAYS,
+            days,
             '-config',
             lab.path('pki', 'openssl.cnf'),
             '-extensions',
-            name,
+            section or name,
             '-CA',
             lab.path('ca.pem'),
             '-CAkey',

@@ -35,10 +35,6 @@ class WebSite:
         self.mailbox_guids = set()
         self.listener = None
         self.tasks = set()
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(
-            lab.path('pki', f'{server.name.lower()}.pem'), lab.path('pki', f'{server.name.lower()}.key')
-        )
         self.common = [
             ('Server', SERVER_HEADER[server.generation]),
             ('X-Powered-By', 'ASP.NET'),
@@ -50,10 +46,21 @@ class WebSite:
 
     # ---- life
 
+    def _tls(self):
+        """Read at each start: the certificate may have been replaced since."""
+        name = self.server.name.lower()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if self.faults.has('old-tls'):
+            context.set_ciphers('ALL:@SECLEVEL=0')
+            context.minimum_version = ssl.TLSVersion.TLSv1
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
+        context.load_cert_chain(self.lab.path('pki', f'{name}.pem'), self.lab.path('pki', f'{name}.key'))
+        return context
+
     async def start(self):
         if self.listener is None:
             self.listener = await asyncio.start_server(
-                self._client, self.address, HTTPS_PORT, ssl=self.context, limit=HEAD_LIMIT + 4, backlog=512
+                self._client, self.address, HTTPS_PORT, ssl=self._tls(), limit=HEAD_LIMIT + 4, backlog=512
             )
 
     async def stop(self):

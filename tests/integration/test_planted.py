@@ -1,0 +1,61 @@
+"""check --probe names every planted fault, and nothing else; on the repaired organisation it is silent."""
+import subprocess
+import sys
+
+import pytest
+from conftest import LAB, ORG
+
+sys.path.insert(0, str(LAB.parent))
+from casbridge_lab.cli import KINDS  # noqa: E402
+from casbridge_lab.plant import PLANTS  # noqa: E402
+
+# those of one group break different things and are planted together
+GROUPS = [
+    ['basic-only', 'duplicate-spn', 'foreign-spn', 'wrong-scp', 'legacy-url', 'no-forms', 'old-service-pack', 'unknown-version',
+     'old-certificate', 'no-internal-url', 'server-name-url', 'no-rpc-encryption'],
+    ['edited-iis', 'no-ticket', 'wrong-name-certificate', 'ssl-offloading'],
+    ['no-outlook-anywhere', 'old-tls'],
+    ['wrong-oa-name'],
+    ['moved-server'],
+]
+
+
+def findings(lab):
+    done = lab.run('--format', 'json', 'check', '--probe')
+    assert done.code == 1, done.err
+    return {(f['id'], f['server']): f for f in done.json()['findings']}
+
+
+def test_every_kind_is_in_a_group():
+    assert sorted(KINDS) == sorted(PLANTS) == sorted(kind for group in GROUPS for kind in group)
+
+
+@pytest.mark.parametrize('kinds', GROUPS, ids=lambda g: '+'.join(g)[:60])
+def test_planted_faults_are_named(shared_lab, kinds):
+    before = findings(shared_lab)
+    try:
+        shared_lab.do('plant', *kinds)
+        after = findings(shared_lab)
+        wanted = {rule for kind in kinds for rule in PLANTS[kind].rules}
+        assert set(after) - set(before) == wanted
+        assert set(before) <= set(after)
+        for key in wanted:
+            assert after[key]['summary'] and after[key]['evidence']
+    finally:
+        shared_lab.do('reset')
+    assert set(findings(shared_lab)) == set(before), 'reset takes all of them back'
+
+
+def test_the_repaired_organisation_is_silent(lab, tmp_path):
+    plan = tmp_path / 'plan.json'
+    assert lab.run('plan', '-o', plan).code == 1
+    assert lab.run('apply', plan, '--yes', ORG).code == 0
+    lab.do('poll')
+    done = lab.run('--format', 'json', 'check', '--probe')
+    assert done.code == 0, done.out
+    assert done.json()['findings'] == []
+
+
+def test_lab_refuses_unknown_kinds(shared_lab):
+    with pytest.raises(subprocess.CalledProcessError):
+        shared_lab.do('plant', 'nonsense')
