@@ -34,6 +34,8 @@ struct fake {
     int users;   /* found by any mailbox filter */
     bool silent; /* after the bind */
     bool no_ad, garbage, ranged;
+    int domains;    /* cross references of the forest */
+    bool catalogue; /* the whole forest by the empty base */
     /* what happened */
     atomic_int connections, searches, unpaged;
     char filter_seen[600]; /* bytes of the last search below the domain */
@@ -165,6 +167,48 @@ static void fake_computers(const struct fake *f, int fd, int id)
     fake_result(fd, id, LDAP_RES_SEARCH_RESULT, 0, NULL, "");
 }
 
+/* Owners of HTTP/mail.contoso.lab: one of this domain, and in the catalogue one of another. */
+static void fake_owners(int fd, int id, bool catalogue)
+{
+    static const char *const own[] = {"objectClass",
+                                      "user",
+                                      "objectClass",
+                                      "computer",
+                                      "sAMAccountName",
+                                      "ASA$",
+                                      "servicePrincipalName",
+                                      "http/mail.contoso.lab",
+                                      "msDS-SupportedEncryptionTypes",
+                                      "24",
+                                      "pwdLastSet",
+                                      "134400000000000000",
+                                      NULL};
+    static const char *const part[] = {"objectClass",
+                                       "user",
+                                       "objectClass",
+                                       "computer",
+                                       "sAMAccountName",
+                                       "WEB$",
+                                       "servicePrincipalName",
+                                       "HTTP/MAIL.contoso.lab",
+                                       NULL};
+    fake_entry(fd, id, "CN=ASA,CN=Computers,DC=contoso,DC=lab", own);
+    if (catalogue)
+        fake_entry(fd, id, "CN=WEB,CN=Computers,DC=child,DC=example", part);
+    fake_result(fd, id, LDAP_RES_SEARCH_RESULT, 0, NULL, "");
+}
+
+static void fake_domains(const struct fake *f, int fd, int id)
+{
+    static const char *const reference[] = {"objectClass", "crossRef", "nCName", "DC=x", NULL};
+    char dn[80];
+    for (int i = 0; i < f->domains; i++) {
+        snprintf(dn, sizeof dn, "CN=D%d,CN=Partitions,%s", i, FAKE_CONFIG);
+        fake_entry(fd, id, dn, reference);
+    }
+    fake_result(fd, id, LDAP_RES_SEARCH_RESULT, 0, NULL, "");
+}
+
 static void fake_users(const struct fake *f, int fd, int id)
 {
     char dn[64];
@@ -228,8 +272,15 @@ static bool fake_search(struct fake *f, int fd, int id, BerElement *ber, const c
     }
     if (scope == LDAP_SCOPE_BASE && !text[0]) {
         fake_root(f, fd, id);
+    } else if (!text[0]) {
+        if (f->catalogue)
+            fake_owners(fd, id, true);
+        else
+            fake_result(fd, id, LDAP_RES_SEARCH_RESULT, LDAP_NO_SUCH_OBJECT, "NameErr", "");
     } else if (scope == LDAP_SCOPE_BASE) {
         fake_base(f, fd, id, text, wanted);
+    } else if (strncmp(text, "CN=Partitions,", 14) == 0) {
+        fake_domains(f, fd, id);
     } else if (scope == LDAP_SCOPE_ONELEVEL) {
         static const char *const org[] = {"objectClass", "msExchOrganizationContainer", NULL};
         fake_entry(fd, id, FAKE_ORG, org);
@@ -242,7 +293,9 @@ static bool fake_search(struct fake *f, int fd, int id, BerElement *ber, const c
             if (raw[i] >= ' ' && raw[i] <= '~')
                 f->filter_seen[n++] = raw[i];
         f->filter_seen[n] = '\0';
-        if (strstr(f->filter_seen, "computer"))
+        if (strstr(f->filter_seen, "http/"))
+            fake_owners(fd, id, false);
+        else if (strstr(f->filter_seen, "computer"))
             fake_computers(f, fd, id);
         else
             fake_users(f, fd, id);
