@@ -1,0 +1,24 @@
+/* Between the files of the report. */
+#ifndef CORE_REPORT_REPORT_INT_H
+#define CORE_REPORT_REPORT_INT_H
+
+#include "core/base/vec.h"
+#include "core/report/report.h"
+
+struct tally {
+    unsigned works, fails, unknown;
+};
+struct tally report_tally(const struct report *r, enum protocol p);
+/* All protocols with a route: no when one fails, else unknown when one is. */
+enum tri report_location_works(const struct report *r, const struct report_location *l);
+
+struct seen_certificate {
+    const struct certificate *cert;
+    const char *first, *last; /* servers that showed it */
+    unsigned servers;
+};
+typedef VEC(struct seen_certificate) seen_certificates;
+/* Every certificate once, the one that ends first in front. VEC_FREE it. */
+enum err report_certificates(const struct report *r, seen_certificates *out) MUST_CHECK;
+
+#endif
