@@ -105,9 +105,10 @@ static void add_routes(struct table *t, const struct report *r)
             const struct route_decision *d = &l->routes[p];
             if (r->protocols & 1u << p)
                 add(t, &(struct row){.section = "route",
-                                     .state = d->works == TRI_YES  ? "works"
-                                              : d->works == TRI_NO ? "fails"
-                                                                   : "unknown",
+                                     .state = report_route_state(d) == ROUTE_NOT_OFFERED ? "not_offered"
+                                              : d->works == TRI_YES                      ? "works"
+                                              : d->works == TRI_NO                       ? "fails"
+                                                                                         : "unknown",
                                      .severity = generation_name(l->generation),
                                      .name = protocol_id((enum protocol)p),
                                      .server = d->target ? d->target->name : NULL,

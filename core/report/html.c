@@ -60,17 +60,33 @@ void html_text(struct html *h, const char *text)
     escape(h->out, buf_str(&h->shown), h->shown.len);
 }
 
+/* A line breaks before a parameter, never inside of its name. */
+void html_command(struct html *h, const char *text)
+{
+    prepare(h, text);
+    const char *s = buf_str(&h->shown);
+    html_raw(h, "<pre>");
+    while (*s) {
+        size_t n = strcspn(s, " ");
+        bool parameter = *s == '-' && n > 1;
+        html_raw(h, parameter ? "<span>" : "");
+        escape(h->out, s, n);
+        html_raw(h, parameter ? "</span>" : "");
+        s += n;
+        for (; *s == ' '; s++)
+            buf_addc(h->out, ' ');
+    }
+    html_raw(h, "</pre>\n");
+}
+
 void html_textf(struct html *h, const char *fmt, ...)
 {
-    struct buf b;
+    char text[2048]; /* labels: a longer name is cut */
     va_list ap;
-    char text[2048];
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap); /* long names may be cut: this is for labels */
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    buf_init(&b, sizeof text);
     html_text(h, text);
-    buf_fini(&b);
 }
 
 void html_short(struct html *h, const char *text, size_t max)
@@ -268,11 +284,12 @@ enum err report_html(const struct report *r, struct buf *out, struct errinfo *ei
     buf_init(&h.redacted, SCRATCH_MAX);
     buf_init(&h.shown, SCRATCH_MAX);
     head(&h);
-    html_findings(&h);
+    html_blocking(&h);
     html_readiness(&h);
     html_routes(&h);
-    html_certificates(&h);
     html_plan(&h);
+    html_certificates(&h);
+    html_other_findings(&h);
     html_servers(&h);
     notes(&h);
     html_evidence(&h);

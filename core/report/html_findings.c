@@ -41,10 +41,9 @@ static void fix(struct html *h, const struct finding *f)
     struct buf text;
     buf_init(&text, (size_t)1 << 20);
     if (f->fix && cmdlet_text(&text, &f->fix->cmdlet, NULL) == ERR_OK) {
-        html_raw(h, f->fix->automatic ? "<p class=\"soft\">What mends it (casbridge plan, apply):</p>\n<pre>"
-                                      : "<p class=\"soft\">What mends it, to be done by hand:</p>\n<pre>");
-        html_text(h, buf_str(&text));
-        html_raw(h, "</pre>\n");
+        html_raw(h, f->fix->automatic ? "<p class=\"soft\">What mends it (casbridge plan, apply):</p>\n"
+                                      : "<p class=\"soft\">What mends it, to be done by hand:</p>\n");
+        html_command(h, buf_str(&text));
     }
     buf_fini(&text);
 }
@@ -167,7 +166,7 @@ static void refs(struct html *h, const struct finding_ref *list, size_t n, bool 
     html_raw(h, "</tbody></table></div>\n");
 }
 
-void html_findings(struct html *h)
+void html_blocking(struct html *h)
 {
     const struct findings *f = h->r->in.findings;
     html_raw(h, "<section id=\"blocks\">\n<h2>What blocks</h2>\n");
@@ -183,7 +182,13 @@ void html_findings(struct html *h)
     } else {
         html_raw(h, "<p>Nothing: every rule could be evaluated.</p>\n");
     }
-    html_raw(h, "</section>\n<section id=\"look\">\n<h2>What to look at</h2>\n");
+    html_raw(h, "</section>\n");
+}
+
+void html_other_findings(struct html *h)
+{
+    const struct findings *f = h->r->in.findings;
+    html_raw(h, "<section id=\"look\">\n<h2>What to look at</h2>\n");
     if (!cards(h, false, SEVERITY_INFO, SEVERITY_WARNING))
         html_raw(h, "<p>No warnings.</p>\n");
     html_raw(h, "</section>\n<section id=\"accepted\">\n<h2>What is accepted</h2>\n");

@@ -22,6 +22,8 @@ void html_text(struct html *h, const char *text);
 void html_textf(struct html *h, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The same cut to so many characters, for a picture. */
 void html_short(struct html *h, const char *text, size_t max);
+/* <pre> with a cmdlet */
+void html_command(struct html *h, const char *text);
 void html_time(struct html *h, int64_t at); /* <time> in days and minutes */
 /* <tag>text</tag> */
 void html_element(struct html *h, const char *tag, const char *text);
@@ -33,7 +35,8 @@ const char *html_tri_mark(enum tri t);  /* a glyph beside the colour */
 void svg_open(struct html *h, int width, int height, const char *title, const char *description);
 void svg_close(struct html *h);
 
-void html_findings(struct html *h); /* what blocks, what to look at, what is accepted, unknown, passed */
+void html_blocking(struct html *h);       /* what blocks, what is unknown */
+void html_other_findings(struct html *h); /* warnings, accepted, passed */
 void html_readiness(struct html *h);
 void html_routes(struct html *h);
 void html_servers(struct html *h);

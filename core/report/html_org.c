@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OPEN_UP_TO 6 /* steps of the plan */
+
 static void methods(struct html *h, bool known, auth_set set)
 {
     struct buf b;
@@ -114,16 +116,15 @@ static void cmdlet(struct html *h, const char *label, const struct cmdlet *c)
     struct buf text;
     buf_init(&text, (size_t)1 << 20);
     if (c->name && cmdlet_text(&text, c, NULL) == ERR_OK) {
-        html_rawf(h, "<p class=\"soft\">%s</p><pre>", label);
-        html_text(h, buf_str(&text));
-        html_raw(h, "</pre>\n");
+        html_rawf(h, "<p class=\"soft\">%s</p>", label);
+        html_command(h, buf_str(&text));
     }
     buf_fini(&text);
 }
 
-static void step(struct html *h, const struct plan_step *s)
+static void step(struct html *h, const struct plan_step *s, bool open)
 {
-    html_rawf(h, "<details><summary><b>%d</b> ", s->n);
+    html_rawf(h, "<details%s><summary><b>%d</b> ", open ? " open" : "", s->n);
     html_text(h, s->server);
     html_raw(h, ": ");
     html_element(h, "code", s->finding);
@@ -159,7 +160,7 @@ void html_plan(struct html *h)
                   "did not work.</p>\n<div class=\"card\">\n",
                   p->n_steps, p->n_steps == 1 ? "step" : "steps");
         for (size_t i = 0; i < p->n_steps; i++)
-            step(h, &p->steps[i]);
+            step(h, &p->steps[i], p->n_steps <= OPEN_UP_TO);
         html_raw(h, "</div>\n");
     }
     html_raw(h, "</section>\n");

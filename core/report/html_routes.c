@@ -10,15 +10,19 @@
 #define GRID_OPEN 15
 
 #define WIDTH  960
-#define ROW    58
-#define TOP    44
-#define LEFT_X 10
-#define LEFT_W 130
-#define MID_X  300
+#define ROW    70
+#define TOP    40
+#define LEFT_X 1
+#define LEFT_W 148
+#define NEW_X  204
+#define HOP_X  460
+#define HOP_W  186
+#define MID_X  320
 #define MID_W  200
-#define FAR_X  690
-#define FAR_W  260
+#define FAR_X  700
+#define FAR_W  259
 #define BOX_H  42
+#define FAR_H  56
 
 /* ---- readiness */
 
@@ -27,7 +31,7 @@ static void bars(struct html *h)
     const struct report *r = h->r;
     int rows = 0;
     for (unsigned p = 0; p < PROTOCOL_COUNT; p++)
-        rows += r->protocols >> p & 1;
+        rows += r->protocols & 1u << p && report_tally(r, (enum protocol)p).not_offered < r->n_locations;
     svg_open(
         h, WIDTH, rows * 30 + 8, "Readiness by protocol",
         "One bar a protocol: in how many places of mailboxes it works, does not work, or is not known to.");
@@ -37,8 +41,10 @@ static void bars(struct html *h)
             continue;
         struct tally t = report_tally(r, (enum protocol)p);
         const unsigned n[] = {t.works, t.fails, t.unknown}, all = t.works + t.fails + t.unknown;
+        if (!all) /* nobody's mailbox is where it is known */
+            continue;
         static const char *const classes[] = {"ok", "bad", "unknown"};
-        int x = 215, room = 520;
+        int x = 215, room = 490;
         html_rawf(h, "<text x=\"0\" y=\"%d\">", y + 16);
         html_text(h, protocol_words((enum protocol)p));
         html_rawf(h, "</text><rect class=\"track\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"20\" rx=\"3\"/>",
@@ -54,17 +60,33 @@ static void bars(struct html *h)
                 html_rawf(h, "<text class=\"inside small\" x=\"%d\" y=\"%d\">%u</text>", x + 8, y + 15, n[i]);
             x += w;
         }
-        html_rawf(h, "<text class=\"soft\" x=\"750\" y=\"%d\">", y + 16);
+        html_rawf(h, "<text class=\"soft\" x=\"722\" y=\"%d\">", y + 16);
         if (t.fails)
             html_rawf(h, "%u of %u %s", t.fails, all, t.fails == 1 ? "fails" : "fail");
         else if (t.unknown)
             html_rawf(h, "%u of %u not known", t.unknown, all);
         else
             html_raw(h, all == 1 ? "works" : "works everywhere");
+        if (t.not_offered)
+            html_rawf(h, ", %u without it", t.not_offered);
         html_raw(h, "</text>\n");
         y += 30;
     }
     svg_close(h);
+}
+
+static void state_cell(struct html *h, const struct route_decision *d)
+{
+    static const struct {
+        const char *class, *mark, *words;
+    } states[] = {[ROUTE_WORKS] = {"ok", "\xe2\x9c\x93", "works"},
+                  [ROUTE_FAILS] = {"bad", "\xe2\x9c\x95", "fails"},
+                  [ROUTE_NOT_KNOWN] = {"unknown", "?", "not known"},
+                  [ROUTE_NOT_OFFERED] = {"soft", "&ndash;", "not offered"}};
+    enum route_state s = report_route_state(d);
+    html_rawf(h, "<td class=\"%s\" aria-label=\"%s\" title=\"", states[s].class, states[s].words);
+    html_text(h, d->why);
+    html_rawf(h, "\">%s</td>", states[s].mark);
 }
 
 static void grid(struct html *h)
@@ -74,7 +96,8 @@ static void grid(struct html *h)
               "<details%s><summary>Every place and protocol</summary>\n<div class=\"scroll\"><table "
               "class=\"grid\"><caption>What becomes of a request for a mailbox there. \xe2\x9c\x93 works, "
               "\xe2\x9c\x95 "
-              "fails, ? is not known.</caption><thead><tr><th scope=\"col\">Mailboxes</th>",
+              "fails, ? is not known, \xe2\x80\x93 the mailbox's version does not have "
+              "it.</caption><thead><tr><th scope=\"col\">Mailboxes</th>",
               r->n_locations <= GRID_OPEN ? " open" : "");
     for (unsigned p = 0; p < PROTOCOL_COUNT; p++)
         if (r->protocols & 1u << p)
@@ -88,9 +111,7 @@ static void grid(struct html *h)
         for (unsigned p = 0; p < PROTOCOL_COUNT; p++) {
             if (!(r->protocols & 1u << p))
                 continue;
-            html_rawf(h, "<td class=\"%s\" title=\"", html_tri_class(l->routes[p].works));
-            html_text(h, l->routes[p].why);
-            html_rawf(h, "\">%s</td>", html_tri_mark(l->routes[p].works));
+            state_cell(h, &l->routes[p]);
         }
         html_raw(h, "</tr>\n");
     }
@@ -128,7 +149,7 @@ static void box(struct html *h, int x, int y, int width, const char *class, cons
               "<rect class=\"box %s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"7\"/><text "
               "class=\"bold\" x=\"%d\" "
               "y=\"%d\">",
-              class, x, y, width, BOX_H, x + 12, y + (sub ? 18 : 26));
+              class, x, y, width, x == FAR_X ? FAR_H : BOX_H, x + 12, y + (sub ? 18 : 26));
     html_short(h, title, (size_t)width / 8);
     html_raw(h, "</text>");
     if (sub) {
@@ -168,71 +189,90 @@ static size_t choose(const struct report *r, const struct report_location **out)
     return n;
 }
 
-static void far_box(struct html *h, const struct report_location *l, int y, const char *class)
+/* "Outlook Anywhere, MAPI/HTTP fail", or how many protocols work. */
+static void status(const struct report *r, const struct report_location *l, char *out, size_t cap)
 {
-    char title[200], sub[120];
-    str_fmt(title, sizeof title, "%s", l->site->name ? l->site->name : "-");
-    str_fmt(sub, sizeof sub, "Exchange %s, %u mailbox %s", generation_name(l->generation), l->servers,
-            l->servers == 1 ? "server" : "servers");
-    box(h, FAR_X, y, FAR_W, class, title, sub);
-}
-
-/* "Outlook Anywhere, EWS" that fail, or that are not known. */
-static void label(struct html *h, const struct report_location *l, int y)
-{
-    const struct report *r = h->r;
     unsigned works = 0, all = 0, fails = 0;
-    char text[300] = "";
-    enum tri state = report_location_works(r, l);
+    size_t len = 0;
+    out[0] = '\0';
     for (unsigned p = 0; p < PROTOCOL_COUNT; p++) {
-        if (!(r->protocols & 1u << p))
+        enum route_state state = report_route_state(&l->routes[p]);
+        if (!(r->protocols & 1u << p) || state == ROUTE_NOT_OFFERED)
             continue;
         all++;
-        works += l->routes[p].works == TRI_YES;
-        if (l->routes[p].works != TRI_NO)
+        works += state == ROUTE_WORKS;
+        if (state != ROUTE_FAILS || fails++ >= 2)
             continue;
-        size_t n = strlen(text);
-        if (fails++ < 2)
-            str_fmt(text + n, sizeof text - n, "%s%s", n ? ", " : "", protocol_words((enum protocol)p));
+        len = strlen(out);
+        str_fmt(out + len, cap - len, "%s%s", len ? ", " : "", protocol_words((enum protocol)p));
     }
-    html_rawf(h, "<text class=\"small %s-fill\" text-anchor=\"end\" x=\"%d\" y=\"%d\">",
-              html_tri_class(state), FAR_X - 12, y);
-    if (state == TRI_NO) {
-        html_rawf(h, "%s ", html_tri_mark(state));
-        html_text(h, text);
-        if (fails > 2)
-            html_rawf(h, " and %u more", fails - 2);
-    } else {
-        html_rawf(h, "%s %u of %u protocols", html_tri_mark(state), works, all);
-    }
+    len = strlen(out);
+    if (fails > 2)
+        str_fmt(out + len, cap - len, " and %u more fail", fails - 2);
+    else if (fails)
+        str_fmt(out + len, cap - len, fails == 1 ? " fails" : " fail");
+    else
+        str_fmt(out, cap, "%u of %u protocols work", works, all);
+}
+
+static void far_box(struct html *h, const struct report_location *l, int y, bool judged)
+{
+    char sub[120], text[300];
+    enum tri state = report_location_works(h->r, l);
+    str_fmt(sub, sizeof sub, "Exchange %s, %u mailbox %s", generation_name(l->generation), l->servers,
+            l->servers == 1 ? "server" : "servers");
+    box(h, FAR_X, y, FAR_W, judged ? html_tri_class(state) : "", l->site->name, sub);
+    if (!judged)
+        return;
+    status(h->r, l, text, sizeof text);
+    html_rawf(h, "<text class=\"small %s-fill\" x=\"%d\" y=\"%d\">%s ", html_tri_class(state), FAR_X + 12,
+              y + 48, html_tri_mark(state));
+    html_text(h, text);
     html_raw(h, "</text>\n");
+}
+
+/* Where the new CAS passes Outlook Anywhere on to: the server between it and the mailboxes. */
+static void hop_box(struct html *h, const struct report_location *l, int y)
+{
+    const struct route_decision *d = &l->routes[PROTOCOL_OA];
+    char sub[120];
+    const char *auth = d->n_hops ? d->hops[d->n_hops - 1].auth : NULL, *action = route_action_name(d->action);
+    if (d->action == ROUTE_SERVE || !d->target) {
+        str_fmt(sub, sizeof sub, "Outlook Anywhere: %s", action ? action : "not known");
+        box(h, HOP_X, y + 6, HOP_W, "", d->target ? d->target->name : "no server", sub);
+        return;
+    }
+    str_fmt(sub, sizeof sub, "Outlook: %s%s%s", action ? action : "?", auth ? ", " : "", auth ? auth : "");
+    box(h, HOP_X, y + 6, HOP_W, html_tri_class(d->works), d->target->name, sub);
 }
 
 static void after(struct html *h, const struct report_location *const *list, size_t n)
 {
     char sub[200];
     const struct server *s = h->r->arriving;
-    int height = TOP + (int)n * ROW + 6, middle = TOP + ((int)n * ROW - (ROW - BOX_H)) / 2;
+    int all = (int)n * ROW - (ROW - FAR_H), middle = TOP + all / 2;
     str_fmt(sub, sizeof sub, "Exchange %s in %s", generation_name(s->generation),
             s->site ? s->site->name : "no site");
-    svg_open(h, WIDTH, height, "The way of a request after the namespace moved",
-             "Clients reach the new Client Access Server, which serves, proxies or redirects to each place "
-             "that has "
-             "mailboxes. A red line: at least one protocol fails there.");
+    svg_open(
+        h, WIDTH, TOP + (int)n * ROW, "The way of a request after the namespace moved",
+        "Clients reach the new Client Access Server, which passes them on to a server of each place that has "
+        "mailboxes. A red line: at least one protocol fails there.");
     heading(h, LEFT_X, "Clients");
-    heading(h, MID_X, "New Client Access Server");
+    heading(h, NEW_X, "New CAS");
+    heading(h, HOP_X, "passes on to");
     heading(h, FAR_X, "Mailboxes");
-    edge(h, LEFT_X + LEFT_W, middle, MID_X, middle, "plain");
+    edge(h, LEFT_X + LEFT_W, middle, NEW_X, middle, "plain");
     for (size_t i = 0; i < n; i++) {
-        int y = TOP + (int)i * ROW + BOX_H / 2;
-        edge(h, MID_X + MID_W, middle, FAR_X, y, html_tri_class(report_location_works(h->r, list[i])));
+        int y = TOP + (int)i * ROW + FAR_H / 2;
+        const char *class = html_tri_class(report_location_works(h->r, list[i]));
+        edge(h, NEW_X + HOP_W, middle, HOP_X, y, class);
+        edge(h, HOP_X + HOP_W, y, FAR_X, y, class);
     }
     box(h, LEFT_X, middle - BOX_H / 2, LEFT_W, "", "Outlook, phones", "browsers");
-    box(h, MID_X, middle - BOX_H / 2, MID_W, "", s->name, sub);
+    box(h, NEW_X, middle - BOX_H / 2, HOP_W, "", s->name, sub);
     for (size_t i = 0; i < n; i++) {
-        int y = TOP + (int)i * ROW;
-        label(h, list[i], y + BOX_H / 2 - 6);
-        far_box(h, list[i], y, html_tri_class(report_location_works(h->r, list[i])));
+        hop_box(h, list[i], TOP + (int)i * ROW);
+        far_box(h, list[i], TOP + (int)i * ROW, true);
     }
     svg_close(h);
 }
@@ -270,8 +310,8 @@ static bool before(struct html *h, const struct report_location *const *list, si
     }
     if (!k)
         return false;
-    int all = (int)n * ROW - (ROW - BOX_H), step = all / (int)k, middle = TOP + all / 2;
-    svg_open(h, WIDTH, TOP + (int)n * ROW + 6, "The way of a request today",
+    int all = (int)n * ROW - (ROW - FAR_H), step = all / (int)k, middle = TOP + all / 2;
+    svg_open(h, WIDTH, TOP + (int)n * ROW, "The way of a request today",
              "Clients reach the older Client Access Servers that publish a name; sites that publish none are "
              "reached "
              "through another site.");
@@ -283,7 +323,7 @@ static bool before(struct html *h, const struct report_location *const *list, si
         edge(h, LEFT_X + LEFT_W, middle, MID_X, y, "plain");
         for (size_t i = 0; i < n; i++)
             if (of[i] == entries[e])
-                edge(h, MID_X + MID_W, y, FAR_X, TOP + (int)i * ROW + BOX_H / 2,
+                edge(h, MID_X + MID_W, y, FAR_X, TOP + (int)i * ROW + FAR_H / 2,
                      of[i]->site == list[i]->site ? "plain" : "far");
     }
     box(h, LEFT_X, middle - BOX_H / 2, LEFT_W, "", "Outlook, phones", "browsers");
@@ -294,7 +334,7 @@ static bool before(struct html *h, const struct report_location *const *list, si
         box(h, MID_X, TOP + (int)e * step + step / 2 - BOX_H / 2, MID_W, "", entries[e]->name, sub);
     }
     for (size_t i = 0; i < n; i++)
-        far_box(h, list[i], TOP + (int)i * ROW, "");
+        far_box(h, list[i], TOP + (int)i * ROW, false);
     svg_close(h);
     return true;
 }
@@ -314,12 +354,18 @@ static void routes_table(struct html *h)
                 continue;
             html_raw(h, "<tr><th scope=\"row\">");
             html_text(h, r->locations[i].site->name);
-            html_rawf(h, " %s</th><td>%s</td><td class=\"%s\">%s</td>",
-                      generation_name(r->locations[i].generation), protocol_words((enum protocol)p),
-                      html_tri_class(d->works), html_tri_mark(d->works));
+            html_rawf(h, " %s</th><td>%s</td>", generation_name(r->locations[i].generation),
+                      protocol_words((enum protocol)p));
+            state_cell(h, d);
             html_element(h, "td", d->target ? d->target->name : d->url);
-            html_element(h, "td", d->why);
-            html_raw(h, "</tr>\n");
+            html_raw(h, "<td>");
+            html_text(h, d->why);
+            for (size_t k = 0; k < d->n_conflicts; k++) {
+                html_raw(h, "<br><span class=\"soft\">Sources disagree: ");
+                html_text(h, d->conflicts[k]);
+                html_raw(h, "</span>");
+            }
+            html_raw(h, "</td></tr>\n");
         }
     }
     html_raw(h, "</tbody></table></div></details>\n");

@@ -222,11 +222,13 @@ static void add_server(struct redactor *r, const struct server *s)
 static void add_org(struct redactor *r, const struct org *org)
 {
     /* domains before hosts, servers before hosts: the more telling replacement wins */
+    if (org->name)
+        learn(r, org->name, strlen(org->name), "Organisation");
+    if (org->source && !str_istarts(org->source, "ldap")) /* a path says who and where */
+        learn(r, org->source, strlen(org->source), "a file");
     add_domain(r, org->domain);
     for (size_t i = 0; i < org->n_domains; i++)
         add_domain(r, org->domains[i].name);
-    if (org->name)
-        learn(r, org->name, strlen(org->name), "Organisation");
     for (size_t i = 0; i < org->n_sites; i++) {
         add_object(r, org->sites[i].name, org->sites[i].dn, "site");
         for (size_t k = 0; k < org->sites[i].n_subnets; k++)

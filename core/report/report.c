@@ -83,17 +83,23 @@ static enum err decide(struct report *r, struct errinfo *ei)
     return ERR_OK;
 }
 
+enum route_state report_route_state(const struct route_decision *d)
+{
+    if (d->row && d->row->legal && d->action == ROUTE_REFUSE)
+        return ROUTE_NOT_OFFERED;
+    return d->works == TRI_YES ? ROUTE_WORKS : d->works == TRI_NO ? ROUTE_FAILS : ROUTE_NOT_KNOWN;
+}
+
 struct tally report_tally(const struct report *r, enum protocol p)
 {
     struct tally t = {0};
     for (size_t i = 0; i < r->n_locations; i++) {
-        const struct route_decision *d = &r->locations[i].routes[p];
-        if (d->works == TRI_YES)
-            t.works++;
-        else if (d->works == TRI_NO)
-            t.fails++;
-        else
-            t.unknown++;
+        switch (report_route_state(&r->locations[i].routes[p])) {
+        case ROUTE_WORKS: t.works++; break;
+        case ROUTE_FAILS: t.fails++; break;
+        case ROUTE_NOT_KNOWN: t.unknown++; break;
+        case ROUTE_NOT_OFFERED: t.not_offered++; break;
+        }
     }
     return t;
 }
@@ -102,11 +108,12 @@ enum tri report_location_works(const struct report *r, const struct report_locat
 {
     enum tri all = TRI_YES;
     for (unsigned p = 0; p < PROTOCOL_COUNT; p++) {
+        enum route_state state = report_route_state(&l->routes[p]);
         if (!(r->protocols & 1u << p))
             continue;
-        if (l->routes[p].works == TRI_NO)
+        if (state == ROUTE_FAILS)
             return TRI_NO;
-        if (l->routes[p].works == TRI_UNKNOWN)
+        if (state == ROUTE_NOT_KNOWN)
             all = TRI_UNKNOWN;
     }
     return all;

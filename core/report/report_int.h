@@ -5,8 +5,12 @@
 #include "core/base/vec.h"
 #include "core/report/report.h"
 
+/* NOT_OFFERED: the mailbox's version does not know the protocol and no client asks for it: no news of any kind. */
+enum route_state { ROUTE_WORKS, ROUTE_FAILS, ROUTE_NOT_KNOWN, ROUTE_NOT_OFFERED };
+enum route_state report_route_state(const struct route_decision *d);
+
 struct tally {
-    unsigned works, fails, unknown;
+    unsigned works, fails, unknown, not_offered;
 };
 struct tally report_tally(const struct report *r, enum protocol p);
 /* All protocols with a route: no when one fails, else unknown when one is. */

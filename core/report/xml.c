@@ -109,6 +109,8 @@ static void leaf(struct writer *w, int depth, const struct observation *o)
     char test[400], guid[37] = GUID_SUCCESS;
     const char *good = "The step succeeded.", *bad = "The step failed.";
     const char *subject = o->subject ? o->subject : o->by_name ? o->by_name : "";
+    if (o->by_name && (o->kind == OBSERVATION_STEP || o->kind == OBSERVATION_TLS))
+        subject = o->by_name;
     str_fmt(test, sizeof test, "Testing %s: %s.", o->step ? o->step : "a step", subject);
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         size_t before = strcspn(words[i].test, "%");
