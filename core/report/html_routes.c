@@ -284,8 +284,8 @@ static const struct server *entry_of(const struct report *r, const struct report
     for (size_t i = 0; i < r->in.org->n_servers; i++) {
         const struct server *s = &r->in.org->servers[i];
         if (!server_is_cas(s) || !server_is_published(s) || !s->site ||
-            s->generation >= r->in.findings->target)
-            continue;
+            s->generation >= r->in.findings->target || s->generation < l->generation)
+            continue; /* no CAS leads to a mailbox newer than itself */
         if (s->site == l->site && s->generation == l->generation)
             return s;
         /* from another site: one of the same version, the newest otherwise */
@@ -379,7 +379,9 @@ void html_routes(struct html *h)
     size_t n = choose(h->r, list);
     html_raw(h, "<section id=\"routes\">\n<h2>Before and after</h2>\n<figure>");
     if (before(h, list, n))
-        html_raw(h, "<figcaption>Today. A broken line leads from one site to another.</figcaption>");
+        html_raw(h, "<figcaption>Today. A broken line leads from one site to another; a place without a line "
+                    "is not reached by the older "
+                    "servers.</figcaption>");
     else
         html_raw(h, "<figcaption>Today no older Client Access Server publishes a name.</figcaption>");
     html_raw(h, "</figure>\n<figure>");
