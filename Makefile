@@ -47,7 +47,7 @@ objs    = $(patsubst $(B)/%.c,$(B)/%.o,$(patsubst %.c,$(B)/%.o,$(filter-out $(B)
 lib     = $(B)/lib$(1).a
 chain   = $(call lib,$(1)) $(foreach d,$(DEPS.$(1)),$(call lib,$(d)))
 syslibs = $(LIBS.$(1)) $(foreach d,$(DEPS.$(1)),$(LIBS.$(d)))
-GEN.core := $(B)/core/model/builds.gen.c $(B)/core/route/rows.gen.c
+GEN.core := $(B)/core/model/builds.gen.c $(B)/core/route/rows.gen.c $(B)/core/report/style.gen.c
 GEN.tui  := $(B)/tui/themes.gen.c
 
 .PHONY: all setup-build setup-run setup-test run test lint unit unit-threads helpers integration console asan debug tsan \
@@ -97,6 +97,9 @@ $(B)/core/model/builds.gen.c: core/model/builds.csv core/model/builds.spec build
 $(B)/core/route/rows.gen.c: core/route/routing.csv core/route/routing.spec build/tools/csv2c
 	@mkdir -p $(@D); echo "  GEN   $@"
 	$(Q)build/tools/csv2c core/route/routing.spec $< > $@
+$(B)/core/report/style.gen.c: core/report/report.css build/tools/text2c
+	@mkdir -p $(@D); echo "  GEN   $@"
+	$(Q)build/tools/text2c report_style $< > $@
 $(B)/tui/themes.gen.c: $(wildcard themes/*.theme) build/tools/text2c
 	@mkdir -p $(@D); echo "  GEN   $@"
 	$(Q)build/tools/text2c theme_builtin $(sort $(wildcard themes/*.theme)) > $@

@@ -201,6 +201,8 @@ int main(int argc, char **argv)
     findings_fini(&cli.findings);
     evidence_fini(&cli.evidence);
     org_free(&cli.org);
+    snapshot_free(&cli.snapshot);
+    buf_fini(&cli.kept);
     profile_fini(&cli.profile);
     buf_fini(&cli.out);
     xmlCleanupParser();

@@ -8,6 +8,7 @@
 #include "core/directory/directory.h"
 #include "core/kerberos/kerberos.h"
 #include "core/probe/probe.h"
+#include "core/report/snapshot.h"
 
 #include <stdlib.h>
 
@@ -40,6 +41,13 @@ static void take_world(struct session *s, struct world *own)
     session_tell(s, SESSION_WORLD);
 }
 
+/* When the servers were asked last: by us, or by whoever took the snapshot. */
+static int64_t probed_at(const struct world *base, const struct snapshot *snapshot)
+{
+    int64_t at = base ? base->probed_at : 0;
+    return snapshot && snapshot->facts.probed && snapshot->facts.made_at > at ? snapshot->facts.made_at : at;
+}
+
 static void read_run(void *arg)
 {
     struct read_job *j = arg;
@@ -48,13 +56,22 @@ static void read_run(void *arg)
     j->e = is_offline(s) ? ERR_OK : krb_setup_refresh(300, &j->ei);
     if (j->e != ERR_OK)
         return;
-    j->e = directory_read(&org, s->config->profile, session_source(s), &s->tasks[TASK_READ].stop, &j->ei);
+    const char *file = snapshot_path(session_source(s));
+    struct snapshot *snapshot = NULL;
+    struct stop *stop = &s->tasks[TASK_READ].stop;
+    j->e = file ? snapshot_read(&snapshot, file, stop, &j->ei)
+                : directory_read(&org, s->config->profile, session_source(s), stop, &j->ei);
     if (j->e != ERR_OK)
         return;
+    if (snapshot) {
+        org = snapshot->org;
+        snapshot->org = NULL;
+    }
     struct org_box *box = org_box_new(org);
     if (box)
-        j->result = world_new(box, j->base ? &j->base->evidence : NULL, NULL,
-                              j->base ? j->base->probed_at : 0, s->config->profile, s->config->target);
+        j->result = world_new(box, j->base ? &j->base->evidence : NULL, snapshot ? &snapshot->evidence : NULL,
+                              probed_at(j->base, snapshot), s->config->profile, s->config->target);
+    snapshot_free(&snapshot);
     if (!j->result) {
         org_box_unref(box);
         j->e = err_set(&j->ei, ERR_NOMEM, NULL, "no memory for the organisation");

@@ -1,7 +1,9 @@
 #include "tui/world.h"
 
 #include "core/base/clock.h"
+#include "core/base/log.h"
 #include "core/base/str.h"
+#include "core/report/accept.h"
 #include "core/rules/rules.h"
 
 #include <stdlib.h>
@@ -82,6 +84,28 @@ static enum generation pick_target(const struct org *org, enum generation wanted
     return newest >= GENERATION_2013 ? newest : GENERATION_2013;
 }
 
+/* To look is not a reason to make a store; one that cannot be read is said, and everything counts. */
+static void mark_accepted(struct world *w, const struct profile *profile, int64_t now)
+{
+    const char *spec = profile_get(profile, PROFILE_store, NULL);
+    struct store *store = NULL;
+    acceptances list = {0};
+    struct errinfo ei = {0};
+    if (!w->org->name || !store_exists(spec))
+        return;
+    enum err e = store_open(&store, spec, &ei);
+    if (e == ERR_OK)
+        e = store_accepted(store, w->org->name, &list, &ei);
+    if (e == ERR_OK)
+        e = accept_apply(&w->findings, &list, w->org->name, now, &ei);
+    if (e != ERR_OK) {
+        err_wrap(&ei, "accepted findings are not known");
+        log_err(&ei);
+    }
+    acceptances_free(&list);
+    store_close(&store);
+}
+
 static void evaluate(struct world *w, const struct profile *profile)
 {
     char names[NAMESPACES_MAX][256];
@@ -103,6 +127,8 @@ static void evaluate(struct world *w, const struct profile *profile)
         .poll_interval_s = profile_int(profile, PROFILE_poll_interval, 900),
     };
     w->has_findings = rules_evaluate(&in, &w->findings, &w->rules_error) == ERR_OK;
+    if (w->has_findings)
+        mark_accepted(w, profile, in.now);
 }
 
 static struct server_summary *summary_of(struct world *w, const char *server)

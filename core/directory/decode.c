@@ -42,6 +42,7 @@ void decode_free(struct decode **d)
     VEC_FREE(&(*d)->domains);
     VEC_FREE(&(*d)->computers);
     VEC_FREE(&(*d)->notes);
+    buf_fini(&(*d)->kept);
     free(*d);
     *d = NULL;
 }
@@ -395,7 +396,7 @@ enum err decode_entry(struct decode *d, const struct entry *e, struct errinfo *e
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         if (!(e->classes & kinds[i].bit))
             continue;
-        if (!kinds[i].add(d, e) || d->org->arena.failed)
+        if ((d->keeping && entry_to_ldif(e, &d->kept)) || !kinds[i].add(d, e) || d->org->arena.failed)
             return err_set(ei, ERR_LIMIT, "read a part of the directory, or give it more memory",
                            "%s: the organisation is larger than this program keeps", e->dn);
         break;

@@ -12,6 +12,8 @@
 
 struct decode;
 
+#define DECODE_KEPT_MAX ((size_t)256 * 1024 * 1024) /* bytes of entries as LDIF */
+
 /* What the entries themselves do not say; any of it may be NULL. Offline the naming contexts are taken from the DNs. */
 struct decode_context {
     const char *source, *controller;
@@ -23,6 +25,10 @@ enum err decode_new(struct decode **out, struct errinfo *ei) MUST_CHECK;
 void decode_free(struct decode **d);
 /* ERR_NOMEM or ERR_LIMIT only. Computers are taken by the name of a server (sAMAccountName), once all servers are in. */
 enum err decode_entry(struct decode *d, const struct entry *e, struct errinfo *ei) MUST_CHECK;
+/* From now on the entries that are taken are kept as LDIF too; up to limit bytes, past which decode_entry fails. */
+void decode_keep_entries(struct decode *d, size_t limit);
+/* Moves them to out, an initialised and empty buffer. */
+void decode_take_entries(struct decode *d, struct buf *out);
 /* subject may be NULL; both are made valid UTF-8. */
 void decode_note(struct decode *d, const char *subject, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

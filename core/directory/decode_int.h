@@ -62,6 +62,8 @@ struct decode {
     VEC(struct raw_computer) computers;
     VEC(struct org_note) notes;
     size_t notes_dropped;
+    bool keeping;
+    struct buf kept; /* the entries as LDIF, when they are kept */
 };
 
 /* Turns the lists into arrays of d->org and sets every pointer between them. */

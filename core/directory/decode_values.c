@@ -35,6 +35,20 @@ const char *decode_keep(struct decode *d, const char *s, size_t len, bool *damag
     return out;
 }
 
+void decode_keep_entries(struct decode *d, size_t limit)
+{
+    d->keeping = true;
+    buf_init(&d->kept, limit);
+}
+
+void decode_take_entries(struct decode *d, struct buf *out)
+{
+    buf_fini(out);
+    *out = d->kept;
+    d->keeping = false;
+    d->kept = (struct buf){0};
+}
+
 void decode_note(struct decode *d, const char *subject, const char *fmt, ...)
 {
     char text[400];

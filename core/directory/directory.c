@@ -22,8 +22,8 @@ static enum err choose(const struct profile *p, const char *source, const char *
         str_istarts(source, "ldapi://"))
         return ERR_OK;
     if (str_istarts(source, "snapshot:"))
-        return err_set(ei, ERR_USAGE, "open it as a snapshot, or name a directory", "%.100s is no directory",
-                       source);
+        return err_set(ei, ERR_USAGE, "name the directory itself: --source ldap://HOST",
+                       "%.100s is a snapshot: it cannot be asked, only read", source);
     return err_set(ei, ERR_USAGE, "write ldap://HOST, ldaps://HOST, ldapi://SOCKET or ldif:FILE",
                    "the source %.100s is of no known kind", source);
 }
@@ -31,13 +31,19 @@ static enum err choose(const struct profile *p, const char *source, const char *
 enum err directory_read(struct org **out, const struct profile *p, const char *source,
                         const struct stop *stop, struct errinfo *ei)
 {
+    return directory_read_keeping(out, NULL, p, source, stop, ei);
+}
+
+enum err directory_read_keeping(struct org **out, struct buf *kept, const struct profile *p,
+                                const char *source, const struct stop *stop, struct errinfo *ei)
+{
     bool offline;
     enum err e = choose(p, source, &source, &offline, ei);
     if (e)
         return e;
     if (offline)
-        return ldif_read_org(out, source + strlen(ldif_prefix), stop, ei);
-    return ldap_read_org(out, p, source, stop, ei);
+        return ldif_read_org(out, kept, source + strlen(ldif_prefix), stop, ei);
+    return ldap_read_org(out, kept, p, source, stop, ei);
 }
 
 enum err directory_open(struct directory **out, const struct profile *p, const char *source,

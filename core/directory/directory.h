@@ -17,6 +17,25 @@
 enum err directory_read(struct org **out, const struct profile *p, const char *source,
                         const struct stop *stop, struct errinfo *ei) MUST_CHECK;
 
+/* The same; kept (initialised, empty; NULL: no) gets the entries it was made of, as LDIF: for a snapshot. */
+enum err directory_read_keeping(struct org **out, struct buf *kept, const struct profile *p,
+                                const char *source, const struct stop *stop, struct errinfo *ei) MUST_CHECK;
+
+/* Entries kept before, fed in pieces, become an organisation again. What the entries do not say comes from the origin. */
+struct directory_origin {
+    const char *source, *controller; /* as the organisation had them; any may be NULL */
+    const char *default_naming_context, *config_naming_context, *root_naming_context;
+    int64_t taken_at;
+};
+struct directory_feed;
+enum err directory_feed_new(struct directory_feed **out, struct errinfo *ei) MUST_CHECK;
+enum err directory_feed(struct directory_feed *f, const char *data, size_t len,
+                        struct errinfo *ei) MUST_CHECK;
+/* ERR_INPUT when no organisation and no server is among them. */
+enum err directory_feed_end(struct directory_feed *f, const struct directory_origin *origin, struct org **out,
+                            struct errinfo *ei) MUST_CHECK;
+void directory_feed_free(struct directory_feed **f); /* NULL is fine */
+
 struct directory; /* an open connection (or LDIF index) for look-ups, kept; thread-safe: calls take turns */
 enum err directory_open(struct directory **out, const struct profile *p, const char *source,
                         const struct stop *stop, struct errinfo *ei) MUST_CHECK;

@@ -77,6 +77,43 @@ unsigned attribute_wanted_by(enum attribute a)
     return (unsigned)a < ATTRIBUTE_COUNT ? attributes[a].who : 0;
 }
 
+/* RFC 2849 SAFE-STRING, and nothing that a reader or an editor might take away. */
+static bool is_plain(const char *s, size_t len)
+{
+    if (len && (s[0] == ' ' || s[0] == ':' || s[0] == '<' || s[len - 1] == ' '))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (s[i] < ' ' || s[i] > '~')
+            return false;
+    return true;
+}
+
+static void add_line(struct buf *out, const char *name, const char *value, size_t len)
+{
+    buf_adds(out, name);
+    if (is_plain(value, len)) {
+        buf_adds(out, ": ");
+        buf_add(out, value, len);
+    } else {
+        buf_adds(out, ":: ");
+        if (base64_encode(out, value, len) && !out->failed)
+            out->failed = ERR_LIMIT;
+    }
+    buf_addc(out, '\n');
+}
+
+enum err entry_to_ldif(const struct entry *e, struct buf *out)
+{
+    add_line(out, "dn", e->dn, strlen(e->dn));
+    for (unsigned i = 0; i < CLASS_INDEX_COUNT; i++)
+        if (e->classes & UINT32_C(1) << i)
+            add_line(out, attributes[ATTRIBUTE_OBJECT_CLASS].name, classes[i], strlen(classes[i]));
+    for (size_t i = 0; i < e->n; i++)
+        if (e->values[i].attribute < ATTRIBUTE_COUNT && e->values[i].attribute != ATTRIBUTE_OBJECT_CLASS)
+            add_line(out, attributes[e->values[i].attribute].name, e->values[i].data, e->values[i].len);
+    return buf_addc(out, '\n');
+}
+
 uint32_t class_find(const char *name, size_t len)
 {
     call_once(&built, build);

@@ -8,7 +8,7 @@
 #ifndef CORE_DIRECTORY_ENTRY_H
 #define CORE_DIRECTORY_ENTRY_H
 
-#include "core/base/err.h"
+#include "core/base/buf.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -161,5 +161,8 @@ const struct entry_value *entry_first(const struct entry *e, enum attribute a);
 bool entry_text(const struct entry *e, enum attribute a, char *out, size_t cap);
 /* Integer as AD writes it. False when absent; *bad when it is there and no integer. */
 bool entry_int(const struct entry *e, enum attribute a, int64_t *out, bool *bad);
+
+/* Appends the entry as LDIF: its classes of the table, then its values; ldif.h reads the same entry back. */
+enum err entry_to_ldif(const struct entry *e, struct buf *out) MUST_CHECK;
 
 #endif

@@ -202,8 +202,8 @@ static bool domain_of(const char *dn, char *out, size_t cap)
     return len > 0;
 }
 
-static enum err finish(struct decode **d, const struct ldap_session *s, const char *source, struct org **out,
-                       struct errinfo *ei)
+static enum err finish(struct decode **d, const struct ldap_session *s, const char *source, struct buf *kept,
+                       struct org **out, struct errinfo *ei)
 {
     char shown[300];
     str_fmt(shown, sizeof shown, "%s", source);
@@ -213,6 +213,8 @@ static enum err finish(struct decode **d, const struct ldap_session *s, const ch
                                            .config_naming_context = s->config_nc,
                                            .root_naming_context = s->root_nc,
                                            .taken_at = clock_unix()};
+    if (kept)
+        decode_take_entries(*d, kept);
     return decode_finish(d, &context, out, ei);
 }
 
@@ -240,8 +242,8 @@ static void keep_partial(struct partial *best, struct reading *r, const char *ur
 /* One controller, whole. lost: it went away in the middle. domain: where its neighbours are found, who may be asked instead;
    not set for one on loopback, which is a tunnel or a laboratory and has none. */
 static enum err read_from(const struct profile *p, const char *uri, const struct stop *stop,
-                          struct partial *best, char *domain, size_t cap, bool *lost, struct org **out,
-                          struct errinfo *ei)
+                          struct partial *best, char *domain, size_t cap, bool *lost, struct buf *kept,
+                          struct org **out, struct errinfo *ei)
 {
     struct ldap_session s;
     struct reading r = {.s = &s, .stop = stop};
@@ -252,10 +254,12 @@ static enum err read_from(const struct profile *p, const char *uri, const struct
     if (!s.is_local)
         domain_of(s.default_nc, domain, cap);
     e = decode_new(&r.d, ei);
+    if (!e && kept)
+        decode_keep_entries(r.d, DECODE_KEPT_MAX);
     if (!e)
         e = read_all(&r, ei);
     if (!e) {
-        e = finish(&r.d, &s, uri, out, ei);
+        e = finish(&r.d, &s, uri, kept, out, ei);
     } else if (s.lost) {
         *lost = true;
         keep_partial(best, &r, uri);
@@ -265,8 +269,8 @@ static enum err read_from(const struct profile *p, const char *uri, const struct
     return e;
 }
 
-enum err ldap_read_org(struct org **out, const struct profile *p, const char *source, const struct stop *stop,
-                       struct errinfo *ei)
+enum err ldap_read_org(struct org **out, struct buf *kept, const struct profile *p, const char *source,
+                       const struct stop *stop, struct errinfo *ei)
 {
     struct controllers c;
     struct partial best = {0};
@@ -275,7 +279,7 @@ enum err ldap_read_org(struct org **out, const struct profile *p, const char *so
     bool widened = source == NULL, lost = false;
     enum err e = list_controllers(&c, source, &first);
     for (size_t i = 0; !e && i < c.n; i++) {
-        e = read_from(p, c.uris[i], stop, &best, domain, sizeof domain, &lost, out, &why);
+        e = read_from(p, c.uris[i], stop, &best, domain, sizeof domain, &lost, kept, out, &why);
         if (!e)
             goto out;
         if (i == 0 || !first.what[0])
@@ -297,7 +301,7 @@ enum err ldap_read_org(struct org **out, const struct profile *p, const char *so
             "the controller was lost while reading and nobody else could finish: only a part is here (%s)",
             first.what);
         log_line(LOG_LEVEL_WARNING, "%s: the organisation was read in part only", first.what);
-        e = finish(&best.d, &best.from, best.uri, out, ei);
+        e = finish(&best.d, &best.from, best.uri, kept, out, ei);
     } else {
         e = first.code ? first.code : e;
         if (ei)

@@ -30,8 +30,8 @@ enum err ldif_file_scan(struct ldif_file *f, const struct ldif_wants *wants, con
 enum err ldif_file_entry(const struct ldif_file *f, uint64_t position, const struct ldif_wants *wants,
                          struct errinfo *ei) MUST_CHECK;
 
-/* The organisation in a file. */
-enum err ldif_read_org(struct org **out, const char *path, const struct stop *stop,
+/* The organisation in a file; kept: as for directory_read_keeping. */
+enum err ldif_read_org(struct org **out, struct buf *kept, const char *path, const struct stop *stop,
                        struct errinfo *ei) MUST_CHECK;
 
 #endif

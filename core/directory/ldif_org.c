@@ -107,7 +107,8 @@ static enum err nothing_there(const struct reading *r, const struct ldif_scan *s
                    r->first_note[0] ? "; line " : "", r->first_note[0] ? r->first_note + 1 : "");
 }
 
-enum err ldif_read_org(struct org **out, const char *path, const struct stop *stop, struct errinfo *ei)
+enum err ldif_read_org(struct org **out, struct buf *kept, const char *path, const struct stop *stop,
+                       struct errinfo *ei)
 {
     struct reading r = {.path = path};
     struct ldif_file f = {.fd = -1};
@@ -121,6 +122,8 @@ enum err ldif_read_org(struct org **out, const char *path, const struct stop *st
     enum err e = ldif_file_open(&f, path, ei);
     if (!e)
         e = decode_new(&r.d, ei);
+    if (!e && kept)
+        decode_keep_entries(r.d, DECODE_KEPT_MAX);
     if (!e)
         e = ldif_file_scan(&f, &wants, stop, &scan, ei);
     if (!e && !decode_servers(r.d) && !decode_has_organization(r.d))
@@ -139,6 +142,8 @@ enum err ldif_read_org(struct org **out, const char *path, const struct stop *st
     if (!decode_servers(r.d))
         decode_note(r.d, NULL, "the export holds an Exchange organisation without a server");
     str_fmt(source, sizeof source, "ldif:%s", path);
+    if (kept)
+        decode_take_entries(r.d, kept);
     const struct decode_context context = {.source = source, .taken_at = clock_unix()};
     e = decode_finish(&r.d, &context, out, ei);
 out:

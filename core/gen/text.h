@@ -7,5 +7,7 @@ struct text_file {
 };
 extern const struct text_file theme_builtin[];
 extern const unsigned theme_builtin_count;
+extern const struct text_file report_style[];
+extern const unsigned report_style_count;
 
 #endif

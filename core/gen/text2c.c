@@ -12,7 +12,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: text2c NAME FILE...\n");
         return 2;
     }
-    printf("/* made by text2c; do not edit */\n#include \"core/gen/text.h\"\n\nconst struct text_file %s[] = "
+    printf("/* made by text2c; do not edit */\n#include \"core/gen/text.h\"\n"
+           "#pragma GCC diagnostic ignored \"-Woverlength-strings\"\n\nconst struct text_file %s[] = "
            "{\n",
            argv[1]);
     int n = 0;

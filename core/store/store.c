@@ -44,6 +44,12 @@ static const char schema[] =
     "CREATE TRIGGER head_no_delete BEFORE DELETE ON head"
     " BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;";
 
+/* Layout 2. The numbers are what people write down: never used twice. */
+static const char schema_accepted[] =
+    "CREATE TABLE accepted (n INTEGER PRIMARY KEY AUTOINCREMENT, organization TEXT NOT NULL,"
+    " rule TEXT NOT NULL, server TEXT, who TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL,"
+    " until INTEGER NOT NULL) STRICT;";
+
 enum err store_error(struct store *s, int rc, struct errinfo *ei, const char *what)
 {
     enum err e = ERR_SYSTEM;
@@ -147,6 +153,19 @@ static enum err exec(struct store *s, const char *text, struct errinfo *ei)
     return rc == SQLITE_OK ? ERR_OK : store_error(s, rc, ei, "cannot be opened");
 }
 
+static enum err make_journal(struct store *s, struct errinfo *ei)
+{
+    enum err e = exec(s, schema, ei);
+    if (e != ERR_OK)
+        return e;
+    char *text = sqlite3_mprintf("INSERT INTO head (one, id, hash) VALUES (1, 0, '%q');"
+                                 "PRAGMA application_id = %d",
+                                 journal_genesis, STORE_APPLICATION_ID);
+    e = text ? exec(s, text, ei) : err_set(ei, ERR_NOMEM, NULL, "no memory for the store");
+    sqlite3_free(text);
+    return e;
+}
+
 /* Inside of a write transaction, so that two first openers do not both make the tables. */
 static enum err make_or_check(struct store *s, struct errinfo *ei)
 {
@@ -167,13 +186,14 @@ static enum err make_or_check(struct store *s, struct errinfo *ei)
                        (long long)version, STORE_SCHEMA);
     if (version == STORE_SCHEMA)
         return ERR_OK;
-    e = exec(s, schema, ei);
+    if (version == 0)
+        e = make_journal(s, ei);
+    if (e == ERR_OK) /* from layout 1 as well as from nothing */
+        e = exec(s, schema_accepted, ei);
     if (e == ERR_OK) {
-        char *text = sqlite3_mprintf("INSERT INTO head (one, id, hash) VALUES (1, 0, '%q');"
-                                     "PRAGMA application_id = %d; PRAGMA user_version = %d",
-                                     journal_genesis, STORE_APPLICATION_ID, STORE_SCHEMA);
-        e = text ? exec(s, text, ei) : err_set(ei, ERR_NOMEM, NULL, "no memory for the store");
-        sqlite3_free(text);
+        char text[64];
+        str_fmt(text, sizeof text, "PRAGMA user_version = %d", STORE_SCHEMA);
+        e = exec(s, text, ei);
     }
     return e;
 }
@@ -235,6 +255,15 @@ static enum err find_path(const char *spec, char **path, struct errinfo *ei)
         e = err_set(ei, ERR_NOMEM, NULL, "no memory for a path");
     buf_fini(&b);
     return e;
+}
+
+bool store_exists(const char *spec)
+{
+    char *path = NULL;
+    struct stat st;
+    bool there = find_path(spec, &path, NULL) == ERR_OK && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    free(path);
+    return there;
 }
 
 enum err store_open(struct store **out, const char *spec, struct errinfo *ei)

@@ -1,5 +1,5 @@
 /*
- * The store: journal of runs and the lock. SQLite (WAL, synchronous=FULL) behind this interface, which names nothing of SQLite.
+ * The store: journal of runs, the lock, accepted findings. SQLite (WAL, synchronous=FULL) behind this interface, which names nothing of SQLite.
  * Thread-safe: calls take turns. Never holds a secret.
  *
  * Journal: a run has records; each record has the SHA-256 of its content and of the record before it (hash chain), and the store
@@ -23,6 +23,8 @@ struct store;
    newer version, a file that is no store and an unknown kind of store are ERR_CONFIG. */
 enum err store_open(struct store **out, const char *spec, struct errinfo *ei) MUST_CHECK;
 void store_close(struct store **s);
+/* Is there one already? A command that only looks does not make one. */
+bool store_exists(const char *spec);
 
 #define JOURNAL_TEXT_MAX 65536 /* bytes of one text of a record; more is ERR_LIMIT */
 #define JOURNAL_NO_RUN   "-"   /* run of a record that belongs to none: a lock that was taken over */
@@ -32,7 +34,8 @@ void store_close(struct store **s);
  * "done", "failed", "undone", "skipped"}). Of a step: "capture" (before: the raw values of the directory, detail: the step as in a
  * plan file), "intent" (about to be pushed), "result" (what the server said), "reread" (what the directory says), "verify" (what
  * the wire says), then one of "done", "skipped" or "failed"; after "failed" perhaps (its after then is {"put_back":true}) "undo" (the inverse is
- * about to be pushed) and "undone". Of no run: "lock".
+ * about to be pushed) and "undone". Of no run: "lock",
+ * "accept" and "unaccept" (why: the reason).
  */
 struct journal_record {
     int64_t id; /* position in the chain, from 1 without gaps */
@@ -84,6 +87,26 @@ enum err store_lock_force(struct store *s, const char *who, const char *reason,
 /* Still ours? ERR_LOCKED when it was taken away. */
 enum err store_lock_check(struct store *s, struct errinfo *ei) MUST_CHECK;
 void store_unlock(struct store *s);
+
+/* A finding somebody lives with. */
+struct acceptance {
+    int64_t n; /* its number, for ever */
+    char *organization, *rule;
+    char *server; /* NULL: wherever the rule finds it */
+    char *by, *reason;
+    int64_t at, until; /* until 0: for ever */
+};
+void acceptance_fini(struct acceptance *a);
+typedef VEC(struct acceptance) acceptances;
+void acceptances_free(acceptances *a);
+/* Fills n and at (when 0). The strings stay the caller's: not empty, valid UTF-8, at most 4,096 bytes. */
+enum err store_accept(struct store *s, struct acceptance *a, struct errinfo *ei) MUST_CHECK;
+/* ERR_NOTFOUND when there is none of that number. */
+enum err store_accept_remove(struct store *s, int64_t n, const char *who, struct errinfo *ei) MUST_CHECK;
+/* Of an organisation, or (NULL) all; in order of their numbers. Expired ones too: whether one still counts is the reader's
+   clock's to say. */
+enum err store_accepted(struct store *s, const char *organization, acceptances *out,
+                        struct errinfo *ei) MUST_CHECK;
 
 struct store_holder {
     char *who, *host, *reason;

@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
-#define STORE_SCHEMA         1
+#define STORE_SCHEMA         2
 #define STORE_APPLICATION_ID 0x43534247 /* "CSBG": tells a store from any other SQLite file */
 
 /* name, SQL */
@@ -33,6 +33,11 @@
     X(LOCK_READ, "SELECT who, host, place, pid, started, reason, since FROM lock")                           \
     X(LOCK_PUT, "INSERT OR REPLACE INTO lock (one, who, host, place, pid, started, reason, since)"           \
                 " VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                                   \
+    X(ACCEPT, "INSERT INTO accepted (organization, rule, server, who, reason, at, until)"                    \
+              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                                        \
+    X(ACCEPTED, "SELECT n, organization, rule, server, who, reason, at, until FROM accepted"                 \
+                " WHERE (?1 IS NULL OR organization = ?1) AND (?2 = 0 OR n = ?2) ORDER BY n")                \
+    X(ACCEPT_DROP, "DELETE FROM accepted WHERE n = ?1")                                                      \
     X(LOCK_DROP, "DELETE FROM lock WHERE host = ?1 AND place = ?2 AND pid = ?3 AND started = ?4"             \
                  " AND since = ?5")
 #define STORE_COLUMNS                                                                                        \

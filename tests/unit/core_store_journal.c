@@ -269,7 +269,7 @@ static void test_what_is_no_store(void **state)
     struct store *s = NULL;
     char path[160], spec[200];
     store_close(&f->store);
-    alter(f->file, "PRAGMA user_version = 2");
+    alter(f->file, "PRAGMA user_version = 99");
     assert_int_equal(store_open(&s, f->spec, &ei), ERR_CONFIG);
     assert_non_null(strstr(ei.what, "newer casbridge"));
 

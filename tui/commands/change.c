@@ -199,6 +199,10 @@ static enum err prepare(struct cli *cli, const struct apply_options *o, struct p
                         struct errinfo *ei)
 {
     static char who[256], from[256];
+    const char *source = cli_source(cli);
+    if (!cli_source_is_live(source))
+        return err_set(ei, ERR_REFUSED, "name the directory itself: --source ldap://HOST",
+                       "%s cannot be asked what holds now: nothing is changed from it", source);
     enum err e = cli_read(cli, ei);
     if (!e)
         e = cli_directory(cli, ei);

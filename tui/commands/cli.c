@@ -6,16 +6,20 @@
 #include "core/base/path.h"
 #include "core/base/str.h"
 #include "core/probe/probe.h"
+#include "core/report/accept.h"
+#include "core/report/csv.h"
 #include "core/rules/rules.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <wchar.h>
 
-#define MAX_NAMESPACES 16
+#define MAX_NAMESPACES SNAPSHOT_NAMESPACES
+#define MAX_ACCEPTED   20000
 
 enum err cli_kerberos(struct cli *cli, struct errinfo *ei)
 {
@@ -27,26 +31,43 @@ enum err cli_kerberos(struct cli *cli, struct errinfo *ei)
     return e;
 }
 
-static const char *source_of(const struct cli *cli)
+const char *cli_source(const struct cli *cli)
 {
     return cli->o.source ? cli->o.source : profile_get(&cli->profile, PROFILE_source, NULL);
 }
 
-static bool is_live(const char *source)
+bool cli_source_is_live(const char *source)
 {
     return !source || str_istarts(source, "ldap");
 }
 
+enum err cli_read_source(struct cli *cli, const char *source, struct buf *kept, struct snapshot **snapshot,
+                         struct org **org, struct errinfo *ei)
+{
+    const char *file = snapshot_path(source);
+    if (file)
+        return snapshot_read(snapshot, file, &cli->stop, ei);
+    enum err e = cli_source_is_live(source) ? cli_kerberos(cli, ei) : ERR_OK;
+    return e ? e : directory_read_keeping(org, kept, &cli->profile, source, &cli->stop, ei);
+}
+
 enum err cli_read(struct cli *cli, struct errinfo *ei)
 {
+    char at[CLOCK_TEXT_SIZE];
     if (cli->org)
         return ERR_OK;
-    const char *source = source_of(cli);
-    enum err e = is_live(source) ? cli_kerberos(cli, ei) : ERR_OK;
-    if (!e)
-        e = directory_read(&cli->org, &cli->profile, source, &cli->stop, ei);
+    enum err e =
+        cli_read_source(cli, cli_source(cli), cli->keep ? &cli->kept : NULL, &cli->snapshot, &cli->org, ei);
     if (e)
         return e;
+    if (cli->snapshot) {
+        cli->org = cli->snapshot->org;
+        cli->snapshot->org = NULL;
+        log_line(LOG_LEVEL_WARNING, "%s: as of %s, not as of now", cli->org->source,
+                 clock_rfc3339(cli->snapshot->facts.made_at, at));
+        if (evidence_merge(&cli->evidence, &cli->snapshot->evidence))
+            return err_set(ei, ERR_LIMIT, NULL, "there is more evidence than fits");
+    }
     for (size_t i = 0; i < cli->org->n_notes; i++)
         log_line(LOG_LEVEL_WARNING, "%s: %s",
                  cli->org->notes[i].subject ? cli->org->notes[i].subject : "directory",
@@ -58,19 +79,107 @@ enum err cli_directory(struct cli *cli, struct errinfo *ei)
 {
     if (cli->directory)
         return ERR_OK;
-    const char *source = source_of(cli);
-    enum err e = is_live(source) ? cli_kerberos(cli, ei) : ERR_OK;
+    const char *source = cli_source(cli);
+    if (snapshot_path(source))
+        return err_set(
+            ei, ERR_INPUT,
+            "say --mailbox-version and --mailbox-site, or name the directory: --source ldap://HOST",
+            "%s holds no mailboxes and cannot be asked", source);
+    enum err e = cli_source_is_live(source) ? cli_kerberos(cli, ei) : ERR_OK;
     return e ? e : directory_open(&cli->directory, &cli->profile, source, &cli->stop, ei);
 }
 
-enum generation cli_target(const struct cli *cli)
+static enum generation target_of(const struct cli *cli, const struct org *org,
+                                 const struct snapshot *snapshot)
 {
     enum generation g = GENERATION_UNKNOWN;
     const char *wanted = cli->o.target ? cli->o.target : profile_get(&cli->profile, PROFILE_target, NULL);
     if (wanted && generation_from_name(wanted, &g))
         return g;
-    g = cli->org ? org_newest(cli->org) : GENERATION_UNKNOWN;
+    if (snapshot && snapshot->facts.target != GENERATION_UNKNOWN)
+        return snapshot->facts.target;
+    g = org ? org_newest(org) : GENERATION_UNKNOWN;
     return g >= GENERATION_2013 ? g : GENERATION_2013;
+}
+
+enum generation cli_target(const struct cli *cli)
+{
+    return target_of(cli, cli->org, cli->snapshot);
+}
+
+enum err cli_accepted(struct cli *cli, const char *organization, const struct snapshot *snapshot,
+                      acceptances *out, struct errinfo *ei)
+{
+    acceptances stored = {0};
+    struct errinfo why = {0};
+    /* to look is not a reason to make a store, and one that cannot be read is not a reason to say nothing at all */
+    if (store_exists(profile_get(&cli->profile, PROFILE_store, NULL)) &&
+        (cli_store(cli, &why) || store_accepted(cli->store, organization, &stored, &why))) {
+        err_wrap(&why, "accepted findings are not known");
+        log_err(&why);
+    }
+    enum err e = ERR_OK;
+    for (size_t i = 0; !e && snapshot && i < snapshot->accepted.n; i++) {
+        const struct acceptance *a = &snapshot->accepted.v[i];
+        struct acceptance copy = {.n = a->n,
+                                  .organization = strdup(a->organization),
+                                  .rule = strdup(a->rule),
+                                  .server = a->server ? strdup(a->server) : NULL,
+                                  .by = strdup(a->by),
+                                  .reason = strdup(a->reason),
+                                  .at = a->at,
+                                  .until = a->until};
+        if (!copy.organization || !copy.rule || (a->server && !copy.server) || !copy.by || !copy.reason ||
+            !VEC_PUSH(out, MAX_ACCEPTED, copy)) {
+            acceptance_fini(&copy);
+            e = err_set(ei, ERR_NOMEM, NULL, "no memory for the accepted findings");
+        }
+    }
+    for (size_t i = 0; !e && i < stored.n; i++) {
+        if (VEC_PUSH(out, MAX_ACCEPTED, stored.v[i]))
+            stored.v[i] = (struct acceptance){0};
+        else
+            e = err_set(ei, ERR_LIMIT, NULL, "there are more accepted findings than fit");
+    }
+    acceptances_free(&stored);
+    return e;
+}
+
+enum err cli_judge(struct cli *cli, const struct org *org, const struct evidence *e,
+                   const struct snapshot *snapshot, bool probed, struct findings *out, struct errinfo *ei)
+{
+    char names[MAX_NAMESPACES][256];
+    const char *spaces[MAX_NAMESPACES];
+    const struct snapshot_facts *facts = snapshot ? &snapshot->facts : NULL;
+    const char *legacy = profile_get(&cli->profile, PROFILE_legacy_namespace, NULL);
+    struct rule_input in = {
+        .org = org,
+        .evidence = e,
+        .target = target_of(cli, org, snapshot),
+        .namespaces = spaces,
+        .legacy_namespace = legacy || !facts ? legacy : facts->legacy_namespace,
+        .probed = probed || (facts && facts->probed),
+        .now = facts && !probed ? facts->made_at : clock_unix(),
+        .poll_interval_s =
+            profile_int(&cli->profile, PROFILE_poll_interval,
+                        facts && facts->poll_interval_s <= INT_MAX ? (int)facts->poll_interval_s : 900)};
+    while (in.n_namespaces < MAX_NAMESPACES &&
+           profile_namespace(&cli->profile, in.n_namespaces, names[in.n_namespaces], sizeof names[0])) {
+        spaces[in.n_namespaces] = names[in.n_namespaces];
+        in.n_namespaces++;
+    }
+    if (!in.n_namespaces && facts) {
+        in.namespaces = facts->namespaces;
+        in.n_namespaces = facts->n_namespaces;
+    }
+    acceptances accepted = {0};
+    enum err err = rules_evaluate(&in, out, ei);
+    if (!err)
+        err = cli_accepted(cli, org->name, snapshot, &accepted, ei);
+    if (!err)
+        err = accept_apply(out, &accepted, org->name, in.now, ei);
+    acceptances_free(&accepted);
+    return err;
 }
 
 enum err cli_evaluate(struct cli *cli, bool probe, struct errinfo *ei)
@@ -92,22 +201,7 @@ enum err cli_evaluate(struct cli *cli, bool probe, struct errinfo *ei)
         if (e)
             return e;
     }
-    char names[MAX_NAMESPACES][256];
-    const char *spaces[MAX_NAMESPACES];
-    struct rule_input in = {.org = cli->org,
-                            .evidence = &cli->evidence,
-                            .target = cli_target(cli),
-                            .namespaces = spaces,
-                            .legacy_namespace = profile_get(&cli->profile, PROFILE_legacy_namespace, NULL),
-                            .probed = probe,
-                            .now = clock_unix(),
-                            .poll_interval_s = profile_int(&cli->profile, PROFILE_poll_interval, 900)};
-    while (in.n_namespaces < MAX_NAMESPACES &&
-           profile_namespace(&cli->profile, in.n_namespaces, names[in.n_namespaces], sizeof names[0])) {
-        spaces[in.n_namespaces] = names[in.n_namespaces];
-        in.n_namespaces++;
-    }
-    return rules_evaluate(&in, &cli->findings, ei);
+    return cli_judge(cli, cli->org, &cli->evidence, cli->snapshot, probe, &cli->findings, ei);
 }
 
 enum err cli_store(struct cli *cli, struct errinfo *ei)
@@ -153,22 +247,7 @@ enum err cli_json(struct cli *cli, json_t *document, struct errinfo *ei)
 
 void cli_csv(struct buf *out, const char *value, bool last)
 {
-    const char *s = value ? value : "";
-    bool formula = *s && strchr("=+-@\t\r", *s) != NULL;
-    if (formula || strpbrk(s, ",\"\r\n")) {
-        buf_addc(out, '"');
-        if (formula)
-            buf_addc(out, '\'');
-        for (; *s; s++) {
-            if (*s == '"')
-                buf_addc(out, '"');
-            buf_addc(out, *s);
-        }
-        buf_addc(out, '"');
-    } else {
-        buf_adds(out, s);
-    }
-    buf_adds(out, last ? "\r\n" : ",");
+    csv_field(out, value, last);
 }
 
 /* Columns a text takes on a terminal. */

@@ -8,6 +8,7 @@
 #include "core/kerberos/kerberos.h"
 #include "core/model/finding.h"
 #include "core/model/profile.h"
+#include "core/report/snapshot.h"
 #include "core/store/store.h"
 #include "core/transport.h"
 #include "tui/commands/args.h"
@@ -39,6 +40,9 @@ struct cli {
     cli_transport_new *transport_new;
     /* made by the session functions below, freed by the caller of the command */
     struct org *org;
+    struct snapshot *snapshot; /* what org and evidence came from; NULL when it was another source */
+    struct buf kept;           /* the entries of org as LDIF, when cli_read was told to keep them */
+    bool keep;
     struct directory *directory;
     struct krb_login *login;
     struct evidence evidence;
@@ -63,18 +67,34 @@ const struct command *command_find(const char *name);
 
 #define FORMATS_TEXT      (1u << FORMAT_TEXT)
 #define FORMATS_TEXT_JSON (1u << FORMAT_TEXT | 1u << FORMAT_JSON)
+#define FORMATS_REPORT    (1u << FORMAT_HTML | 1u << FORMAT_JSON | 1u << FORMAT_CSV | 1u << FORMAT_XML)
 #define FORMATS_TABLE     (1u << FORMAT_TEXT | 1u << FORMAT_JSON | 1u << FORMAT_CSV)
 
 /* Kerberos from the profile; once. */
 enum err cli_kerberos(struct cli *cli, struct errinfo *ei) MUST_CHECK;
-/* Reads the organisation into cli->org; notes go to standard error as warnings. */
+/* Reads the organisation into cli->org, of a snapshot its evidence into cli->evidence; notes go to standard error as warnings. */
 enum err cli_read(struct cli *cli, struct errinfo *ei) MUST_CHECK;
+/* The same for any source, without a word about its notes: exactly one of snapshot and org is set. kept: NULL, or for the entries. */
+enum err cli_read_source(struct cli *cli, const char *source, struct buf *kept, struct snapshot **snapshot,
+                         struct org **org, struct errinfo *ei) MUST_CHECK;
+/* --source, else the profile's; NULL: a domain controller by DNS. */
+const char *cli_source(const struct cli *cli);
+/* A directory that can be asked, or NULL. */
+bool cli_source_is_live(const char *source);
 /* Opens cli->directory for look-ups. */
 enum err cli_directory(struct cli *cli, struct errinfo *ei) MUST_CHECK;
-/* --target, the profile's, the newest version present, else 2013. */
+/* --target, the profile's, the snapshot's, the newest version present, else 2013. */
 enum generation cli_target(const struct cli *cli);
 /* Probes when asked, then the rules; fills evidence and findings. servers n 0: every CAS. */
 enum err cli_evaluate(struct cli *cli, bool probe, struct errinfo *ei) MUST_CHECK;
+/* The rules over any organisation and its evidence, accepted findings marked. snapshot: where both came from, NULL; of a snapshot
+   the rules say what held when it was made. out must be initialised and empty. */
+enum err cli_judge(struct cli *cli, const struct org *org, const struct evidence *e,
+                   const struct snapshot *snapshot, bool probed, struct findings *out,
+                   struct errinfo *ei) MUST_CHECK;
+/* What is accepted in that organisation, by the store (when there is one) and by the snapshot (NULL: none). Free it. */
+enum err cli_accepted(struct cli *cli, const char *organization, const struct snapshot *snapshot,
+                      acceptances *out, struct errinfo *ei) MUST_CHECK;
 enum err cli_store(struct cli *cli, struct errinfo *ei) MUST_CHECK;
 /* "admin@CONTOSO.LAB" or "root", and "host". */
 void cli_who(const struct cli *cli, char *who, size_t who_cap, char *from, size_t from_cap);
@@ -103,6 +123,10 @@ COMMAND_RUN(cmd_resume);
 COMMAND_RUN(cmd_journal);
 COMMAND_RUN(cmd_exec);
 COMMAND_RUN(cmd_proxy);
+COMMAND_RUN(cmd_snapshot);
+COMMAND_RUN(cmd_diff);
+COMMAND_RUN(cmd_report);
+COMMAND_RUN(cmd_accept);
 COMMAND_RUN(cmd_themes);
 COMMAND_RUN(cmd_completion);
 COMMAND_RUN(cmd_version);
@@ -124,6 +148,15 @@ struct plan_options {
     struct arg_list findings, servers;
     bool probe;
 };
+struct snapshot_options {
+    bool probe;
+};
+struct report_options {
+    bool probe, redact;
+};
+struct accept_options {
+    const char *server, *reason, *until;
+};
 struct apply_options {
     const char *via, *yes, *reason;
     int canary, wave, max_fail, parallel;
@@ -142,7 +175,7 @@ struct proxy_options {
     struct arg_list allow;
 };
 extern const struct arg_spec check_specs[], probe_specs[], route_specs[], plan_specs[], apply_specs[],
-    rollback_specs[], exec_specs[], proxy_specs[];
+    rollback_specs[], exec_specs[], proxy_specs[], snapshot_specs[], report_specs[], accept_specs[];
 
 #define VERSION_STRING "0.1"
 
