@@ -135,7 +135,10 @@ static const struct observation *ticket_of(struct rule_run *run, const struct se
 
 static const struct spn_row *row_of(const struct rule_run *run, const struct server *s)
 {
-    return s->fqdn ? service_names_row(run, s->fqdn, strlen(s->fqdn)) : NULL;
+    for (size_t i = 0; i < run->names.n_rows; i++)
+        if (run->names.rows[i].server == s && run->names.rows[i].state != SPN_UNKNOWN)
+            return &run->names.rows[i];
+    return NULL;
 }
 
 void judge_spn_unique(struct rule_run *run)

@@ -181,11 +181,11 @@ static bool rows_differ(struct rule_run *run, const struct server *s, const stru
     }
     if (!n_lower && !n_higher)
         return false;
-    rule_found(run, &d, "Extended Protection of %s is not as recommended:%s%s%s%s%s", s->name,
+    rule_found(run, &d, "Extended Protection of %s is not as recommended:%s%s%s%s", s->name,
                n_lower ? rule_text(run, " %zu lower (insecure: %s)", n_lower, lower) : "",
                n_lower && n_higher ? ";" : "",
                n_higher ? rule_text(run, " %zu higher (unsupported: %s)", n_higher, higher) : "",
-               n_lower > MAX_LISTED || n_higher > MAX_LISTED ? "; all of them in the evidence" : "", "");
+               n_lower > MAX_LISTED || n_higher > MAX_LISTED ? "; all of them in the evidence" : "");
     return true;
 }
 
@@ -208,21 +208,36 @@ static const struct server *owner_of(struct rule_run *run, const char *sha256)
     return NULL;
 }
 
-/* Channel binding is a hash of the certificate the client saw (RFC 5929). A balancer that ends TLS with another certificate than the
-   server's makes the two hashes differ: NTLM, and Kerberos clients that bind, are refused. A namespace that shows another server's
-   certificate leads to that server now and says nothing about this one. */
-static bool binding_breaks(struct rule_run *run, const struct server *s, const struct state *st)
+/* Namespaces that show a certificate which no CAS has: something ends TLS before the servers. One that shows another server's
+   certificate leads to that server now and says nothing about the others. */
+struct bridges {
+    const struct observation **v;
+    size_t n;
+};
+
+static struct bridges find_bridges(struct rule_run *run)
+{
+    struct observations all = facts_of(run, NULL);
+    struct bridges b = {.v = arena_array(&run->scratch, all.n + 1, sizeof *b.v)};
+    if (!b.v)
+        run->failed = run->failed ? run->failed : ERR_LIMIT;
+    for (size_t i = 0; b.v && i < all.n; i++) {
+        const struct observation *o = all.v[i];
+        if (o->kind == OBSERVATION_TLS && o->by_name && o == certificate_of(run, NULL, o->by_name) &&
+            !owner_of(run, o->u.tls.cert.sha256))
+            b.v[b.n++] = o;
+    }
+    return b;
+}
+
+/* Channel binding is a hash of the certificate the client saw (RFC 5929). Where TLS ends with another certificate than the server's the
+   two hashes differ: NTLM, and Kerberos clients that bind, are refused. */
+static bool binding_breaks(struct rule_run *run, const struct server *s, const struct state *st,
+                           const struct bridges *bridges)
 {
     const struct observation *own = certificate_of(run, s->name, s->fqdn);
-    bool any = false;
-    struct observations all = facts_of(run, NULL);
-    if (!own)
-        return false;
-    for (size_t i = 0; i < all.n; i++) {
-        const struct observation *o = all.v[i];
-        if (o->kind != OBSERVATION_TLS || o->outcome != OUTCOME_OK || !o->u.tls.cert.sha256 || !o->by_name ||
-            o != certificate_of(run, NULL, o->by_name) || owner_of(run, o->u.tls.cert.sha256))
-            continue;
+    for (size_t i = 0; own && i < bridges->n; i++) {
+        const struct observation *o = bridges->v[i];
         struct draft d;
         draft_init(&d, run, s);
         draft_prove_observation(
@@ -231,22 +246,18 @@ static bool binding_breaks(struct rule_run *run, const struct server *s, const s
         draft_prove_observation(run, &d, own, rule_text(run, "certificate %.16s...", own->u.tls.cert.sha256),
                                 "the same that clients see");
         d.f.severity = st->n_front_on ? SEVERITY_ERROR : SEVERITY_INFO;
-        rule_found(run, &d,
-                   st->n_front_on ? "%s is answered with another certificate than %s has: with Extended "
-                                    "Protection on, clients that come that "
-                                    "way bind to the wrong one and are refused (0xC000035B)"
-                                  : "%s is answered with another certificate than %s has: before Extended "
-                                    "Protection is turned on, both must "
-                                    "show the same",
-                   o->by_name, s->name);
-        any = true;
+        rule_found(run, &d, "%s is answered with another certificate than %s has: %s", o->by_name, s->name,
+                   st->n_front_on
+                       ? "with Extended Protection on, clients that come that way bind to the wrong one and "
+                         "are refused (0xC000035B)"
+                       : "before Extended Protection is turned on, both must show the same");
     }
-    return any;
+    return own && bridges->n;
 }
 
 /* ---- */
 
-static void judge_server(struct rule_run *run, const struct server *s)
+static void judge_server(struct rule_run *run, const struct server *s, const struct bridges *bridges)
 {
     struct state st;
     struct draft d;
@@ -274,7 +285,9 @@ static void judge_server(struct rule_run *run, const struct server *s)
     /* off while it must be off, or cannot be on, is as it should be */
     if (st.n_on || (!first_legacy(run->in->org) && supports(run, s) == TRI_YES))
         said |= !said && rows_differ(run, s, &st);
-    said |= binding_breaks(run, s, &st);
+    /* clients come to the front end */
+    if (server_is_cas(s))
+        said |= binding_breaks(run, s, &st, bridges);
     if (!said)
         rule_pass(run, s);
 }
@@ -295,7 +308,8 @@ void judge_extended_protection(struct rule_run *run)
         rule_unknown(run, NULL, "no server's applicationHost.config was read (check --iis SERVER=FILE)");
         return;
     }
+    const struct bridges bridges = find_bridges(run);
     for (size_t i = 0; i < run->in->org->n_servers; i++)
         if (has_iis(&run->in->org->servers[i]))
-            judge_server(run, &run->in->org->servers[i]);
+            judge_server(run, &run->in->org->servers[i], &bridges);
 }
