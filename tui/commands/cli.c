@@ -196,7 +196,7 @@ enum err cli_evaluate(struct cli *cli, bool probe, struct errinfo *ei)
         req.login = cli->login;
         e = probe_run(&cli->profile, cli->org, NULL, 0, &req, &cli->stop, NULL, NULL, &cli->evidence, ei);
         if (!e)
-            e = spn_gather(&cli->profile, source_of(cli), cli->org, cli->login, &cli->evidence, &cli->stop,
+            e = spn_gather(&cli->profile, cli_source(cli), cli->org, cli->login, &cli->evidence, &cli->stop,
                            ei);
         if (e)
             return e;
