@@ -250,6 +250,10 @@ static enum http1_result note_field(struct http1_head *h, const char *p, struct 
             return bad(h, "a transfer coding other than chunked");
         h->chunked = true;
         break;
+    case HTTP1_AUTHORIZATION: /* one would be checked or pooled by, the other believed by the server */
+        if (http1_find(h, HTTP1_AUTHORIZATION) != f)
+            return bad(h, "two Authorization fields");
+        break;
     case HTTP1_CONTENT_LENGTH: return content_length(h, v, f->value_len);
     case HTTP1_EXPECT: h->expect_continue |= f->value_len == 12 && equal_fold(v, "100-continue", 12); break;
     default: break;

@@ -60,6 +60,14 @@ bool ident_has_ticket(struct ident *i, const char *host, int64_t now)
     return has;
 }
 
+void ident_forget_tickets(struct ident *i)
+{
+    (void)pthread_mutex_lock(&i->lock);
+    for (size_t k = 0; k < i->n_tickets; k++)
+        i->tickets[k].end = 0;
+    (void)pthread_mutex_unlock(&i->lock);
+}
+
 void ident_add_ticket(struct ident *i, const char *host, int64_t end)
 {
     (void)pthread_mutex_lock(&i->lock);

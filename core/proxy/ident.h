@@ -30,6 +30,8 @@ struct ident *ident_ref(struct ident *i);
 void ident_unref(struct ident **i);
 /* Is there a ticket for HTTP/host that lasts for some time yet? Then a token can be made without asking the KDC. */
 bool ident_has_ticket(struct ident *i, const char *host, int64_t now);
+/* After the login was renewed: what was fetched before lies in the cache that is given up. */
+void ident_forget_tickets(struct ident *i);
 void ident_add_ticket(struct ident *i, const char *host, int64_t end);
 
 #endif

@@ -32,7 +32,10 @@ static void ticket_run(struct pjob *j)
     struct krb_ticket t;
     char spn[270];
     (void)str_fmt(spn, sizeof spn, "HTTP/%s", tj->host);
+    int64_t end = krb_login_end(tj->ident->login);
     tj->r = krb_login_refresh(tj->ident->login, REFRESH_S, &tj->ei);
+    if (krb_login_end(tj->ident->login) != end)
+        ident_forget_tickets(tj->ident); /* they stayed behind in the old cache */
     if (tj->r == ERR_OK)
         tj->r = krb_ticket_get(tj->ident->login, spn, &t, &tj->ei);
     if (tj->r == ERR_OK)
@@ -45,7 +48,7 @@ static void ticket_done(struct pjob *j)
     struct conn *c = j->c;
     if (c != NULL) {
         if (tj->r == ERR_OK) {
-            c->has_ticket = true;
+            c->ticket = c->target;
             row_event(c, PROXY_EVENT_AUTH, "ticket for HTTP/%.70s", tj->host);
             request_routed(c);
         } else {
@@ -60,7 +63,7 @@ static void ticket_done(struct pjob *j)
 bool krb_prepare(struct conn *c)
 {
     struct engine *e = c->e;
-    if (e->p->cfg.auth == PROXY_AUTH_PASS || c->has_ticket)
+    if (e->p->cfg.auth == PROXY_AUTH_PASS || (c->ticket != NULL && c->ticket == c->target))
         return true;
     struct ident *i = upstream_ident(c);
     if (i == NULL || i->login == NULL) {
@@ -68,7 +71,7 @@ bool krb_prepare(struct conn *c)
         return false;
     }
     if (ident_has_ticket(i, c->target->host, engine_unix_ms(e) / 1000)) {
-        c->has_ticket = true;
+        c->ticket = c->target;
         return true;
     }
     struct ticket_job *tj = calloc(1, sizeof *tj);

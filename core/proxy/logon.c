@@ -36,7 +36,7 @@ struct account {
     struct account *next;
     char name[64];
     unsigned wrong, asking; /* asking: questions under way, which may all turn out wrong */
-    int64_t since;
+    int64_t since;          /* the last wrong one: the controller counts its window from there */
 };
 
 struct logon_book {
@@ -272,8 +272,10 @@ static void settle_wrong(struct logon_book *b, struct entry *e, const char *user
     e->until = now + pause[e->wrong < ARRAY_LEN(pause) ? e->wrong : ARRAY_LEN(pause) - 1];
     e->wrong++;
     struct account *a = account_get(b, user, now, true);
-    if (a != NULL)
+    if (a != NULL) {
         a->wrong++;
+        a->since = now;
+    }
 }
 
 void logon_settle(struct logon_book *b, const uint8_t digest[static LOGON_DIGEST], const char *user,
@@ -285,8 +287,10 @@ void logon_settle(struct logon_book *b, const uint8_t digest[static LOGON_DIGEST
     if (a != NULL && a->asking > 0)
         a->asking--;
     struct entry *e = entry_get(b, digest, now);
-    if (e == NULL && outcome == LOGON_WRONG && a != NULL)
+    if (e == NULL && outcome == LOGON_WRONG && a != NULL) {
         a->wrong++; /* forgotten meanwhile, but it was asked */
+        a->since = now;
+    }
     if (e != NULL) {
         old = e->ident;
         e->ident = NULL;

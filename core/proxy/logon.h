@@ -4,7 +4,8 @@
  *
  * - A right password is believed for 5 minutes; for 8 hours it may be asked again whatever others tried meanwhile.
  * - A wrong one is refused for 10 s, then 1, 5, 30 minutes without asking again.
- * - All wrong ones of one user together: at most lockoutThreshold - 2 in half an hour (3 when the threshold is unknown).
+ * - All wrong ones of one user together: at most lockoutThreshold - 2 in half an hour (3 when the threshold is unknown),
+ *   counted from the last one, as a domain controller does.
  * Thread-safe. What is kept is an HMAC under a key of this run, never a password.
  */
 #ifndef CORE_PROXY_LOGON_H

@@ -45,7 +45,12 @@ enum err mailboxes_new(struct mailboxes **out, const struct profile *profile, co
     m->profile = profile;
     m->source = source;
     m->org = org;
-    (void)pthread_rwlock_init(&m->org_lock, NULL);
+    /* look-ups come one over the other: a reload must not wait for a moment without any */
+    pthread_rwlockattr_t attr;
+    (void)pthread_rwlockattr_init(&attr);
+    (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void)pthread_rwlock_init(&m->org_lock, &attr);
+    (void)pthread_rwlockattr_destroy(&attr);
     stop_init(&m->stop, 0, NULL);
     (void)pthread_mutex_init(&m->open_lock, NULL);
     (void)pthread_mutex_init(&m->lock, NULL);

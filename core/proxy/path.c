@@ -88,3 +88,43 @@ enum path_kind policy_path_kind(const struct http1_head *h, const char *raw)
     }
     return PATH_OTHER;
 }
+
+/* Does the name of a query's parameter speak of something that lets somebody in? OWA has X-OWA-CANARY and tokens there. */
+static bool is_secret_name(const char *name, size_t len)
+{
+    static const char *const parts[] = {"canary", "token",   "passw", "pwd", "ticket", "secret",
+                                        "cookie", "session", "auth",  "sig", "-cat",   "code"};
+    char text[64];
+    if (len >= sizeof text)
+        return true;
+    memcpy(text, name, len);
+    text[len] = '\0';
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (str_icontains(text, parts[i]) != NULL)
+            return true;
+    return false;
+}
+
+void policy_path_show(char *out, size_t cap, const char *target, size_t len)
+{
+    char kept[512]; /* more than is shown */
+    size_t n = 0;
+    const char *end = target + len, *p = memchr(target, '?', len);
+    p = p != NULL ? p + 1 : end;
+    n = (size_t)(p - target) < sizeof kept ? (size_t)(p - target) : sizeof kept;
+    memcpy(kept, target, n);
+    while (p < end) {
+        const char *next = memchr(p, '&', (size_t)(end - p));
+        next = next != NULL ? next + 1 : end;
+        const char *equals = memchr(p, '=', (size_t)(next - p));
+        bool hide = equals != NULL && is_secret_name(p, (size_t)(equals - p));
+        const char *upto = hide ? equals + 1 : next;
+        for (const char *q = p; q < upto && n < sizeof kept; q++)
+            kept[n++] = *q;
+        for (const char *q = hide ? (next[-1] == '&' ? "***&" : "***") : ""; *q != '\0' && n < sizeof kept;
+             q++)
+            kept[n++] = *q;
+        p = next;
+    }
+    str_show_fixed(out, cap, kept, n);
+}

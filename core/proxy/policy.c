@@ -205,6 +205,8 @@ static enum err decide(struct conn *c, struct decision *d, const struct mailbox 
         rq.mailbox_server = mb->server;
     } else {
         const struct server *s = org_server(org, d->rpc_server);
+        if (s == NULL) /* a reload between two looks at the organisation */
+            return err_set(ei, ERR_NOTFOUND, NULL, "no server is called %s any more", d->rpc_server);
         rq.mailbox_generation = s->generation;
         rq.mailbox_site = s->site;
         rq.mailbox_server = s;

@@ -111,7 +111,8 @@ struct conn {
     struct body req, resp;
     int64_t began_ms; /* monotonic */
     struct target *target;
-    struct pjob *job; /* the one that is waited for */
+    const struct target *ticket; /* a token for this one can be made at once */
+    struct pjob *job;            /* the one that is waited for */
     struct replay *replay;
     struct rpch *rpch; /* RPC channels: reads the first PDUs along */
     uint8_t path_kind, minor, retries, auth_tries;
@@ -124,7 +125,6 @@ struct conn {
     bool replaying;    /* what is sent next comes from the copy */
     bool rpc_streamed; /* something of the body went out */
     bool expects;      /* 100-continue, and it has not come: the body may never be sent */
-    bool has_ticket;   /* a token for the target can be made at once */
 
     /* of the client, kept between requests */
     uint8_t key[POOL_KEY];
@@ -356,9 +356,10 @@ void up_close(struct up *u);
 void up_free(struct up *u);
 
 /* --- head.c */
-/* Builds the head to send upstream. token (base64) or NULL. Bytes needed may be up to head->len + token + 512. */
+/* Builds the head to send upstream. ours: the engine authenticates, so the client's Authorization and what only a front end may say
+   are left out. token (base64) or NULL. Bytes needed may be up to head->len + token + 512. */
 bool head_request(struct iobuf *out, const struct http1_head *h, const char *raw, const char *host_header,
-                  const char *target_prefix, bool drop_authorization, const char *token);
+                  const char *target_prefix, bool ours, const char *token);
 /* challenge: replaces what the server says about authentication ("": by nothing); NULL: keep it. */
 bool head_response(struct iobuf *out, const struct http1_head *h, const char *raw, const char *connection,
                    const char *challenge);
@@ -392,6 +393,8 @@ void policy_forget(struct conn *c); /* the target failed: decide anew */
 /* Path of a request towards the target when it differs; NULL. */
 const char *policy_prefix(const struct conn *c);
 enum path_kind policy_path_kind(const struct http1_head *h, const char *raw);
+/* A request target for people and logs: made safe, and without what a query may hold of tokens and passwords. */
+void policy_path_show(char *out, size_t cap, const char *target, size_t len);
 const char *policy_path_name(enum path_kind k);
 enum protocol policy_protocol(enum path_kind k);
 

@@ -22,10 +22,10 @@ const struct http1_head *request_head(struct conn *c)
 static void reset(struct conn *c)
 {
     c->is_head = c->has_auth = c->auth_bound = c->basic = c->fresh_token = false;
-    c->got_head = c->got_bytes = c->up_broken = c->idempotent = c->replaying = c->has_ticket =
-        c->rpc_streamed = false;
+    c->got_head = c->got_bytes = c->up_broken = c->idempotent = c->replaying = c->rpc_streamed = false;
     c->retries = c->auth_tries = 0;
     c->target = NULL;
+    c->ticket = NULL;
     c->keep = true;
     memset(&c->req, 0, sizeof c->req);
     memset(&c->resp, 0, sizeof c->resp);
@@ -53,7 +53,7 @@ static void describe(struct conn *c, const struct http1_head *h, const char *raw
     if (r == NULL)
         return;
     str_show_fixed(r->method, sizeof r->method, raw + h->method, h->method_len);
-    str_show_fixed(r->path, sizeof r->path, raw + h->target, h->target_len);
+    policy_path_show(r->path, sizeof r->path, raw + h->target, h->target_len);
     (void)str_copy(r->protocol, sizeof r->protocol, policy_path_name(c->path_kind));
     r->state = PROXY_STATE_HEAD;
     row_event(c, PROXY_EVENT_OPEN, "%s", c->client);

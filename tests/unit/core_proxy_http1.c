@@ -63,6 +63,7 @@ static const struct {
     {REQ("Content-Length: 99999999999999999999\r\n"), 0, false, HTTP1_BAD},
     {REQ("Connection: content-length\r\nContent-Length: 3\r\n"), 0, false, HTTP1_BAD},
     {REQ("Connection: x, Host\r\n"), 0, false, HTTP1_BAD},
+    {REQ("Authorization: Basic QTpC\r\nAuthorization: Negotiate YII=\r\n"), 0, false, HTTP1_BAD},
     /* line ends, folding, controls */
     {"GET / HTTP/1.1\nHost: x\r\n\r\n", 0, false, HTTP1_BAD},
     {"GET / HTTP/1.1\r\nHost: x\n\r\n", 0, false, HTTP1_BAD},

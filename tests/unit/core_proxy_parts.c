@@ -306,6 +306,17 @@ static void test_logons(void **state)
     assert_int_equal(check(b, 3, "bob", t + 1902), LOGON_NO);
     assert_int_equal(check(b, 3, "bob", t + 1912), LOGON_ASK);
     settle(b, 3, "bob", t + 1912, LOGON_REFUSED);
+    /* the controller's half hour begins anew with each wrong one, and so must ours */
+    assert_int_equal(check(b, 61, "erin", t + 40000), LOGON_ASK);
+    settle(b, 61, "erin", t + 40000, LOGON_WRONG);
+    for (uint8_t k = 62; k < 64; k++) {
+        assert_int_equal(check(b, k, "erin", t + 41790), LOGON_ASK);
+        settle(b, k, "erin", t + 41790, LOGON_WRONG);
+    }
+    assert_int_equal(check(b, 64, "erin", t + 41900),
+                     LOGON_NO); /* half an hour after the first, not after the last */
+    assert_int_equal(check(b, 64, "erin", t + 41790 + 1801), LOGON_ASK);
+    settle(b, 64, "erin", t + 41790 + 1801, LOGON_FAILED);
     /* who was right before is asked for even when others used the budget up */
     t += 10000;
     assert_int_equal(check(b, 4, "carol", t), LOGON_ASK);
@@ -360,6 +371,75 @@ static void test_paths(void **state)
     }
 }
 
+static void test_paths_shown(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target, *shown;
+    } t[] = {
+        {"/rpc/rpcproxy.dll?excas01:6001", "/rpc/rpcproxy.dll?excas01:6001"},
+        {"/Microsoft-Server-ActiveSync?Cmd=Ping&User=alice",
+         "/Microsoft-Server-ActiveSync?Cmd=Ping&User=alice"},
+        {"/owa/service.svc?action=GetItem&X-OWA-CANARY=s3cr3t&n=1",
+         "/owa/service.svc?action=GetItem&X-OWA-CANARY=***&n=1"},
+        {"/owa/x?id=1&ToKeN=s3cr3t", "/owa/x?id=1&ToKeN=***"},
+        {"/powershell/?X-Rps-CAT=s3cr3t&Password=s3cr3t", "/powershell/?X-Rps-CAT=***&Password=***"},
+        {"/a?&=&b", "/a?&=&b"},
+        {"/a?", "/a?"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+        char out[128];
+        policy_path_show(out, sizeof out, t[i].target, strlen(t[i].target));
+        assert_string_equal(out, t[i].shown);
+    }
+    char small[20], long_target[2000];
+    memset(long_target, 'q', sizeof long_target);
+    memcpy(long_target, "/owa?token=", 11);
+    policy_path_show(small, sizeof small, long_target, sizeof long_target);
+    assert_string_equal(small, "/owa?token=***");
+}
+
+/* What the engine leaves out when it logs on itself: the client's credentials, and what only a front end may say. */
+static void test_own_head(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "GET /ews HTTP/1.1\r\nHost: x\r\nAuthorization: Basic QTpC\r\n"
+        "X-CommonAccessToken: forged\r\nX-IsFromCafe: 1\r\nmsExchProxyUri: https://x/\r\n"
+        "X-AnchorMailbox: alice\r\n\r\n";
+    struct http1_head h;
+    struct iobuf_pool pool;
+    assert_int_equal(http1_parse(&h, text, sizeof text - 1, false), HTTP1_DONE);
+    iobuf_pool_init(&pool, 4);
+    for (int ours = 0; ours < 2; ours++) {
+        struct iobuf *b = iobuf_get(&pool);
+        assert_true(head_request(b, &h, text, NULL, NULL, ours != 0, ours ? "VE9LRU4=" : NULL));
+        (void)iobuf_add(b, "", 1);
+        const char *got = iobuf_head(b);
+        assert_int_equal(strstr(got, "forged") == NULL, ours);
+        assert_int_equal(strstr(got, "X-IsFromCafe") == NULL, ours);
+        assert_int_equal(strstr(got, "msExchProxyUri") == NULL, ours);
+        assert_int_equal(strstr(got, "Basic QTpC") == NULL, ours);
+        assert_non_null(strstr(got, "X-AnchorMailbox: alice"));
+        iobuf_put(&pool, &b);
+    }
+    iobuf_pool_fini(&pool);
+}
+
+static void test_renewed_login(void **state)
+{
+    (void)state;
+    struct ident *i = ident_new("alice", NULL);
+    assert_non_null(i);
+    ident_add_ticket(i, "cas01", 10000);
+    assert_true(ident_has_ticket(i, "CAS01", 1000));
+    ident_forget_tickets(i);
+    assert_false(ident_has_ticket(i, "cas01", 1000));
+    ident_add_ticket(i, "cas01", 20000);
+    assert_true(ident_has_ticket(i, "cas01", 1000));
+    ident_unref(&i);
+}
+
 /* --- RTS PDUs */
 
 static size_t from_hex(const char *hex, uint8_t *out)
@@ -407,9 +487,10 @@ static void test_rts(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wheel),  cmocka_unit_test(test_ring),
-                                       cmocka_unit_test(test_rows),   cmocka_unit_test(test_cidr),
-                                       cmocka_unit_test(test_logons), cmocka_unit_test(test_paths),
-                                       cmocka_unit_test(test_rts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wheel),    cmocka_unit_test(test_ring),
+                                       cmocka_unit_test(test_rows),     cmocka_unit_test(test_cidr),
+                                       cmocka_unit_test(test_logons),   cmocka_unit_test(test_paths),
+                                       cmocka_unit_test(test_rts),      cmocka_unit_test(test_paths_shown),
+                                       cmocka_unit_test(test_own_head), cmocka_unit_test(test_renewed_login)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
