@@ -61,7 +61,7 @@ static bool change(struct diff *d, const struct fact *f, const char *before, con
 /* A certificate or a challenge that one side does not know was not looked at there: no change. */
 static bool is_seen_only(enum diff_area a)
 {
-    return a == DIFF_CERTIFICATE || a == DIFF_WIRE;
+    return a == DIFF_CERTIFICATE || a == DIFF_WIRE || a == DIFF_SPN;
 }
 
 /* Facts of one side only. A thing that came or went is one change, whatever properties it has. Returns how many facts it took. */

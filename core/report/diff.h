@@ -21,6 +21,7 @@
     X(ARRAY, "array", "Client Access array")                                                                 \
     X(DATABASE, "database", "database")                                                                      \
     X(CERTIFICATE, "certificate", "certificate")                                                             \
+    X(SPN, "spn", "service name of")                                                                         \
     X(WIRE, "wire", "on the wire")                                                                           \
     X(FINDING, "finding", "finding")
 

@@ -231,6 +231,17 @@ static void wire_facts(struct facts *f, const struct observation *o)
     property(f, "anonymous", o->u.challenge.anonymous ? "yes" : "no");
 }
 
+/* One of perhaps several owners of the names of a host. */
+static void owner_facts(struct facts *f, const struct observation *o)
+{
+    thing(f, DIFF_SPN, o->by_name ? o->by_name : "-", NULL);
+    f->order++;
+    if (o->u.spn.spn)
+        property_of(f, "owner",
+                    arena_fmt(f->arena, "%s of %s", o->u.spn.spn, o->u.spn.account ? o->u.spn.account : "?"),
+                    true);
+}
+
 enum err facts_collect(struct facts *f, const struct diff_side *side)
 {
     org_facts(f, side->org);
@@ -240,6 +251,8 @@ enum err facts_collect(struct facts *f, const struct diff_side *side)
             certificate_facts(f, o);
         else if (o->kind == OBSERVATION_CHALLENGE)
             wire_facts(f, o);
+        else if (o->kind == OBSERVATION_SPN)
+            owner_facts(f, o);
     }
     return f->arena->failed ? ERR_LIMIT : ERR_OK;
 }

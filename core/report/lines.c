@@ -7,15 +7,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_NAMES 10000 /* of one certificate */
+#define MAX_NAMES 10000 /* of one list */
+#define MAX_KINDS 32    /* a bit each */
 
-static const char *const kinds[] = {
-    [OBSERVATION_STEP] = "step",     [OBSERVATION_CHALLENGE] = "challenge", [OBSERVATION_TLS] = "tls",
-    [OBSERVATION_TICKET] = "ticket", [OBSERVATION_LOGON] = "logon",         [OBSERVATION_IIS] = "iis",
-    [OBSERVATION_BUILD] = "build",
-};
+/* No default: a new kind is a new name here and new rows below, and the compiler says so. */
+static const char *kind_name(unsigned kind)
+{
+    switch ((enum observation_kind)kind) {
+    case OBSERVATION_STEP: return "step";
+    case OBSERVATION_CHALLENGE: return "challenge";
+    case OBSERVATION_TLS: return "tls";
+    case OBSERVATION_TICKET: return "ticket";
+    case OBSERVATION_LOGON: return "logon";
+    case OBSERVATION_IIS: return "iis";
+    case OBSERVATION_BUILD: return "build";
+    case OBSERVATION_SPN: return "spn";
+    }
+    return NULL;
+}
 
-enum type { TEXT, INT, TIME, BOOL, AUTH, NAMES, VERSION };
+enum type { TEXT, INT, BITS, TIME, BOOL, AUTH, TOKEN, NAMES, VERSION };
 #define EVERY    UINT32_MAX
 #define OF(kind) (UINT32_C(1) << OBSERVATION_##kind)
 
@@ -67,14 +78,35 @@ static const struct field {
     F(OF(IIS), "basic", BOOL, u.iis.basic),
     F(OF(IIS), "windows", BOOL, u.iis.windows),
     F(OF(IIS), "digest", BOOL, u.iis.digest),
+    F(OF(IIS), "has_providers", BOOL, u.iis.has_providers),
+    F(OF(IIS), "providers", BITS, u.iis.providers),
+    F(OF(IIS), "ssl_flags", BITS, u.iis.ssl_flags),
+    F(OF(IIS), "token", TOKEN, u.iis.token),
+    F(OF(IIS), "protection_flags", BITS, u.iis.protection_flags),
+    F(OF(IIS), "ip_filtered", BOOL, u.iis.ip_filtered),
+    F(OF(SPN), "spn", TEXT, u.spn.spn),
+    F(OF(SPN), "dn", TEXT, u.spn.dn),
+    F(OF(SPN), "account", TEXT, u.spn.account),
+    F(OF(SPN), "is_computer", BOOL, u.spn.is_computer),
+    F(OF(SPN), "is_alias", BOOL, u.spn.is_alias),
+    F(OF(SPN), "is_disabled", BOOL, u.spn.is_disabled),
+    F(OF(SPN), "has_enctypes", BOOL, u.spn.has_enctypes),
+    F(OF(SPN), "is_partial", BOOL, u.spn.is_partial),
+    F(OF(SPN), "whole_forest", BOOL, u.spn.whole_forest),
+    F(OF(SPN), "enctypes", BITS, u.spn.enctypes),
+    F(OF(SPN), "pwd_last_set", TIME, u.spn.pwd_last_set),
+    F(OF(SPN), "others", NAMES, u.spn.others),
     F(OF(BUILD), "build", VERSION, u.build.version),
 #undef F
 };
 
 /* Lists are a pointer and the number after it. */
-_Static_assert(offsetof(struct certificate, n_names) ==
-                   offsetof(struct certificate, names) + sizeof(const char **),
-               "the number of names follows the names");
+#define FOLLOWS(list, n)                                                                                     \
+    _Static_assert(offsetof(struct observation, n) ==                                                        \
+                       offsetof(struct observation, list) + sizeof(const char **),                           \
+                   "the number of values follows the values")
+FOLLOWS(u.tls.cert.names, u.tls.cert.n_names);
+FOLLOWS(u.spn.others, u.spn.n_others);
 
 /* ---- writing; absent, zero and false are left out */
 
@@ -95,9 +127,12 @@ static json_t *value_json(const struct observation *o, const struct field *f)
     switch (f->type) {
     case TEXT: return *text ? json_text(*text) : NULL;
     case INT: return *(const int *)(const void *)p ? json_integer(*(const int *)(const void *)p) : NULL;
+    case BITS:
+    case AUTH:
+        return *(const uint32_t *)(const void *)p ? json_integer(*(const uint32_t *)(const void *)p) : NULL;
+    case TOKEN: return json_integer(*(const enum iis_token *)(const void *)p);
     case TIME: return json_integer(*(const int64_t *)(const void *)p);
     case BOOL: return *(const bool *)(const void *)p ? json_true() : NULL;
-    case AUTH: return json_integer(*(const auth_set *)(const void *)p);
     case NAMES:
         memcpy(&n, p + sizeof(const char **), sizeof n);
         return n ? names_json(*(const char *const *const *)(const void *)p, n) : NULL;
@@ -110,7 +145,7 @@ static json_t *value_json(const struct observation *o, const struct field *f)
 enum err lines_write(const struct observation *o, struct buf *out, struct errinfo *ei)
 {
     json_t *j = json_object();
-    json_object_set_new(j, "kind", json_string(kinds[o->kind]));
+    json_object_set_new(j, "kind", json_string(kind_name(o->kind)));
     json_object_set_new(j, "source", json_string(evidence_source_name(o->source)));
     json_object_set_new(j, "outcome", json_string(outcome_name(o->outcome)));
     if (o->protocol < PROTOCOL_COUNT)
@@ -195,10 +230,16 @@ static bool take_value(struct arena *a, struct observation *o, const struct fiel
         *(int64_t *)(void *)p = n;
         return true;
     case BOOL: *(bool *)(void *)p = json_is_true(v); return json_is_boolean(v);
+    case BITS:
     case AUTH:
-        if (!to_int(v, 0, AUTH_ALL, &n))
+        if (!to_int(v, 0, f->type == AUTH ? AUTH_ALL : UINT32_MAX, &n))
             return false;
-        *(auth_set *)(void *)p = (auth_set)n;
+        *(uint32_t *)(void *)p = (uint32_t)n;
+        return true;
+    case TOKEN:
+        if (!to_int(v, IIS_TOKEN_NONE, IIS_TOKEN_REQUIRE, &n))
+            return false;
+        *(enum iis_token *)(void *)p = (enum iis_token)n;
         return true;
     case NAMES: return take_names(a, v, p);
     case VERSION: return take_version(v, (struct version *)(void *)p);
@@ -226,7 +267,7 @@ static bool take_name(const json_t *j, const char *key, const char *(*name)(unsi
 {
     const char *s = json_string_value(json_object_get(j, key));
     for (unsigned i = 0; s && i < n; i++) {
-        if (str_eq(name(i), s)) {
+        if (str_eq(name(i), s)) { /* beyond the last there is no name */
             *out = i;
             return true;
         }
@@ -234,10 +275,6 @@ static bool take_name(const json_t *j, const char *key, const char *(*name)(unsi
     return false;
 }
 
-static const char *kind_name(unsigned i)
-{
-    return kinds[i];
-}
 static const char *source_name(unsigned i)
 {
     return evidence_source_name((enum evidence_source)i);
@@ -250,7 +287,7 @@ static const char *end_name(unsigned i)
 static enum err take(const json_t *j, struct evidence *e, struct errinfo *ei)
 {
     unsigned kind, source, outcome;
-    if (!take_name(j, "kind", kind_name, ARRAY_LEN(kinds), &kind))
+    if (!take_name(j, "kind", kind_name, MAX_KINDS, &kind))
         return err_set(ei, ERR_INPUT, "was it made by a newer casbridge?",
                        "an observation is of a kind not known here");
     if (!take_name(j, "source", source_name, EVIDENCE_HOST + 1, &source))

@@ -184,6 +184,15 @@ static void add_url(struct redactor *r, const char *url)
         add_host(r, host);
 }
 
+/* "service/host:port/name" */
+static void add_spn(struct redactor *r, const char *spn)
+{
+    char host[256];
+    const char *at = spn ? strchr(spn, '/') : NULL;
+    if (at && str_fmt(host, sizeof host, "%.*s", (int)strcspn(at + 1, ":/"), at + 1))
+        add_host(r, host);
+}
+
 static void add_server(struct redactor *r, const struct server *s)
 {
     char fqdn[80];
@@ -210,13 +219,8 @@ static void add_server(struct redactor *r, const struct server *s)
         add_url(r, v->xrop_url);
         add_url(r, v->exchange2003_url);
     }
-    for (size_t i = 0; i < s->n_spns; i++) { /* service/host[:port][/name] */
-        char host[256];
-        const char *at = strchr(s->spns[i], '/');
-        if (!at || !str_fmt(host, sizeof host, "%.*s", (int)strcspn(at + 1, ":/"), at + 1))
-            continue;
-        add_host(r, host);
-    }
+    for (size_t i = 0; i < s->n_spns; i++)
+        add_spn(r, s->spns[i]);
 }
 
 static void add_org(struct redactor *r, const struct org *org)
@@ -264,6 +268,23 @@ static void add_user(struct redactor *r, const char *user)
     learn_kind(r, user, at && at > user ? (size_t)(at - user) : strlen(user), "user");
 }
 
+/* The account that has a service name: a computer is called as its server is, anybody else is a user. */
+static void add_owner(struct redactor *r, const struct observation *o)
+{
+    const char *account = o->u.spn.account;
+    size_t len = account ? strlen(account) : 0;
+    if (len > 1 && account[len - 1] == '$')
+        len--;
+    learn_kind(r, account, len, o->u.spn.is_computer ? "server" : "user");
+    add_object(r, NULL, o->u.spn.dn, o->u.spn.is_computer ? "server" : "user");
+    for (const char *dn = o->u.spn.dn ? dn_parent(o->u.spn.dn) : NULL; dn; dn = dn_parent(dn))
+        if (!str_istarts(dn, "DC="))
+            add_object(r, NULL, dn, "unit");
+    add_spn(r, o->u.spn.spn);
+    for (size_t i = 0; i < o->u.spn.n_others; i++)
+        add_spn(r, o->u.spn.others[i]);
+}
+
 static void add_evidence(struct redactor *r, const struct evidence *e)
 {
     for (size_t i = 0; i < e->items.n; i++) {
@@ -273,6 +294,8 @@ static void add_evidence(struct redactor *r, const struct evidence *e)
             add_url(r, o->subject);
         if (o->kind == OBSERVATION_LOGON)
             add_user(r, o->u.logon.user);
+        if (o->kind == OBSERVATION_SPN)
+            add_owner(r, o);
         if (o->kind != OBSERVATION_TLS)
             continue;
         const struct certificate *c = &o->u.tls.cert;

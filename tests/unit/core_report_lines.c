@@ -118,8 +118,32 @@ static void test_every_kind(void **state)
     o = add(&from, OBSERVATION_IIS);
     o->u.iis.path = "Default Web Site/Rpc";
     o->u.iis.basic = o->u.iis.digest = true;
+    o->u.iis.has_providers = o->u.iis.ip_filtered = true;
+    o->u.iis.providers = IIS_PROVIDER_NTLM;
+    o->u.iis.ssl_flags = UINT32_MAX;
+    o->u.iis.token = IIS_TOKEN_REQUIRE;
+    o->u.iis.protection_flags = IIS_PROTECTION_PROXY;
     x = round_trip(&to, o);
+    assert_true(x->u.iis.has_providers && x->u.iis.ip_filtered && x->u.iis.providers == IIS_PROVIDER_NTLM);
+    assert_true(x->u.iis.ssl_flags == UINT32_MAX && x->u.iis.token == IIS_TOKEN_REQUIRE);
+    assert_int_equal(x->u.iis.protection_flags, IIS_PROTECTION_PROXY);
     assert_true(x->u.iis.basic && x->u.iis.digest && !x->u.iis.windows && !x->u.iis.anonymous);
+
+    o = add(&from, OBSERVATION_SPN);
+    o->u.spn.spn = "http/mail.contoso.lab";
+    o->u.spn.dn = "CN=EXCAS01,DC=contoso,DC=lab";
+    o->u.spn.account = "EXCAS01$";
+    o->u.spn.is_computer = o->u.spn.is_disabled = o->u.spn.whole_forest = o->u.spn.has_enctypes = true;
+    o->u.spn.enctypes = 28;
+    o->u.spn.pwd_last_set = 9;
+    o->u.spn.others = names;
+    o->u.spn.n_others = 1;
+    x = round_trip(&to, o);
+    assert_string_equal(x->u.spn.account, "EXCAS01$");
+    assert_true(x->u.spn.is_computer && x->u.spn.is_disabled && x->u.spn.whole_forest && !x->u.spn.is_alias);
+    assert_true(x->u.spn.has_enctypes && x->u.spn.enctypes == 28 && x->u.spn.pwd_last_set == 9);
+    assert_true(x->u.spn.n_others == 1 && !x->u.spn.is_partial);
+    assert_string_equal(x->u.spn.others[0], "a.contoso.lab");
 
     o = add(&from, OBSERVATION_BUILD);
     o->u.build.version = (struct version){14, 3, 123, 4, true};
