@@ -24,6 +24,8 @@ static enum err check_all(struct run *r, struct errinfo *ei)
             err_wrap(ei, "%s", s->step->server);
             return e;
         }
+        if (e == ERR_OK)
+            replicas_compare(r, s);
         if (e == ERR_STALE && moved++ == 0) {
             first = one;
             err_wrap(&first, "step %d, %s", s->step->n, s->step->server);
@@ -63,7 +65,7 @@ enum err run_apply(const struct plan *p, const struct plan_apply_options *o, con
     if (e != ERR_OK)
         goto out;
     str_fmt(reason, sizeof reason, "plan %s%s%s", p->id, o->why ? ": " : "", o->why ? o->why : "");
-    e = store_lock(o->store, o->who ? o->who : "unknown", reason, ei);
+    e = run_lock(o, reason, ei);
     if (e != ERR_OK)
         goto out;
     locked = true;

@@ -17,7 +17,7 @@ static enum err read_attribute(const struct plan_io *io, const char *dn, const c
     struct stop stop;
     *v = (struct directory_values){0};
     stop_init(&stop, RUN_READ_MS, NULL);
-    enum err e = io->attribute(io->ctx, dn, attribute, v, &stop, ei);
+    enum err e = io->attribute(io->ctx, io->at, dn, attribute, v, &stop, ei);
     *exists = e == ERR_OK;
     return e == ERR_NOTFOUND ? ERR_OK : e;
 }
