@@ -38,10 +38,11 @@ static const struct plan_cmdlet cmdlets[] = {
     {"Set-RpcClientAccess", PLAN_SET, PLAN_OBJECT_RPC, PROTOCOL_UNKNOWN, "Server", G2010},
 };
 
-static const char observed[] = "That the attribute is this parameter's was observed on one build of Exchange "
-                               "2013 and is in no document.";
+/* The step's note is "-PARAMETER and ATTRIBUTE: ..." */
+static const char observed[] =
+    "that they are the same was observed on one build of Exchange 2013 and is in no document.";
 static const char assumed[] =
-    "That the switch is this bit of the attribute follows from the names of the bits and is assumed.";
+    "that the switch is its bit of the attribute follows from both names and is assumed.";
 
 /*
  * Not here: Set-MailboxServer -MAPIEncryptionRequired (2007), whose attribute nobody knows, and everything that IIS alone keeps (Extended

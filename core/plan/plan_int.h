@@ -107,8 +107,6 @@ enum err step_check(const struct plan_step *s, unsigned generations, struct watc
 bool step_shows_on_wire(const struct watches *w);
 const char *step_takes_effect(const struct watches *w, bool nudged);
 const char *step_impact(const struct watches *w);
-/* Of what the step changes; NULL when all of it is documented. */
-const char *step_note(const struct watches *w);
 /* The step changes what the service of the server writes into IIS on its own, later. */
 bool step_waits_for_service(const struct watches *w);
 /* All texts of the step that follow from the watches; .nudges must be there. False when the arena is full. */

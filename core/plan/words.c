@@ -22,13 +22,14 @@ bool step_waits_for_service(const struct watches *w)
            (w->cmdlet->action != PLAN_SET || changes_iis(w));
 }
 
-const char *step_note(const struct watches *w)
+/* Of the first such parameter; the others of a cmdlet are of the same kind. */
+static const struct property *unsure(const struct watches *w)
 {
     for (size_t i = 0; i < w->n; i++) {
         const struct watch *x = &w->v[i];
         if (x->property->note &&
             (w->cmdlet->action != PLAN_SET || !change_equal(x->property, &x->before, &x->after)))
-            return x->property->note;
+            return x->property;
     }
     return NULL;
 }
@@ -37,7 +38,8 @@ bool step_describe(struct plan_step *s, struct arena *a, const struct watches *w
 {
     s->takes_effect = step_takes_effect(w, s->n_nudges > 0);
     s->impact = arena_fmt(a, "%s%s", step_impact(w), nudge_interrupts(s, a));
-    s->note = step_note(w);
+    const struct property *p = unsure(w);
+    s->note = p ? arena_fmt(a, "-%s and %s: %s", p->parameter, p->attribute, p->note) : NULL;
     return s->impact && !a->failed;
 }
 
