@@ -155,6 +155,17 @@ console:                  ## the console as a person sees it
 asan debug tsan coverage: ## build and unit-test with that instrumentation
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) CONFIG=$@ build/$@/$(PROG) unit
 
+# remote commands and changes, beside ssh and beside what is possible at best; each row prints its ratio
+.PHONY: bench-remoting
+$(B)/tests/bench/remoting/%: $(B)/tests/bench/remoting/%.o $(call chain,remoting)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call syslibs,remoting)
+BENCH_REMOTING := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/remoting/*.c))
+bench-remoting:           ## remote commands and changes against ssh and the ideal schedule
+	$(Q)tests/setup build lab
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/$(PROG) $(BENCH_REMOTING)
+	$(Q)$(PYTHON) -B tests/bench/remoting/run.py
+
 PREFIX ?= /usr/local
 install: all              ## to PREFIX (/usr/local), DESTDIR honoured
 	install -D -m 755 build/release/$(PROG) $(DESTDIR)$(PREFIX)/bin/$(PROG)

@@ -107,7 +107,7 @@ struct plan_apply_options {
     const char *who, *from, *why;
     const char
         *force_lock; /* NULL; why the lock is taken away from whoever holds it: recorded with the holder */
-    unsigned canary, wave, max_fail, parallel; /* hosts; 0: canary 1, wave = parallel = 8, max_fail 1 */
+    unsigned canary, wave, max_fail, parallel; /* hosts; 0: canary 1, parallel 8, wave 8 * parallel, max_fail 1 */
     int poll_interval_s;                       /* deadline of wire verification: two intervals plus 30 s */
     struct stop *stop;                         /* raised: the hosts in hand are finished, then it stops */
     plan_progress *progress;

@@ -8,6 +8,9 @@
 #define DEFAULT_CANARY   1
 #define DEFAULT_PARALLEL 8
 #define MAX_PARALLEL     256
+/* What is not verified yet is never more than what runs at once: a host is begun when one has ended, and not after a failure too many.
+   A wave only says where everybody waits for the slowest; each such wait leaves the others idle. */
+#define WAVE_OF_PARALLEL 8
 
 const char *plan_phase_name(enum plan_phase p)
 {
@@ -236,7 +239,7 @@ static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo
 enum err run_hosts(struct run *r, struct plan_outcome *out, struct errinfo *ei)
 {
     size_t canary = or_default(r->o->canary, DEFAULT_CANARY);
-    size_t wave = or_default(r->o->wave, or_default(r->o->parallel, DEFAULT_PARALLEL)), next = 0;
+    size_t wave = or_default(r->o->wave, WAVE_OF_PARALLEL * or_default(r->o->parallel, DEFAULT_PARALLEL)), next = 0;
     enum err e = ERR_OK;
     while (e == ERR_OK && next < r->n_hosts && !run_must_stop(r)) {
         size_t n = next == 0 ? canary : wave;

@@ -27,7 +27,7 @@
          "N",      "hosts done first, one by one (1)"},                                                        \
         {"wave",  0,                                                                                           \
          ARG_INT, offsetof(struct apply_options, wave),                                                        \
-         "N",     "hosts in a wave after the canary (8)"},                                                     \
+         "N",     "hosts after the canary between two waits for all of them (8 times --parallel)"},                                                     \
         {"max-fail", 0,                                                                                        \
          ARG_INT,    offsetof(struct apply_options, max_fail),                                                 \
          "N",        "stop after so many failed hosts (1)"},                                                   \
