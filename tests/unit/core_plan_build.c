@@ -171,7 +171,8 @@ static void test_filters(void **state)
     p = build(&(struct plan_filter){.servers = servers, .n_servers = 2});
     assert_int_equal(p->n_steps, 2);
     plan_free(&p);
-    p = build(&(struct plan_filter){.findings = enabled, .n_findings = 1, .servers = servers, .n_servers = 2});
+    p = build(
+        &(struct plan_filter){.findings = enabled, .n_findings = 1, .servers = servers, .n_servers = 2});
     assert_int_equal(p->n_steps, 0);
     plan_free(&p);
 }

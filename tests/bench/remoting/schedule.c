@@ -125,17 +125,20 @@ int main(int argc, char **argv)
     struct transport transport = {.name = "table", .run = run};
     const struct plan_io io = {
         .attribute = attribute, .challenge = challenge, .now_ms = now_ms, .sleep_ms = sleep_ms};
-    if (argc != 5 || atoi(argv[2]) < 1 || atoi(argv[2]) > MAX_HOSTS) {
+    int64_t hosts = 0, parallel = 0, delay_ms = 0;
+    if (argc != 5 || !str_to_i64(argv[2], strlen(argv[2]), &hosts) || hosts < 1 || hosts > MAX_HOSTS ||
+        !str_to_i64(argv[3], strlen(argv[3]), &parallel) ||
+        !str_to_i64(argv[4], strlen(argv[4]), &delay_ms)) {
         fprintf(stderr, "usage: schedule STORE HOSTS PARALLEL DELAY_MS\n");
         return 2;
     }
-    world.delay_ms = atoi(argv[4]);
-    struct plan *plan = make_plan(&b, (size_t)atoi(argv[2]));
+    world.delay_ms = (int)delay_ms;
+    struct plan *plan = make_plan(&b, (size_t)hosts);
     const struct plan_apply_options o = {.org = world.org,
                                          .transport = &transport,
                                          .who = "bench",
                                          .from = "localhost",
-                                         .parallel = (unsigned)atoi(argv[3]),
+                                         .parallel = (unsigned)parallel,
                                          .poll_interval_s = 900};
     enum err e = store_open(&store, argv[1], &ei);
     struct plan_apply_options with_store = o;
