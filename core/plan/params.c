@@ -92,7 +92,7 @@ static const struct property properties[] = {
     {"autodiscover_uri", "AutoDiscoverServiceInternalUri", "serviceBindingInformation", PROPERTY_TEXT, 0, 0,
      1u << PLAN_OBJECT_SCP, G2007, NULL},
     {"rpc_encryption", "EncryptionRequired", "msExchEncryptionRequired", PROPERTY_BOOL, 0, 0,
-     1u << PLAN_OBJECT_RPC, G2010, NULL},
+     1u << PLAN_OBJECT_RPC, G2010, observed},
 };
 
 const struct property plan_exists = {"enabled", NULL,     "objectClass", PROPERTY_EXISTS, 0, P(OA),

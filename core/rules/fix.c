@@ -179,9 +179,16 @@ const struct fix *fix_rpc_encryption(struct rule_run *run, const struct server *
     return fix_end(run, f, e);
 }
 
-/* KB981541: forms logon on the legacy side, and External FBA too (migration.md 16). 2007's cmdlet is not known to have the second. */
+/*
+ * KB981541: forms logon on the legacy side, and External FBA too (migration.md 16). Forms need Basic and exclude Windows and Digest, which
+ * Exchange turns by itself: they are all given, so that the way back restores each. 2007's cmdlet is not known to have Digest nor the
+ * external methods (cmdlets.md 3).
+ */
 const struct fix *fix_owa_forms(struct rule_run *run, const struct vdir *v)
 {
+    bool is_2007 = v->server->generation < GENERATION_2010;
+    if (is_2007 && v->has_iis_auth && (v->iis_auth & AUTH_DIGEST))
+        return NULL;
     struct fix *f = fix_new(run, v->server, "Set-OwaVirtualDirectory");
     if (!f)
         return NULL;
@@ -195,7 +202,13 @@ const struct fix *fix_owa_forms(struct rule_run *run, const struct vdir *v)
     enum err e = cmdlet_string(c, "Identity", identity(run, v));
     if (!e)
         e = cmdlet_bool(c, "FormsAuthentication", true);
-    if (!e && v->server->generation >= GENERATION_2010)
+    if (!e)
+        e = cmdlet_bool(c, "BasicAuthentication", true);
+    if (!e)
+        e = cmdlet_bool(c, "WindowsAuthentication", false);
+    if (!e && !is_2007)
+        e = cmdlet_bool(c, "DigestAuthentication", false);
+    if (!e && !is_2007)
         e = cmdlet_words(c, "ExternalAuthenticationMethods", words, n);
     f->automatic = false;
     f->choice = "users of that server log on with a form from then on, after an iisreset there";
