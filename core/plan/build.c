@@ -306,7 +306,7 @@ static enum err make_step(struct draft *b, const struct group *g, struct errinfo
         e = nudge_add(&s, a, &w, 1u << g->server->generation);
     if (e == ERR_OK) {
         s.verify_wire = step_shows_on_wire(&w);
-        if (!step_describe(&s, a, &w))
+        if (!step_describe(&s, a, &w, 1u << g->server->generation))
             e = err_set(ei, ERR_LIMIT, NULL, "the plan is too large");
     }
     if (e == ERR_OK)

@@ -107,9 +107,10 @@ struct plan_apply_options {
     const char *who, *from, *why;
     const char
         *force_lock; /* NULL; why the lock is taken away from whoever holds it: recorded with the holder */
-    unsigned canary, wave, max_fail, parallel; /* hosts; 0: canary 1, parallel 8, wave 8 * parallel, max_fail 1 */
-    int poll_interval_s;                       /* deadline of wire verification: two intervals plus 30 s */
-    struct stop *stop;                         /* raised: the hosts in hand are finished, then it stops */
+    unsigned canary, wave, max_fail,
+        parallel;        /* hosts; 0: canary 1, parallel 8, wave 8 * parallel, max_fail 1 */
+    int poll_interval_s; /* deadline of wire verification: two intervals plus 30 s */
+    struct stop *stop;   /* raised: the hosts in hand are finished, then it stops */
     plan_progress *progress;
     void *arg;
 };

@@ -27,6 +27,7 @@ struct plan_cmdlet {
     const char
         *target; /* parameter that names the object: Identity 'SERVER\Name', Identity 'SERVER' or Server */
     unsigned generations; /* bit per enum generation */
+    unsigned assumed;     /* those of them whose parameters no document lists (cmdlets.md 3) */
 };
 
 enum property_kind {
@@ -109,8 +110,9 @@ const char *step_takes_effect(const struct watches *w, bool nudged);
 const char *step_impact(const struct watches *w);
 /* The step changes what the service of the server writes into IIS on its own, later. */
 bool step_waits_for_service(const struct watches *w);
-/* All texts of the step that follow from the watches; .nudges must be there. False when the arena is full. */
-bool step_describe(struct plan_step *s, struct arena *a, const struct watches *w);
+/* All texts of the step that follow from the watches; .nudges must be there. generation: of the server, as a bit; 0 not known.
+   False when the arena is full. */
+bool step_describe(struct plan_step *s, struct arena *a, const struct watches *w, unsigned generation);
 
 /* nudge.c */
 enum err nudge_add(struct plan_step *s, struct arena *a, const struct watches *w,

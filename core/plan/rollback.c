@@ -49,7 +49,9 @@ static enum err turn_round(struct plan_step *out, struct arena *a, const struct 
         e = s.nudges ? cmdlet_copy(&s.nudges[s.n_nudges++], a, &from->nudges[i]) : ERR_LIMIT;
     }
     s.verify_wire = from->verify_wire && step_shows_on_wire(&w);
-    if (e != ERR_OK || !step_describe(&s, a, &w))
+    if (from->note)
+        s.note = arena_str(a, from->note);
+    if (e != ERR_OK || !step_describe(&s, a, &w, 0))
         return err_set(ei, ERR_LIMIT, NULL, "the plan is too large");
     *out = s;
     return ERR_OK;

@@ -239,7 +239,8 @@ static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo
 enum err run_hosts(struct run *r, struct plan_outcome *out, struct errinfo *ei)
 {
     size_t canary = or_default(r->o->canary, DEFAULT_CANARY);
-    size_t wave = or_default(r->o->wave, WAVE_OF_PARALLEL * or_default(r->o->parallel, DEFAULT_PARALLEL)), next = 0;
+    size_t wave = or_default(r->o->wave, WAVE_OF_PARALLEL * or_default(r->o->parallel, DEFAULT_PARALLEL)),
+           next = 0;
     enum err e = ERR_OK;
     while (e == ERR_OK && next < r->n_hosts && !run_must_stop(r)) {
         size_t n = next == 0 ? canary : wave;

@@ -34,12 +34,19 @@ static const struct property *unsure(const struct watches *w)
     return NULL;
 }
 
-bool step_describe(struct plan_step *s, struct arena *a, const struct watches *w)
+bool step_describe(struct plan_step *s, struct arena *a, const struct watches *w, unsigned generation)
 {
     s->takes_effect = step_takes_effect(w, s->n_nudges > 0);
     s->impact = arena_fmt(a, "%s%s", step_impact(w), nudge_interrupts(s, a));
     const struct property *p = unsure(w);
-    s->note = p ? arena_fmt(a, "-%s and %s: %s", p->parameter, p->attribute, p->note) : NULL;
+    const char *no_page = w->cmdlet->assumed & generation
+                              ? "that the cmdlet has these parameters in this version is assumed."
+                              : NULL;
+    if (p)
+        s->note = arena_fmt(a, "-%s and %s: %s%s%s", p->parameter, p->attribute, p->note,
+                            no_page ? " And " : "", no_page ? no_page : "");
+    else if (no_page)
+        s->note = arena_fmt(a, "%s: %s", w->cmdlet->name, no_page);
     return s->impact && !a->failed;
 }
 
