@@ -1,9 +1,12 @@
 #include "core/plan/run_int.h"
 
+#include "core/base/log.h"
 #include "core/base/str.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#define MAX_NAMED 50 /* steps that have moved, each with what was and what is */
 
 /* All of them before the first write, so that a plan is applied whole or not begun. The first that moved is named, the others counted. */
 static enum err check_all(struct run *r, struct errinfo *ei)
@@ -26,6 +29,8 @@ static enum err check_all(struct run *r, struct errinfo *ei)
         }
         if (e == ERR_OK)
             replicas_compare(r, s);
+        if (e == ERR_STALE && moved < MAX_NAMED)
+            log_line(LOG_LEVEL_WARNING, "step %d, %s has moved: %s", s->step->n, s->step->server, one.what);
         if (e == ERR_STALE && moved++ == 0) {
             first = one;
             err_wrap(&first, "step %d, %s", s->step->n, s->step->server);

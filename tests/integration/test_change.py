@@ -294,6 +294,25 @@ def test_a_controller_that_is_behind(lab, second, tmp_path):
     assert 'dc2.contoso.lab says' in err and 'which is not what dc1.contoso.lab says' in err, err
 
 
+def test_controllers_are_found_in_the_directory(lab, tmp_path):
+    """Each names itself below CN=Sites; the one that was read is not asked twice."""
+    site = 'CN=Dublin,CN=Sites,CN=Configuration,DC=contoso,DC=lab'
+    add = (f'dn: CN=Servers,{site}\nobjectClass: top\nobjectClass: container\n\n'
+           f'dn: CN=DC2,CN=Servers,{site}\nobjectClass: top\nobjectClass: server\ndNSHostName: dc2.contoso.lab\n\n'
+           f'dn: CN=NTDS Settings,CN=DC2,CN=Servers,{site}\nobjectClass: top\nobjectClass: nTDSDSA\n\n'
+           f'dn: CN=OLD,CN=Servers,{site}\nobjectClass: top\nobjectClass: server\ndNSHostName: old.contoso.lab\n')
+    uri = 'ldapi://' + str(lab.dir / 'run' / 'ldapi').replace('/', '%2F')
+    done = subprocess.run(['ldapadd', '-c', '-Q', '-Y', 'EXTERNAL', '-H', uri], input=add, text=True, capture_output=True)
+    assert 'NTDS Settings' in done.stdout, done
+    lab.config.write_text(lab.config.read_text() + 'host.dc2.contoso.lab = 127.0.0.1:1\n')
+    lab.config.chmod(0o600)
+    file, _ = plan_of(lab, tmp_path, '--server', 'EXCAS01')
+    done = lab.run('--format', 'json', 'apply', file, '--yes', ORG, timeout=180)
+    assert done.code == 0, done.err
+    asked = [line for line in done.err.splitlines() if 'is not asked whether it has the changes' in line]
+    assert len(asked) == 1 and 'ldap://dc2.contoso.lab' in asked[0] and 'refused' in asked[0], done.err
+
+
 def test_a_controller_that_does_not_answer(lab, second, tmp_path):
     second.close()
     file, _ = plan_of(lab, tmp_path, '--server', 'EXCAS01')

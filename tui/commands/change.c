@@ -27,7 +27,7 @@
          "N",      "hosts done first, one by one (1)"},                                                        \
         {"wave",  0,                                                                                           \
          ARG_INT, offsetof(struct apply_options, wave),                                                        \
-         "N",     "hosts after the canary between two waits for all of them (8 times --parallel)"},                                                     \
+         "N",     "hosts after the canary between two waits for all of them (8 times --parallel)"},            \
         {"max-fail", 0,                                                                                        \
          ARG_INT,    offsetof(struct apply_options, max_fail),                                                 \
          "N",        "stop after so many failed hosts (1)"},                                                   \
@@ -139,8 +139,8 @@ static enum err prepare(struct cli *cli, const struct apply_options *o, struct p
 static void outcome_line(const struct plan_outcome *done)
 {
     if (done->run[0])
-        fprintf(stderr, "casbridge: run %s: %u done, %u failed, %u put back, %u not begun\n", done->run,
-                done->done, done->failed, done->undone, done->skipped);
+        fprintf(stderr, "casbridge: run %s: %u done, %u failed, %u put back, %u not begun, %u unfinished\n",
+                done->run, done->done, done->failed, done->undone, done->skipped, done->unfinished);
 }
 
 static enum err run_plan(struct cli *cli, const struct plan *plan, const struct apply_options *o,

@@ -120,12 +120,14 @@ static void do_make(struct ui *ui, const char *arg)
     str_copy(words, sizeof words, arg ? arg : "");
     for (char *word = strtok_r(words, " ,", &save); word; word = strtok_r(NULL, " ,", &save)) {
         const struct server *s = ui->session->world ? org_server(ui->session->world->org, word) : NULL;
-        if (rules_find(word) && f.n_findings < PLAN_NAMES_MAX)
+        if (str_eq(word, "nudge"))
+            f.nudge = true;
+        else if (rules_find(word) && f.n_findings < PLAN_NAMES_MAX)
             rules[f.n_findings++] = word;
         else if (s && f.n_servers < PLAN_NAMES_MAX)
             servers[f.n_servers++] = s->name;
         else {
-            ui_say(ui, PAINT_WARNING, "'%s' is neither a rule nor a server; no plan was made", word);
+            ui_say(ui, PAINT_WARNING, "'%s' is neither a rule, a server nor nudge; no plan was made", word);
             return;
         }
     }
