@@ -29,7 +29,7 @@ static enum err check_all(struct run *r, struct errinfo *ei)
         }
         if (e == ERR_OK)
             replicas_compare(r, s);
-        if (e == ERR_STALE && moved < MAX_NAMED)
+        if (e == ERR_STALE && moved && moved < MAX_NAMED) /* the first is the error's */
             log_line(LOG_LEVEL_WARNING, "step %d, %s has moved: %s", s->step->n, s->step->server, one.what);
         if (e == ERR_STALE && moved++ == 0) {
             first = one;

@@ -208,5 +208,6 @@ int main(void)
         T(test_kill_at_each_record),      T(test_kill_while_putting_back), T(test_kill_the_resume_too),
         T(test_rollback_of_a_killed_run), T(test_kill_the_rollback),
     };
+    log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,5 +185,6 @@ int main(void)
         T(test_killed_twice),   T(test_what_resume_finds),         T(test_resume_of_nothing),
         T(test_there_and_back), T(test_somebody_changed_it_since), T(test_rollback_of_some),
     };
+    log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
