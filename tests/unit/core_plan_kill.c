@@ -8,6 +8,17 @@
 
 #include "tests/unit/plan_scene.h"
 
+/* The last word on each step is "done": it was verified, not only found to be there. */
+static void assert_all_done(struct scene *s, const char *run)
+{
+    for (size_t i = 0; i < s->plan->n_steps; i++) {
+        str_copy(s->out.run, sizeof s->out.run, run);
+        const char *all = records(s, s->plan->steps[i].server), *last = strrchr(all, ' ');
+        if (!last || strcmp(last, " done") != 0)
+            fail_msg("%s: %s", s->plan->steps[i].server, all);
+    }
+}
+
 static void test_kill_at_each_record(void **state)
 {
     int deaths = 0, begun_again = 0;
@@ -29,10 +40,12 @@ static void test_kill_at_each_record(void **state)
             begun_again++; /* died before all was captured: nothing was sent */
             assert_string_equal(status(s), "failed");
             assert_int_equal(apply(s), ERR_OK);
+            last_run(s, run, sizeof run);
         } else if (e != ERR_OK) {
             fail_msg("killed at record %d: %s: %s", n, err_name(e), s->ei.what);
         }
         assert_all_new(s);
+        assert_all_done(s, run);
         assert_whole(s);
         assert_string_equal(status(s), "done");
         assert_unlocked(s);
@@ -130,6 +143,7 @@ static void test_kill_the_resume_too(void **state)
             assert_string_equal(iis(s, "E2K7CAS01"), "3");
             for (size_t i = 0; i < s->world->n_servers; i++)
                 assert_int_equal(s->world->servers[i].resent, 0);
+            assert_all_done(s, run);
             assert_whole(s);
             assert_string_equal(status(s), "done");
             assert_unlocked(s);
