@@ -200,14 +200,15 @@ static void finish_step(struct host_run *h, struct step_run *s, const char *wire
     char which[300];
     struct buf lag;
     buf_init(&lag, 4096);
-    bool everywhere = replicas_wait(r, s, &lag);
+    replicas_wait(r, s, &lag);
+    observe_beside(r->io, s->step, &s->watches, &lag);
     enum err e = run_record(r, s->step, "done",
-                            &(struct record_texts){.detail = everywhere ? NULL : buf_str(&lag)}, NULL);
+                            &(struct record_texts){.detail = lag.len ? buf_str(&lag) : NULL}, NULL);
     str_fmt(which, sizeof which, "%s has it", said_by(r));
     if (e == ERR_OK) {
         s->result = PLAN_DONE;
         run_progress(r, s->step, PLAN_DONE, "%s%s%s", s->step->verify_wire ? wire : which,
-                     everywhere ? "" : "; ", buf_str(&lag));
+                     lag.len ? "; " : "", buf_str(&lag));
     } else {
         leave_step(h, s, "the journal cannot be written");
     }

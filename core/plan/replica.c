@@ -47,19 +47,19 @@ bool replicas_look(struct run *r, struct step_run *s, struct buf *text)
     return all;
 }
 
-bool replicas_wait(struct run *r, struct step_run *s, struct buf *text)
+void replicas_wait(struct run *r, struct step_run *s, struct buf *text)
 {
     int64_t end = r->io->now_ms(r->io->ctx) + RUN_REPLICA_MS;
     bool said = false;
     for (;;) {
         buf_reset(text);
         if (replicas_look(r, s, text))
-            return true;
+            return;
         int64_t left = end - r->io->now_ms(r->io->ctx);
         if (left <= 0)
             atomic_store(&r->slow_replicas, true);
         if (atomic_load(&r->slow_replicas) || atomic_load(&r->halted) || stop_is_raised(r->o->stop))
-            return false;
+            return;
         if (!said)
             run_progress(r, s->step, PLAN_REREAD, "%s; waiting for up to %d s", buf_str(text),
                          RUN_REPLICA_MS / 1000);

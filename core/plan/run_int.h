@@ -151,6 +151,10 @@ enum err observe_preconditions(const struct plan_io *io, const struct plan_step 
 /* The attributes of s now, as preconditions (in a): for a step the other way round. */
 enum err observe_as_preconditions(const struct plan_io *io, struct arena *a, const struct watches *w,
                                   struct plan_precondition **out, size_t *n, struct errinfo *ei) MUST_CHECK;
+/* After the change: what moved besides what was told to, "msExchInternalAuthenticationMethods moved further than it was told to: then 16,
+   now 5"; a cmdlet may turn other switches of its attribute, and the inverse does not know them. Nothing when nothing did. */
+void observe_beside(const struct plan_io *io, const struct plan_step *s, const struct watches *w,
+                    struct buf *text);
 enum wire_state { WIRE_SILENT, WIRE_DIFFERS, WIRE_AGREES };
 enum wire_state observe_wire(const struct plan_io *io, const struct server *server, const struct watches *w,
                              char *text, size_t cap);
@@ -158,7 +162,7 @@ enum wire_state observe_wire(const struct plan_io *io, const struct server *serv
 /* replica.c: the other controllers. text gets "not yet on dc2.contoso.lab (iis_auth basic)", or nothing. True: none is behind. */
 bool replicas_look(struct run *r, struct step_run *s, struct buf *text);
 /* Looks until none is behind, for a while (RUN_REPLICA_MS) the first time it is in vain; says what it waits for. */
-bool replicas_wait(struct run *r, struct step_run *s, struct buf *text);
+void replicas_wait(struct run *r, struct step_run *s, struct buf *text);
 /* Before the first write: a controller that says otherwise than the one that was read is named in the log. */
 void replicas_compare(struct run *r, const struct step_run *s);
 

@@ -111,6 +111,20 @@ def test_every_step_there_and_back(lab, tmp_path):
     assert lab.run('journal', 'verify').code == 0
 
 
+def test_a_cmdlet_that_does_more(lab, tmp_path):
+    """Forms logon turns other switches too. A plan that was edited not to say so is not believed blindly."""
+    lab.do('plant', 'no-forms')
+    file, plan = plan_of(lab, tmp_path, '--finding', 'fba-match')
+    step, = plan['steps']
+    name = "Set-OwaVirtualDirectory -Identity 'E2K7CAS01\\owa (Default Web Site)' -FormsAuthentication:"
+    step.update(cmdlet=name + '$true', inverse=name + '$false', before={'forms_authentication': False}, after={'forms_authentication': True})
+    file.write_text(json.dumps(plan))
+    done = lab.run('--format', 'json', 'apply', file, '--yes', ORG, timeout=180)
+    assert done.code == 0, done.err
+    last = lines_of(done)[-1]
+    assert last['phase'] == 'done' and 'msExchInternalAuthenticationMethods moved further than it was told to' in last['detail'], last
+
+
 def test_interrupted_then_resumed(lab, tmp_path):
     file, _ = plan_of(lab, tmp_path)
     slow(lab, *LEGACY)
