@@ -107,9 +107,10 @@ def test_a_mailbox_is_found_by_every_name_it_has(domain, name):
     assert route.json()['mailbox'] == {'generation': '2010', 'site': 'Barcelona', 'database': 'DB10-BCN01'}
 
 
-def test_nobody_of_that_name(domain):
-    route = domain.run('route', '--user', 'nobody(*', '--protocol', 'ews', '--arrive', 'EX13CAS01')
-    assert route.code == 3 and 'nobody' in route.err
+@pytest.mark.parametrize('name, why', [('nobody(*', 'nobody(*'), ('OTHER\\alice', 'no domain other')])
+def test_nobody_of_that_name(domain, name, why):
+    route = domain.run('route', '--user', name, '--protocol', 'ews', '--arrive', 'EX13CAS01')
+    assert route.code == 3 and why in route.err
 
 
 def test_a_real_ticket_for_each_service_name(domain):
