@@ -95,6 +95,9 @@ struct vdir {
     const char *metabase_path;
     const char *xrop_url;
     const char *exchange2003_url;
+    const char *nlb_bypass_url; /* EWS: InternalNLBBypassUrl */
+    /* EWS: has it one? The attribute's name is assumed (routing.md 12.11): UNKNOWN when nothing in the organisation has it */
+    enum tri nlb_bypass;
     int64_t changed_at; /* whenChanged, Unix seconds; 0 when not there */
 };
 

@@ -52,6 +52,7 @@ KINDS = (
     'wrong-name-certificate',
     'legacy-url',
     'no-internal-url',
+    'no-bypass-url',
     'no-forms',
     'server-name-url',
     'wrong-scp',

@@ -196,6 +196,11 @@ PLANTS = {
         'the control panel of EX10NTLM has no internal URL',
         lambda g: g.vdir(NTLM10, 'ecp', msExchInternalHostName=None),
     ),
+    'no-bypass-url': Plant(
+        (('nlb-bypass-url', NTLM10),),
+        'web services of EX10NTLM have no InternalNLBBypassUrl',
+        lambda g: g.vdir(NTLM10, 'EWS', msExchInternalNLBBypassHostName=None),
+    ),
     'no-forms': Plant(
         (('fba-match', 'E2K7CAS01'),), 'Outlook Web App of E2K7CAS01 takes no forms', _no_forms
     ),
