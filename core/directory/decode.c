@@ -149,6 +149,7 @@ static bool add_server(struct decode *d, const struct entry *e)
         return true;
     s.fqdn = fqdn_of(d, e);
     s.legacy_dn = decode_text(d, e, ATTRIBUTE_LEGACY_DN);
+    s.install_path = decode_text(d, e, ATTRIBUTE_INSTALL_PATH);
     s.site_dn = decode_text(d, e, ATTRIBUTE_SERVER_SITE);
     s.dag_dn = decode_text(d, e, ATTRIBUTE_DAG_LINK);
     s.changed_at = decode_changed_at(e);

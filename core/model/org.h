@@ -116,8 +116,10 @@ struct server {
     const char **spns;       /* servicePrincipalName of it */
     size_t n_spns;
     bool has_enctypes;
-    uint32_t enctypes;          /* msDS-SupportedEncryptionTypes */
-    int64_t pwd_last_set;       /* Unix seconds, 0 unknown */
+    uint32_t enctypes;    /* msDS-SupportedEncryptionTypes */
+    int64_t pwd_last_set; /* Unix seconds, 0 unknown */
+    const char
+        *install_path; /* msExchInstallPath: "C:\\Program Files\\Microsoft\\Exchange Server\\V14"; NULL */
     const char *os_version;     /* operatingSystemVersion "6.1 (7601)" */
     enum tri rpc_encryption;    /* msExchEncryptionRequired; TRI_UNKNOWN when absent */
     bool has_rpc_client_access; /* a RpcClientAccess object exists */

@@ -60,6 +60,10 @@ KINDS = (
     'old-tls',
     'ssl-offloading',
     'moved-server',
+    'old-rollup',
+    'no-hotfix',
+    'stopped-service',
+    'extended-protection',
 )
 LEGACY_METHODS = ('basic', 'ntlm', 'negotiate', 'windows', 'anonymous', 'none')
 
