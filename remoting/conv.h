@@ -37,6 +37,7 @@ enum err conv_step(struct conv *c, const void *in, size_t len, struct buf *out,
                    struct errinfo *ei) MUST_CHECK;
 /* Nothing is missing: with Kerberos the server has proved who it is, and encryption is there when it was asked for. */
 bool conv_is_complete(const struct conv *c);
+enum conv_scheme conv_scheme(const struct conv *c);
 bool conv_is_kerberos(const struct conv *c); /* once complete */
 
 struct conv_sealed { /* owned by the conversation until the next seal */

@@ -230,3 +230,8 @@ bool conv_is_kerberos(const struct conv *c)
 {
     return c->kerberos;
 }
+
+enum conv_scheme conv_scheme(const struct conv *c)
+{
+    return c->scheme;
+}

@@ -102,6 +102,8 @@ static enum err add_chunk(struct reading *r, const xmlNode *n)
         return err_set(r->ei, e, NULL, "the answer holds more output than is taken at once");
     if (e || !id_of(n, "CommandId", c.command))
         return wrong(r->ei, "a stream that is not base64, or of no command");
+    if (r->command && *r->command && c.command[0] && !str_ieq(c.command, r->command))
+        return wrong(r->ei, "it holds the output of another command");
     c.len = o->data.len - c.at;
     return VEC_PUSH(&o->chunks, SOAP_CHUNKS_MAX, c) ? ERR_OK : wrong(r->ei, "too many streams");
 }

@@ -53,7 +53,7 @@ size_t wsman_room(const struct wsman *w);
 const char *wsman_shell_id(const struct wsman *w);
 /* The host and port connected to, for messages: "excas01.contoso.lab:5985". Borrowed. */
 const char *wsman_peer(const struct wsman *w);
-/* A mutating request left and its answer never came whole. */
+/* A Command or a Send left and its answer never came whole. */
 bool wsman_outcome_unknown(const struct wsman *w);
 
 /* ---- faults: data, besides the words in errinfo ---- */
