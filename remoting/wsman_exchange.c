@@ -226,7 +226,7 @@ static enum err once(struct wsman *w, const struct wsman_call *c, const struct s
 /* A wait that the server named: only when there is time for it, and said aloud. */
 static bool wait_as_told(struct wsman *w, const struct stop *stop, const char *why, int ms)
 {
-    if (stop_left_ms(stop, ms + 1000) < ms + 1000)
+    if (ms > WSMAN_WAIT_MAX_MS || stop_left_ms(stop, ms + 1000) < ms + 1000)
         return false;
     log_line(LOG_LEVEL_WARNING, "%s asks to wait %d.%d s: %s", w->peer, ms / 1000, ms / 100 % 10, why);
     for (int64_t until = clock_mono_ms() + ms, now; (now = clock_mono_ms()) < until;) {

@@ -11,7 +11,8 @@
 #include "remoting/wsman.h"
 #include "remoting/wsman_http.h"
 
-#define WSMAN_WAITS_MAX     3 /* times that a throttled request is asked again */
+#define WSMAN_WAITS_MAX     3      /* times that a throttled request is asked again */
+#define WSMAN_WAIT_MAX_MS   300000 /* a longer one is only told */
 #define WSMAN_REDIRECTS_MAX 3
 #define WSMAN_ENVELOPE_MAX  ((size_t)4 << 20)
 
