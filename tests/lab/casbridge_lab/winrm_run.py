@@ -12,31 +12,14 @@ import socket
 import sys
 import time
 
+from . import engine, org
+from .faults import Faults
+
 MESSAGE_LIMIT = 180_000
 UNKNOWN_COMMAND = 1
-ENGINE_ENVIRONMENT = {
-    'PWSH_STDERR': 'clixml',
-    'PWSH_SNAPINS': ':'.join(
-        f'Microsoft.Exchange.Management.PowerShell.{name}' for name in ('Admin', 'E2010', 'SnapIn')
-    ),
-}
 
 
 # ---- in the child
-
-
-def engine_environment(lab, server):
-    """What PowerShell's own engine needs to have the lab's cmdlets."""
-    return {
-        **os.environ,
-        **ENGINE_ENVIRONMENT,
-        'LAB_DIR': lab.dir,
-        'LAB_SERVER': server.name,
-        'PWSH_IMPORT': ':'.join(lab.engine_modules()),
-        'HOME': lab.dir,
-        'DOTNET_gcServer': '0',
-        'DOTNET_TieredPGO': '0',
-    }
 
 
 def _say(text):
@@ -53,7 +36,8 @@ def _cmd(lab, server, line, request):
         return _cmd(lab, server, rest[2:].strip(), request)
     if name == 'powershell':
         if lab.engine:
-            os.execve(lab.engine, ['pwsh', *words[1:]], engine_environment(lab, server))
+            time.sleep(Faults(lab, server.name).number('winrm-delay'))
+            engine.run(lab, server, words[1:])
         from . import pshost
 
         line = 'powershell ' + rest
@@ -85,15 +69,13 @@ def _cmd(lab, server, line, request):
 
 def _child(lab, request):
     """Exit code of one command."""
-    from . import org
-
     server = org.server(request['server'])
     if request['kind'] == 'invoke':
         from . import pshost
 
         return pshost.invoke_from_standard_input(lab, server)
     if request['kind'] == 'engine':
-        os.execve(lab.engine, request['argv'], engine_environment(lab, server))
+        engine.run(lab, server, request['arguments'])
     return _cmd(lab, server, request['line'], request)
 
 
