@@ -26,9 +26,19 @@ static curl_socket_t hand_over(void *arg, curlsocktype purpose, struct curl_sock
     int fd = h->fd;
     (void)purpose, (void)a;
     h->fd = -1;
+    h->live = fd;
     h->wanted = h->wanted || fd < 0;
     h->used = h->used || fd >= 0;
     return fd >= 0 ? fd : CURL_SOCKET_BAD;
+}
+
+/* CURLINFO_ACTIVESOCKET knows nothing while the handle is in no multi, as it is between requests. */
+static int taken_back(void *arg, curl_socket_t fd)
+{
+    struct wsman_http *h = arg;
+    if (h->live == fd)
+        h->live = -1;
+    return close(fd);
 }
 
 static int already_connected(void *arg, curl_socket_t fd, curlsocktype purpose)
@@ -54,7 +64,7 @@ enum err wsman_http_new(struct wsman_http **out, const struct wsman_http_setting
     if (!h)
         return err_set(ei, ERR_NOMEM, NULL, "no memory for an HTTP client");
     h->settings = *s;
-    h->fd = -1;
+    h->fd = h->live = -1;
     *out = h;
     return ERR_OK;
 }
@@ -90,10 +100,8 @@ const char *wsman_http_address(const struct wsman_http *h)
 
 bool wsman_http_is_up(const struct wsman_http *h)
 {
-    curl_socket_t fd = h->fd;
-    if (!h->up)
-        return false;
-    if (h->used && (curl_easy_getinfo(h->curl, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK || fd < 0))
+    int fd = h->used ? h->live : h->fd;
+    if (!h->up || fd < 0)
         return false;
     struct pollfd p = {.fd = fd, .events = POLLIN | POLLRDHUP};
     int n = poll(&p, 1, 0);
@@ -133,6 +141,8 @@ static CURLcode configure(struct wsman_http *h)
     SET(CURLOPT_CONNECTTIMEOUT_MS, 600000L);
     SET(CURLOPT_OPENSOCKETFUNCTION, hand_over);
     SET(CURLOPT_OPENSOCKETDATA, h);
+    SET(CURLOPT_CLOSESOCKETFUNCTION, taken_back);
+    SET(CURLOPT_CLOSESOCKETDATA, h);
     SET(CURLOPT_SOCKOPTFUNCTION, already_connected);
     SET(CURLOPT_USERAGENT, "casbridge");
     SET(CURLOPT_POST, 1L);

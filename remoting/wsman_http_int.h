@@ -12,6 +12,7 @@ struct wsman_http {
     CURL *curl;
     struct curl_slist *connect_to;
     int fd;      /* connected, to be handed to libcurl; -1 afterwards */
+    int live;    /* libcurl's own, from then until it closes it; -1 */
     bool up;     /* the connection has not been seen to fail */
     bool used;   /* libcurl has it */
     bool wanted; /* libcurl asked for another one */
