@@ -18,7 +18,7 @@
     X(legacy_namespace, STRING, 0, "the name left to Exchange 2007")                                         \
     X(trust, STRING, 1, "PEM file of authorities besides the system's")                                      \
     X(read_only, BOOL, 0, "refuse every change")                                                             \
-    X(via, STRING, 1, "default of apply and exec: ssh, winrm, psrp")                                         \
+    X(via, STRING, 1, "apply and exec: ssh, winrm, psrp; else by version and what answers")                  \
     X(ldap_user, STRING, 0, "DN for a simple bind (TLS or loopback only)")                                   \
     X(ldap_password, SECRET, 0, "its password")                                                              \
     X(ssh_user, STRING, 1, "user on the servers")                                                            \
@@ -32,6 +32,8 @@
     X(winrm_auth, STRING, 1, "negotiate, kerberos, ntlm, basic (TLS only), none (loopback only)")            \
     X(winrm_user, STRING, 1, "user; not needed with a ticket")                                               \
     X(winrm_password, SECRET, 1, "its password")                                                             \
+    X(winrm_spn, STRING, 1, "service name to ask a ticket for, HTTP/{fqdn} when absent")                     \
+    X(winrm_redirect, BOOL, 0, "go where a server sends us, within the domain; no when absent")              \
     X(psrp_url, STRING, 1, "http://{fqdn}/PowerShell/")                                                      \
     X(psrp_configuration, STRING, 1, "Microsoft.Exchange")                                                   \
     X(store, STRING, 0, "sqlite:FILE or postgresql://...")                                                   \
