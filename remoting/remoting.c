@@ -10,6 +10,7 @@ static const struct {
                     struct errinfo *ei);
 } transports[] = {
     {"ssh", remoting_ssh_new},
+    {"winrm", remoting_winrm_new},
 };
 
 enum err remoting_transport_new(struct transport **out, const char *via, const struct profile *p,

@@ -93,7 +93,7 @@ static enum err settings_of(const struct ssh_transport *t, const char *server, s
 
 static enum err connect_and_run(struct ssh_transport *t, const struct ssh_settings *s, const char *host,
                                 const struct script *script, const struct stop *stop,
-                                struct ssh_output *output, struct errinfo *ei)
+                                struct exec_output *output, struct errinfo *ei)
 {
     struct ssh_conn c;
     char types[256];
@@ -111,32 +111,6 @@ static enum err connect_and_run(struct ssh_transport *t, const struct ssh_settin
     return err;
 }
 
-/* What came back, even when not all of it did; and whether the caller knows what the command did. */
-static enum err report(struct remote_result *out, const struct ssh_output *o, enum err err,
-                       struct errinfo *ei)
-{
-    out->sent = o->sent;
-    out->outcome_unknown = o->sent && (err != ERR_OK || o->signal[0] != '\0');
-    out->has_exit_code = o->complete && o->signal[0] == '\0';
-    out->exit_code = out->has_exit_code ? o->exit_code : 0;
-    enum err sorted = o->sent ? ssh_result(out, o) : ERR_OK;
-    if (sorted != ERR_OK) {
-        /* The exit code stands, but what was said is lost. */
-        out->outcome_unknown = true;
-        if (err == ERR_OK)
-            return err_set(ei, sorted, NULL, "the answer could not be kept: %s", err_text(sorted));
-    }
-    if (err == ERR_OK && o->signal[0])
-        return err_set(ei, ERR_REMOTE, "read the settings again before anything else",
-                       "PowerShell was ended by signal %s: whether the change was made is not known",
-                       o->signal);
-    if (err != ERR_OK && out->outcome_unknown && ei) {
-        err_wrap(ei, "the command was sent, its outcome is not known");
-        err_hint(ei, "read the settings again before anything else");
-    }
-    return err;
-}
-
 static enum err ssh_run(struct transport *self, const struct remote_target *target,
                         const struct cmdlet *cmdlet, const struct stop *stop, struct remote_result *out,
                         struct errinfo *ei)
@@ -146,10 +120,10 @@ static enum err ssh_run(struct transport *self, const struct remote_target *targ
     struct ssh_settings s;
     struct paths paths;
     struct script script;
-    struct ssh_output output;
+    struct exec_output output;
     int64_t start = clock_mono_ms();
     script_init(&script);
-    ssh_output_init(&output);
+    exec_output_init(&output);
     buf_init(&paths.key, 4096);
     buf_init(&paths.known_hosts, 4096);
     enum err err = settings_of(t, target->server, &paths, &s, ei);
@@ -157,11 +131,11 @@ static enum err ssh_run(struct transport *self, const struct remote_target *targ
         err = script_build(&script, s.program, target->generation, cmdlet, ei);
     if (err == ERR_OK)
         err = connect_and_run(t, &s, host, &script, stop, &output, ei);
-    err = report(out, &output, err, ei);
+    err = exec_report(out, &output, err, ei);
     out->elapsed_ms = (int)(clock_mono_ms() - start);
     buf_fini(&paths.key);
     buf_fini(&paths.known_hosts);
-    ssh_output_fini(&output);
+    exec_output_fini(&output);
     script_fini(&script);
     return err;
 }

@@ -32,6 +32,8 @@
     X(winrm_auth, STRING, 1, "negotiate, kerberos, ntlm, basic (TLS only), none (loopback only)")            \
     X(winrm_user, STRING, 1, "user; not needed with a ticket")                                               \
     X(winrm_password, SECRET, 1, "its password")                                                             \
+    X(winrm_spn, STRING, 1, "service name to ask a ticket for, HTTP/{fqdn} when absent")                     \
+    X(winrm_redirect, BOOL, 0, "go where a server sends us, within the domain; no when absent")              \
     X(psrp_url, STRING, 1, "http://{fqdn}/PowerShell/")                                                      \
     X(psrp_configuration, STRING, 1, "Microsoft.Exchange")                                                   \
     X(store, STRING, 0, "sqlite:FILE or postgresql://...")                                                   \
