@@ -240,6 +240,23 @@ static enum err send_all(struct outofproc *o, const struct stop *stop, struct er
 
 /* ---- a session ---- */
 
+/* A server that left before it heard us may have said why. */
+static enum err last_words(struct outofproc *o, enum err lost, struct errinfo *ei)
+{
+    struct errinfo said = {0};
+    struct stop grace;
+    enum err err;
+    stop_init(&grace, OUTOFPROC_GRACE_MS, NULL);
+    do
+        err = pump(o, &grace, &said);
+    while (err == ERR_OK);
+    if (err != ERR_PROTOCOL)
+        return lost;
+    if (ei)
+        *ei = said;
+    return err;
+}
+
 enum err outofproc_open(struct outofproc **out, const struct outofproc_io *io, const struct stop *stop,
                         struct errinfo *ei)
 {
@@ -255,6 +272,8 @@ enum err outofproc_open(struct outofproc **out, const struct outofproc_io *io, c
     enum err err = psrp_new(&o->psrp, 0, on_event, o, ei);
     if (err == ERR_OK)
         err = send_all(o, &limit, ei);
+    if (err == ERR_UNREACHABLE)
+        err = last_words(o, err, ei);
     while (err == ERR_OK && !o->opened)
         err = o->pool_closed ? broken_pool(o, ei) : pump(o, &limit, ei);
     if (err != ERR_OK) {

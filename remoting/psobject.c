@@ -44,7 +44,7 @@ const struct ps_value *ps_get(const struct ps_value *v, const char *name)
          key = key->next->next)
         if (key->kind == PS_STRING && str_ieq(key->text, name))
             found = key->next;
-    return found;
+    return found || !o->base ? found : ps_get(o->base, name);
 }
 
 const char *ps_text(const struct ps_value *v)
@@ -65,7 +65,7 @@ const char *ps_get_text(const struct ps_value *v, const char *name)
 
 bool ps_to_int(const struct ps_value *v, int64_t *out)
 {
-    if (v && v->object)
+    while (v && v->object)
         v = v->object->base;
     return v && v->text && str_to_i64(v->text, v->len, out);
 }

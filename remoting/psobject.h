@@ -82,7 +82,7 @@ struct ps_object {
     struct ps_types *types; /* NULL: none */
     const char *to_string;  /* NULL: none */
     size_t to_string_len;
-    struct ps_value *base; /* the primitive it wraps: an enum's number, a string with notes; NULL */
+    struct ps_value *base; /* what it wraps: an enum's number, a string with notes, another object; NULL */
     enum ps_container container;
     bool has_ref, shared;   /* shared: referred to besides where it stands */
     bool open;              /* being shown */

@@ -138,7 +138,20 @@ static void append(struct psxml_reader *r, struct ps_value *v)
         ps_append(f->list, v);
 }
 
-static enum err open_object(struct psxml_reader *r, const struct tag *t, enum ps_kind kind, enum place place)
+/* Into the list at hand, or as what the object at hand wraps. */
+static enum err enclose(struct psxml_reader *r, struct ps_value *v, struct ps_value **base)
+{
+    if (!base)
+        append(r, v);
+    else if (*base)
+        return psxml_fail(r, ERR_INPUT, "an object that wraps two values");
+    else
+        *base = v;
+    return ERR_OK;
+}
+
+static enum err open_object(struct psxml_reader *r, const struct tag *t, enum ps_kind kind, enum place place,
+                            struct ps_value **base)
 {
     if (r->depth == PS_MAX_DEPTH)
         return psxml_fail(r, ERR_LIMIT, "objects are nested deeper than %d", PS_MAX_DEPTH);
@@ -150,7 +163,8 @@ static enum err open_object(struct psxml_reader *r, const struct tag *t, enum ps
         return no_memory(r);
     if (t->has_ref && keep_object(r, v->object, t->ref) != ERR_OK)
         return r->why.code;
-    append(r, v);
+    if (enclose(r, v, base) != ERR_OK)
+        return r->why.code;
     struct ps_list *list = kind == PS_PROGRESS ? &v->object->items : &v->object->members;
     if (!push(r, place, ps_kind_element(kind), v, list))
         return r->why.code;
@@ -178,12 +192,8 @@ static enum err open_primitive(struct psxml_reader *r, const struct tag *t, enum
     struct ps_value *v = new_value(r, t, kind);
     if (!v)
         return r->why.code;
-    if (!base)
-        append(r, v);
-    else if (*base)
-        return psxml_fail(r, ERR_INPUT, "an object that wraps two values");
-    else
-        *base = v;
+    if (enclose(r, v, base) != ERR_OK)
+        return r->why.code;
     return push(r, IN_PRIMITIVE, ps_kind_element(kind), v, NULL) ? ERR_OK : r->why.code;
 }
 
@@ -198,15 +208,15 @@ static enum err open_value(struct psxml_reader *r, const struct tag *t)
 {
     enum ps_kind kind;
     if (is(t, "Obj"))
-        return open_object(r, t, PS_OBJECT, IN_OBJECT);
+        return open_object(r, t, PS_OBJECT, IN_OBJECT, NULL);
     if (find_primitive(t, &kind))
         return open_primitive(r, t, kind, NULL);
     if (is(t, "Ref"))
         return open_ref(r, t);
     if (is(t, "PR"))
-        return open_object(r, t, PS_PROGRESS, IN_PROGRESS);
+        return open_object(r, t, PS_PROGRESS, IN_PROGRESS, NULL);
     if (is(t, "MS") && current(r)->place == IN_PROPERTIES)
-        return open_object(r, t, PS_MEMBER_SET, IN_PROPERTIES);
+        return open_object(r, t, PS_MEMBER_SET, IN_PROPERTIES, NULL);
     return unexpected(r, t);
 }
 
@@ -266,6 +276,8 @@ static enum err open_in_object(struct psxml_reader *r, const struct tag *t)
     }
     if (find_primitive(t, &kind))
         return open_primitive(r, t, kind, &o->base);
+    if (is(t, "Obj"))
+        return open_object(r, t, PS_OBJECT, IN_OBJECT, &o->base);
     return unexpected(r, t);
 }
 

@@ -1,8 +1,8 @@
 /*
  * psrp MODE ...: PowerShell remoting and CLIXML piece by piece, for tests that judge it by another's word.
  *
- *     rewrite         CLIXML on standard input, read and written again
- *     json            CLIXML on standard input, each value as a line of JSON
+ *     rewrite [FILE...]  CLIXML, read and written again; of several files each is followed by a record separator (0x1e)
+ *     json [FILE...]     CLIXML, each value as a line of JSON
  *     replay          a recording of out-of-process lines ("> " ours, "< " the server's) on standard input; each pipeline is a line
  *                       { "state": "Completed", "output": [...], "errors": ["id | category | message"], "warnings": [...], ... }
  *     pipe CMD ARG... cases as push has them, in one pool of the server that CMD starts, results as push prints them and "objects"
@@ -33,31 +33,47 @@ static int complain(enum err err, const struct errinfo *ei)
 
 /* ---- CLIXML ---- */
 
-static int convert(bool json)
+static enum err convert_one(struct psxml_reader *r, bool json, FILE *in, struct errinfo *ei)
 {
-    struct psxml_reader *r = NULL;
-    struct errinfo ei = {0};
     struct buf out;
     char chunk[4096];
     size_t n;
+    enum err err = ERR_OK;
     const struct ps_value *v, *first = NULL;
     buf_init(&out, DOCUMENT_MAX);
-    enum err err = psxml_reader_new(&r, DOCUMENT_MAX);
-    while (err == ERR_OK && (n = fread(chunk, 1, sizeof chunk, stdin)) > 0)
-        err = psxml_feed(r, chunk, n, &ei);
+    psxml_reader_reset(r);
+    while (err == ERR_OK && (n = fread(chunk, 1, sizeof chunk, in)) > 0)
+        err = psxml_feed(r, chunk, n, ei);
     if (err == ERR_OK)
-        err = psxml_end(r, &ei);
+        err = psxml_end(r, ei);
     while (err == ERR_OK && (v = psxml_next(r)) != NULL) {
         first = first ? first : v;
         if (json && (err = psjson_write(&out, v)) == ERR_OK)
             err = buf_addc(&out, '\n');
     }
     if (err == ERR_OK && !json)
-        err = psxml_write_document(&out, first, &ei);
+        err = psxml_write_document(&out, first, ei);
     if (err == ERR_OK)
         fwrite(buf_str(&out), 1, out.len, stdout);
-    psxml_reader_free(&r);
     buf_fini(&out);
+    return err;
+}
+
+static int convert(bool json, char **files)
+{
+    struct psxml_reader *r = NULL;
+    struct errinfo ei = {0};
+    enum err err = psxml_reader_new(&r, DOCUMENT_MAX);
+    if (err == ERR_OK && !*files)
+        err = convert_one(r, json, stdin, &ei);
+    for (; err == ERR_OK && *files; files++) {
+        FILE *in = fopen(*files, "rb");
+        err = in ? convert_one(r, json, in, &ei) : err_errno(&ei, ERR_INPUT, NULL, "%s", *files);
+        (void)fputs("\x1e", stdout);
+        if (in)
+            (void)fclose(in);
+    }
+    psxml_reader_free(&r);
     return err == ERR_OK ? 0 : complain(err, &ei);
 }
 
@@ -320,11 +336,11 @@ int main(int argc, char **argv)
     const char *mode = argc > 1 ? argv[1] : "";
     (void)signal(SIGPIPE, SIG_IGN);
     if (str_eq(mode, "rewrite") || str_eq(mode, "json"))
-        return convert(str_eq(mode, "json"));
+        return convert(str_eq(mode, "json"), argv + 2);
     if (str_eq(mode, "replay"))
         return replay();
     if (str_eq(mode, "pipe"))
         return pipe_to(argv + 2);
-    fprintf(stderr, "psrp rewrite|json|replay|pipe CMD ARG...\n");
+    fprintf(stderr, "psrp rewrite|json [FILE...] | replay | pipe CMD ARG...\n");
     return 2;
 }

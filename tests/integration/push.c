@@ -1,5 +1,5 @@
 /*
- * push CONFIG: runs cmdlets through the SSH transport, for tests that judge what arrives at the other end.
+ * push CONFIG [VIA]: runs cmdlets through a transport (ssh), for tests that judge what arrives at the other end.
  *
  * CONFIG is a configuration file with one profile. Each line of standard input is a case,
  *   { "server": "EXCAS01", "fqdn": "...", "generation": "2010", "timeout_ms": 20000, "cmdlet": "Set-X",
@@ -56,9 +56,9 @@ int main(int argc, char **argv)
     size_t cap = 0;
     int rc = 1;
     (void)signal(SIGPIPE, SIG_IGN);
-    enum err err = argc == 2 ? profile_load(&profile, argv[1], NULL, &ei) : ERR_USAGE;
+    enum err err = argc == 2 || argc == 3 ? profile_load(&profile, argv[1], NULL, &ei) : ERR_USAGE;
     if (err == ERR_OK)
-        err = remoting_transport_new(&t, "ssh", &profile, NULL, NULL, &ei);
+        err = remoting_transport_new(&t, argc == 3 ? argv[2] : "ssh", &profile, NULL, NULL, &ei);
     if (err != ERR_OK) {
         fprintf(stderr, "push: %s: %s\n", err_text(err), ei.what);
         goto out;
