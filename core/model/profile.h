@@ -18,7 +18,7 @@
     X(legacy_namespace, STRING, 0, "the name left to Exchange 2007")                                         \
     X(trust, STRING, 1, "PEM file of authorities besides the system's")                                      \
     X(read_only, BOOL, 0, "refuse every change")                                                             \
-    X(via, STRING, 1, "default of apply and exec: ssh, winrm, psrp")                                         \
+    X(via, STRING, 1, "apply and exec: ssh, winrm, psrp; else by version and what answers")                  \
     X(ldap_user, STRING, 0, "DN for a simple bind (TLS or loopback only)")                                   \
     X(ldap_password, SECRET, 0, "its password")                                                              \
     X(ssh_user, STRING, 1, "user on the servers")                                                            \

@@ -42,4 +42,7 @@ function Invoke-LabCmdlet([string] $Name, $Bound, $Caller) {
 }
 
 . ([scriptblock]::Create((& $script:Back --dir $env:LAB_DIR --server $env:LAB_SERVER --module) -join "`n"))
+# Part of every PowerShell, but not of the bare engine.
+function Invoke-Expression { param([Parameter(Mandatory = $true)] [string] $Command) & ([scriptblock]::Create($Command)) }
+
 Export-ModuleMember -Function *-*

@@ -12,7 +12,8 @@
 const struct arg_spec exec_specs[] = {
     {"on", 0, ARG_LIST, offsetof(struct exec_options, on), "SERVER",
      "where; repeatable, or several after one --on"},
-    {"via", 0, ARG_TEXT, offsetof(struct exec_options, via), "ssh", "transport; default from the profile"},
+    {"via", 0, ARG_TEXT, offsetof(struct exec_options, via), "ssh|winrm|psrp",
+     "transport; else the profile's, else by version and what answers"},
     {"parallel", 0, ARG_INT, offsetof(struct exec_options, parallel), "N", "hosts at once (8)"},
     {0},
 };
@@ -103,7 +104,7 @@ static bool host_ok(const struct host *h)
     return h->e == ERR_OK && remote_result_ok(&h->result);
 }
 
-static json_t *host_json(const struct host *h, const char *via)
+static json_t *host_json(const struct host *h)
 {
     const struct remote_result *r = &h->result;
     json_t *o = json_object(), *errors = json_array(), *warnings = json_array(), *output = NULL;
@@ -133,7 +134,7 @@ static json_t *host_json(const struct host *h, const char *via)
         json_array_append_new(errors, one);
     }
     json_object_set_new(o, "server", json_text(h->target.server));
-    json_object_set_new(o, "via", json_text(via));
+    json_object_set_new(o, "via", json_text(r->via ? r->via : h->transport->name));
     json_object_set_new(o, "ok", json_boolean(host_ok(h)));
     json_object_set_new(o, "exit_code", r->has_exit_code ? json_integer(r->exit_code) : json_null());
     json_object_set_new(o, "output", output);
@@ -185,8 +186,6 @@ COMMAND_RUN(cmd_exec)
     struct transport *transport = NULL;
     size_t n = 0, failed = 0;
     arena_init(&arena, (size_t)4 << 20);
-    const char *via = o->via ? o->via : profile_get(&cli->profile, PROFILE_via, NULL);
-    via = via ? via : "ssh";
     enum err e = read_cmdlet(&cmdlet, &arena, rest, ei);
     if (!e && o->on.n + words->n == 0)
         e = err_set(ei, ERR_USAGE, "--on SERVER", "exec wants at least one server");
@@ -196,7 +195,7 @@ COMMAND_RUN(cmd_exec)
     if (!e)
         e = cli_read(cli, ei);
     if (!e)
-        e = cli->transport_new(&transport, via, &cli->profile, ei);
+        e = cli->transport_new(&transport, o->via, &cli->profile, ei);
     if (!e)
         e = job_pool_new(&pool, o->parallel ? (unsigned)o->parallel : 8, ei);
     if (!e && !(hosts = calloc(o->on.n + words->n, sizeof *hosts)))
@@ -220,7 +219,7 @@ COMMAND_RUN(cmd_exec)
     for (size_t i = 0; !e && i < n; i++) {
         failed += !host_ok(&hosts[i]);
         if (cli->format == FORMAT_JSON)
-            json_array_append_new(list, host_json(&hosts[i], via));
+            json_array_append_new(list, host_json(&hosts[i]));
         else
             host_text(&cli->out, &hosts[i]);
     }
