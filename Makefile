@@ -51,7 +51,7 @@ GEN.core := $(B)/core/model/builds.gen.c $(B)/core/route/rows.gen.c $(B)/core/re
 GEN.tui  := $(B)/tui/themes.gen.c
 
 .PHONY: all setup-build setup-run setup-test run test lint unit unit-threads helpers integration console asan debug tsan \
-        coverage fuzz fuzz-bins clean install uninstall man help compile_commands.json FORCE
+        coverage fuzz fuzz-bins bench-psrp clean install uninstall man help compile_commands.json FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -129,6 +129,12 @@ $(B)/tests/integration/%: $(B)/tests/integration/%.o $(call chain,remoting)
 build/tests/console/%: tests/console/%.c $(wildcard tests/console/*.h)
 	@mkdir -p $(@D); echo "  LD    $@"
 	$(Q)$(HOSTCC) -std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -o $@ $< -lvterm -lutil
+build/release/tests/bench/psrp: build/release/tests/bench/psrp.o build/release/libremoting.a build/release/libcore.a
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS.remoting) $(LIBS.core)
+bench-psrp:               ## 10 MB through PSRP and CLIXML to JSON
+	$(Q)$(MAKE) --no-print-directory CONFIG=release build/release/tests/bench/psrp
+	$(Q)build/release/tests/bench/psrp
 HELPERS := $(patsubst %.c,%,$(wildcard tests/integration/*.c))
 helpers: $(addprefix $(B)/,$(HELPERS)) $(patsubst %.c,build/%,$(wildcard tests/console/*.c))
 
