@@ -1,12 +1,12 @@
 /*
- * push CONFIG: runs cmdlets through the SSH transport, for tests that judge what arrives at the other end.
+ * push CONFIG [VIA [PROFILE]]: runs cmdlets through a transport (SSH), for tests that judge what arrives at the other end.
  *
- * CONFIG is a configuration file with one profile. Each line of standard input is a case,
+ * CONFIG is a configuration file with one profile, or with PROFILE. Each line of standard input is a case,
  *   { "server": "EXCAS01", "fqdn": "...", "generation": "2010", "timeout_ms": 20000, "cmdlet": "Set-X",
  *     "params": [ ["Name", "string", "value"], ["Flag", "switch", null] ] }
  * (kinds: string, word, words, list, bool, null, switch, int) and each line of standard output its result:
  *   { "err": "OK", "what": "", "hint": "", "ok": true, "sent": true, "outcome_unknown": false,
- *     "exit_code": 0 | null, "text": "the cmdlet", "output": "..." | null, "warnings": ["..."],
+ *     "exit_code": 0 | null, "text": "the cmdlet", "output": "..." | null, "objects": [...] | null, "warnings": ["..."],
  *     "errors": [ { "message": "...", "id": ..., "category": ..., "target": ... } ] }
  */
 #include <jansson.h>
@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "core/base/str.h"
+#include "core/kerberos/kerberos.h"
 #include "remoting/remoting.h"
 
 static size_t strings_of(json_t *value, const char **out, size_t max)
@@ -94,11 +95,13 @@ static json_t *describe(const struct remote_result *r, enum err err, const struc
                                         text_or_null(e->id), "category", text_or_null(e->category), "target",
                                         text_or_null(e->target)));
     }
-    return json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:o,s:s,s:o,s:o,s:o}", "err", err_name(err), "what", ei->what,
-                     "hint", ei->hint, "ok", err == ERR_OK && remote_result_ok(r), "sent", r->sent,
+    return json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:o,s:s,s:o,s:o,s:o,s:o}", "err", err_name(err), "what",
+                     ei->what, "hint", ei->hint, "ok", err == ERR_OK && remote_result_ok(r), "sent", r->sent,
                      "outcome_unknown", r->outcome_unknown, "exit_code",
                      r->has_exit_code ? json_integer(r->exit_code) : json_null(), "text", text, "output",
-                     text_or_null(r->output), "warnings", warnings, "errors", errors);
+                     text_or_null(r->output), "objects",
+                     r->output_json ? json_loads(r->output_json, JSON_DECODE_ANY, NULL) : json_null(),
+                     "warnings", warnings, "errors", errors);
 }
 
 static json_t *run_case(struct transport *t, json_t *one)
@@ -139,9 +142,12 @@ int main(int argc, char **argv)
     size_t cap = 0;
     int rc = 1;
     (void)signal(SIGPIPE, SIG_IGN);
-    enum err err = argc == 2 ? profile_load(&profile, argv[1], NULL, &ei) : ERR_USAGE;
+    enum err err =
+        argc >= 2 && argc <= 4 ? profile_load(&profile, argv[1], argc > 3 ? argv[3] : NULL, &ei) : ERR_USAGE;
     if (err == ERR_OK)
-        err = remoting_transport_new(&t, "ssh", &profile, NULL, NULL, &ei);
+        err = krb_setup(&profile, &ei);
+    if (err == ERR_OK)
+        err = remoting_transport_new(&t, argc > 2 ? argv[2] : "ssh", &profile, NULL, NULL, &ei);
     if (err != ERR_OK) {
         fprintf(stderr, "push: %s: %s\n", err_text(err), ei.what);
         goto out;

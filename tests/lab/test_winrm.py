@@ -176,7 +176,7 @@ def test_much_output_comes_whole(lab):
 
 
 def test_quotas(faulty):
-    knobs(faulty, 'EXCAS01', 'winrm-max-commands 0.5')
+    knobs(faulty, 'EXCAS01', 'winrm-max-commands 0')
     got = pywinrm(faulty, url('https'), 'hostname', transport='basic')
     assert '2150859174' in got.text
     knobs(faulty, 'EXCAS01', 'winrm-throttle 60000')
