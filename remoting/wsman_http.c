@@ -26,18 +26,16 @@ static curl_socket_t hand_over(void *arg, curlsocktype purpose, struct curl_sock
     int fd = h->fd;
     (void)purpose, (void)a;
     h->fd = -1;
-    h->live = fd;
-    h->wanted = h->wanted || fd < 0;
-    h->used = h->used || fd >= 0;
     return fd >= 0 ? fd : CURL_SOCKET_BAD;
 }
 
-/* CURLINFO_ACTIVESOCKET knows nothing while the handle is in no multi, as it is between requests. */
-static int taken_back(void *arg, curl_socket_t fd)
+static int close_socket(void *arg, curl_socket_t fd)
 {
     struct wsman_http *h = arg;
-    if (h->live == fd)
-        h->live = -1;
+    if (fd == h->socket) {
+        h->socket = -1;
+        h->up = false;
+    }
     return close(fd);
 }
 
@@ -64,7 +62,7 @@ enum err wsman_http_new(struct wsman_http **out, const struct wsman_http_setting
     if (!h)
         return err_set(ei, ERR_NOMEM, NULL, "no memory for an HTTP client");
     h->settings = *s;
-    h->fd = h->live = -1;
+    h->fd = h->socket = -1;
     *out = h;
     return ERR_OK;
 }
@@ -79,8 +77,8 @@ void wsman_http_close(struct wsman_http *h)
     h->curl = NULL;
     h->multi = NULL;
     h->connect_to = NULL;
-    h->fd = -1;
-    h->up = h->used = h->wanted = false;
+    h->fd = h->socket = -1;
+    h->up = false;
 }
 
 void wsman_http_free(struct wsman_http **http)
@@ -100,17 +98,16 @@ const char *wsman_http_address(const struct wsman_http *h)
 
 bool wsman_http_is_up(const struct wsman_http *h)
 {
-    int fd = h->used ? h->live : h->fd;
-    if (!h->up || fd < 0)
+    if (!h->up)
         return false;
-    struct pollfd p = {.fd = fd, .events = POLLIN | POLLRDHUP};
+    struct pollfd p = {.fd = h->socket, .events = POLLIN | POLLRDHUP};
     int n = poll(&p, 1, 0);
     if (n <= 0)
         return n == 0;
     /* TLS 1.3 sends tickets when it likes; anything else unasked, or an end, and it is of no use any more. */
     char byte;
     return !(p.revents & (POLLHUP | POLLERR | POLLRDHUP)) && h->settings.url->tls &&
-           recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+           recv(h->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
 }
 
 static bool is_loopback(const struct sockaddr_storage *a)
@@ -141,7 +138,7 @@ static CURLcode configure(struct wsman_http *h)
     SET(CURLOPT_CONNECTTIMEOUT_MS, 600000L);
     SET(CURLOPT_OPENSOCKETFUNCTION, hand_over);
     SET(CURLOPT_OPENSOCKETDATA, h);
-    SET(CURLOPT_CLOSESOCKETFUNCTION, taken_back);
+    SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
     SET(CURLOPT_CLOSESOCKETDATA, h);
     SET(CURLOPT_SOCKOPTFUNCTION, already_connected);
     SET(CURLOPT_USERAGENT, "casbridge");
@@ -171,6 +168,7 @@ static enum err made(struct wsman_http *h, struct errinfo *ei)
     h->curl = curl_easy_init();
     if (!h->connect_to || !h->multi || !h->curl || configure(h) != CURLE_OK)
         return err_set(ei, ERR_NOMEM, NULL, "no memory for an HTTP client");
+    h->socket = h->fd;
     h->up = true;
     return ERR_OK;
 }

@@ -11,11 +11,9 @@ struct wsman_http {
     CURLM *multi;
     CURL *curl;
     struct curl_slist *connect_to;
-    int fd;      /* connected, to be handed to libcurl; -1 afterwards */
-    int live;    /* libcurl's own, from then until it closes it; -1 */
-    bool up;     /* the connection has not been seen to fail */
-    bool used;   /* libcurl has it */
-    bool wanted; /* libcurl asked for another one */
+    int fd;     /* connected, to be handed to libcurl; -1 afterwards */
+    int socket; /* the connection's, whoever holds it; -1 once closed */
+    bool up;    /* the connection has not been seen to fail */
     long local_port;
     char address[64], error[CURL_ERROR_SIZE];
     bool has_certificate;
