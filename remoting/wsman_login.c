@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/probe/certificate.h"
+#include "remoting/fault.h"
 #include "remoting/wsman_int.h"
 
 #define LEGS_MAX      8
@@ -138,6 +139,9 @@ static enum err hear(struct leg *l, bool *done, struct errinfo *ei)
         e = conv_step(w->conv, theirs.data, theirs.len, &l->token, ei);
     else if (w->answer.status == 401)
         e = not_accepted(l, true, ei);
+    else if (!conv_is_complete(w->conv) &&
+             w->answer.status >= 300) /* nobody asked who we are: not there, or elsewhere */
+        e = fault_http_words(w->answer.status, w->answer.location, "the server wants no login", ei);
     else if (!conv_is_complete(w->conv))
         e = err_set(ei, ERR_AUTH, "a proxy between, or not a WinRM listener?",
                     "the server let us in without proving who it is (HTTP %d)", w->answer.status);
