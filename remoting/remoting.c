@@ -11,6 +11,7 @@ static const struct {
 } transports[] = {
     {"ssh", remoting_ssh_new},
     {"winrm", remoting_winrm_new},
+    {"psrp", remoting_psrp_new},
 };
 
 enum err remoting_transport_new(struct transport **out, const char *via, const struct profile *p,

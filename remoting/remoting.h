@@ -16,7 +16,10 @@ enum err remoting_ssh_new(struct transport **out, const struct profile *p, remot
 /* WinRM's command shell (wsman.h): the same, through WS-Management. ask and arg are not used. */
 enum err remoting_winrm_new(struct transport **out, const struct profile *p, remoting_ask_host_key *ask,
                             void *arg, struct errinfo *ei) MUST_CHECK;
-/* By name: "ssh", "winrm". ERR_USAGE with what there is. */
+/* PowerShell remoting through WS-Management (psrp.h): objects, from Exchange's own endpoint unless psrp_configuration says otherwise. */
+enum err remoting_psrp_new(struct transport **out, const struct profile *p, remoting_ask_host_key *ask,
+                           void *arg, struct errinfo *ei) MUST_CHECK;
+/* By name: "ssh", "winrm", "psrp". ERR_USAGE with what there is. */
 enum err remoting_transport_new(struct transport **out, const char *via, const struct profile *p,
                                 remoting_ask_host_key *ask, void *arg, struct errinfo *ei) MUST_CHECK;
 
