@@ -21,6 +21,8 @@ PROFILES = {  # name: (via, settings)
     'ssh': ('ssh', {}),
     'subsystem': ('ssh', {'ssh_psrp': 'yes'}),
     'psrp': ('psrp', {}),
+    'psrp-password': ('psrp', {'winrm_auth': 'negotiate', 'winrm_user': 'admin@CONTOSO.LAB', 'winrm_password': 'env:LAB_PASSWORD'}),
+    'psrp-elsewhere': ('psrp', {'psrp_configuration': 'Contoso.Nowhere'}),
     'kerberos': ('winrm', {'winrm_auth': 'kerberos'}),
     'negotiate': ('winrm', {'winrm_auth': 'negotiate'}),
     'password': ('winrm', {'winrm_auth': 'negotiate', 'winrm_user': 'admin@CONTOSO.LAB', 'winrm_password': 'env:LAB_PASSWORD'}),
@@ -117,7 +119,7 @@ def remote(made):
 # ---- healthy servers
 
 
-@pytest.mark.parametrize('profile', ['ssh', 'psrp', *WINRM])
+@pytest.mark.parametrize('profile', ['ssh', 'psrp', 'psrp-password', *WINRM])
 def test_a_cmdlet_through_every_login(remote, profile):
     got = remote.exec(profile, *GET)
     assert got['ok'] and got['code'] == 0 and got['exit_code'] in (0, None), got
@@ -151,7 +153,7 @@ def test_errors_are_records(remote, profile):
 # ---- who may not
 
 
-@pytest.mark.parametrize('profile', ['password', 'ntlm', 'basic', 'ntlm-tls'])
+@pytest.mark.parametrize('profile', ['password', 'ntlm', 'basic', 'ntlm-tls', 'psrp-password'])
 def test_wrong_password(remote, profile):
     got = remote.exec(profile, *GET, password='not-the-password')
     assert not got['ok'] and got['code'] == 6
@@ -207,13 +209,13 @@ def test_nothing_secret_goes_in_the_clear(remote):
 
 def test_a_dead_server(remote):
     remote.do('winrm-stop', 'EXCAS01')
-    for profile in ('kerberos', 'ntlm', 'basic'):
+    for profile in ('kerberos', 'ntlm', 'basic', 'psrp'):
         got = remote.exec(profile, *GET)
         assert got['errors'][0]['id'] == 'UNREACHABLE' and got['code'] == 6, got
         assert 'excas01' in got['errors'][0]['message']
 
 
-@pytest.mark.parametrize('profile', ['kerberos', 'ntlm', 'basic'])
+@pytest.mark.parametrize('profile', ['kerberos', 'ntlm', 'basic', 'psrp'])
 def test_a_change_is_never_sent_twice(remote, profile):
     """The connection dies before the server did it, or after: either way we do not know, and do not ask again."""
     for knob, done, auth in (('winrm-drop-before Command', 0, [['basic']]),
@@ -247,7 +249,7 @@ def test_what_changes_nothing_may_be_asked_again(remote, profile, operation):
 def test_a_connection_that_closes_between_requests(remote, after):
     """libcurl would send the same bytes on another connection by itself."""
     remote.knobs(f'winrm-close-after {after}')
-    for profile in ('kerberos', 'ntlm', 'basic'):
+    for profile in ('kerberos', 'ntlm', 'basic', 'psrp'):
         before = remote.count('Command')
         got = remote.exec(profile, *GET)
         assert remote.count('Command') - before <= 1
@@ -259,11 +261,12 @@ def test_a_connection_that_closes_between_requests(remote, after):
 FAULTS = [(2150858843, 'InvalidSelectors'), (2150859173, 'QuotaLimit'), (5, 'AccessDenied'), (995, ''), (2150858811, ''), (87, '')]
 
 
+@pytest.mark.parametrize('profile', ['kerberos', 'psrp'])
 @pytest.mark.parametrize('operation', ['Create', 'Command', 'Receive', 'Delete'])
-def test_a_fault_for_every_operation(remote, operation):
+def test_a_fault_for_every_operation(remote, profile, operation):
     for code, _ in FAULTS:
         remote.knobs(f'winrm-fault {operation} {code}')
-        got = remote.exec('kerberos', *GET)
+        got = remote.exec(profile, *GET)
         assert got['ok'] is (operation == 'Delete') or not got['ok'], got
         if operation != 'Delete':
             assert got['errors'] and got['errors'][0]['message'], got
@@ -272,11 +275,12 @@ def test_a_fault_for_every_operation(remote, operation):
         remote.do('reset')
 
 
-def test_no_output_for_ever(remote):
+@pytest.mark.parametrize('profile', ['kerberos', 'psrp'])
+def test_no_output_for_ever(remote, profile):
     """OperationTimeout again and again is no error; our own deadline is, and the command is ended then."""
     remote.knobs('winrm-delay 30')
     began = time.monotonic()
-    got = remote.exec('kerberos', *GET, options=('--timeout', '3'))
+    got = remote.exec(profile, *GET, options=('--timeout', '3'))
     assert not got['ok'] and time.monotonic() - began < 12, got
     assert got['errors'][0]['id'] == 'TIMEOUT'
     assert remote.count('Delete') == 1
@@ -297,7 +301,7 @@ def test_quotas_in_words_with_the_wait_they_name(remote):
 
 
 @pytest.mark.parametrize('knob', ['winrm-utf16', 'winrm-plain-wrap'])
-@pytest.mark.parametrize('profile', ['kerberos', 'ntlm', 'basic', 'negotiate'])
+@pytest.mark.parametrize('profile', ['kerberos', 'ntlm', 'basic', 'psrp'])
 def test_other_manners(remote, knob, profile):
     remote.knobs(knob)
     got = remote.exec(profile, *GET)
@@ -307,13 +311,63 @@ def test_other_manners(remote, knob, profile):
 def test_a_server_that_becomes_another(remote):
     """What it seals can no longer be opened; TLS shows a certificate of another name."""
     remote.knobs('winrm-identity-change')
-    for profile in ('kerberos', 'ntlm'):
+    for profile in ('kerberos', 'ntlm', 'psrp'):
         got = remote.exec(profile, *SET)
         assert not got['ok'] and got['errors'][0]['id'] in ('PROTOCOL', 'AUTH'), got
     got = remote.exec('basic', *SET)
     assert not got['ok'] and got['errors'][0]['id'] == 'TLS', got
     assert remote.count('Command') == 0 and remote.iis_auth() == ['basic']
     remote.do('reset')  # its shells could not be deleted: nothing it said could be read
+
+
+def test_a_server_that_becomes_another_in_mid_run(remote):
+    """It had accepted the command: what came of it nobody tells us."""
+    for profile in ('kerberos', 'ntlm'):
+        remote.do('reset')
+        before = remote.count('Command')
+        remote.knobs('winrm-delay 2')
+        words = [str(PROGRAM), '--config', str(remote.profiles), '--profile', profile, 'exec', '--on', 'EXCAS01', '--', *SET]
+        running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                   env={**clean_env(), 'LAB_PASSWORD': PASSWORD})
+        assert wait_for(lambda n=before: remote.count('Command') == n + 1)
+        remote.knobs('winrm-identity-change')
+        said = running.communicate(timeout=30)[0]
+        assert running.returncode == 6 and ('unknown' in said or 'not known' in said), said
+        assert remote.count('Command') == before + 1
+    remote.do('reset')
+
+
+# ---- Exchange's endpoint
+
+
+def test_exchanges_endpoint_in_its_words(remote):
+    got = remote.exec('psrp-elsewhere', *GET)
+    assert not got['ok'] and '2150858811' in got['errors'][0]['message'], got
+    got = remote.exec('psrp', *GET, on='E2K7CAS01')
+    assert not got['ok'] and got['errors'][0]['id'] in ('INPUT', 'REFUSED', 'UNREACHABLE', 'NOTFOUND'), got
+    remote.knobs('winrm-max-shells 0')
+    got = remote.exec('psrp', *GET)
+    assert not got['ok'] and 'maximum of 0 concurrent shells' in got['errors'][0]['message'], got
+    remote.knobs('winrm-throttle 1000')
+    got = remote.exec('psrp', *GET)
+    assert got['ok'] and got['elapsed_ms'] >= 1000, got
+
+
+@pytest.mark.parametrize('place', ['https://ex13cas01.contoso.lab:10086/PowerShell/', 'http-http://ex13cas01.contoso.lab:10080/PowerShell/'])
+def test_a_redirection_is_shown_not_followed(remote, place):
+    remote.knobs(f'winrm-redirect {place}')
+    got = remote.exec('psrp', *SET)
+    assert not got['ok'] and 'ex13cas01.contoso.lab' in got['errors'][0]['message'], got
+    assert remote.log('EX13CAS01') == '' and remote.iis_auth() == ['basic']
+
+
+def test_objects_come_back_as_objects(remote):
+    got = remote.exec('psrp', *GET)
+    row, = got['output']
+    assert row['ServerName'] == 'EXCAS01' and row['SSLOffloading'] is False and row['IISAuthenticationMethods'] == ['Basic']
+    assert remote.exec('psrp', *SET)['ok']
+    again = remote.exec('psrp', *SET)
+    assert again['ok'] and 'no settings' in again['warnings'][0]
 
 
 # ---- the whole change
@@ -411,10 +465,10 @@ def test_a_long_script_goes_another_way(engine, profile):
 
 
 def test_exchanges_cmdlets_in_the_real_engine(engine):
+    hostile = "x\u2019; Disable-OutlookAnywhere -Identity *; \u2018"
     for profile in ('ssh', 'subsystem', 'kerberos', 'psrp'):
-        assert engine.exec(profile, *SET)['ok']
-        assert engine.iis_auth() == ['basic', 'ntlm']
-        engine.do('reset')
-        got = engine.exec(profile, 'Set-OutlookAnywhere', '-Identity', "x\u2019; Disable-OutlookAnywhere -Identity *; \u2018", '-SSLOffloading', '$true')
-        assert not got['ok'] and 'Disable-OutlookAnywhere' in got['errors'][0]['message'], got
-        assert engine.iis_auth() == ['basic']
+        got = engine.exec(profile, 'Set-OutlookAnywhere', '-Identity', hostile, '-SSLOffloading', '$true')
+        assert not got['ok'] and hostile in got['errors'][0]['message'], got
+    assert engine.iis_auth() == ['basic']
+    assert engine.exec('psrp', *SET)['ok']
+    assert engine.iis_auth() == ['basic', 'ntlm']
