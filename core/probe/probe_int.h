@@ -53,6 +53,7 @@ struct target {
     unsigned char binding[CERTIFICATE_BINDING_MAX];
     size_t binding_len;
     struct http_session *http;
+    uint32_t tls_tried, tls_offered;  /* bit per enum hello_version: answered at all, agreed to */
     uint32_t offered[PROTOCOL_COUNT]; /* bit per enum logon_method that the anonymous challenge offered */
     uint32_t worked[PROTOCOL_COUNT];  /* of those: the server let us in */
 };
@@ -92,6 +93,8 @@ enum logon_method target_method(const struct target *t, enum protocol p);
 void step_reach(struct target *t, bool record);
 /* tls and certificate, by the server's own name and by each namespace. */
 void step_tls(struct target *t);
+/* Which protocol versions the server takes, each asked on its own. agreed: of the handshake that came about (OpenSSL's name), NULL: none. */
+void step_versions(struct target *t, const char *agreed);
 void step_ticket(struct target *t, bool *have_ticket);
 /* The anonymous request; its status, 0 when none. */
 int step_challenge(struct target *t, enum protocol p, bool last);

@@ -20,7 +20,10 @@ const struct arg_spec check_specs[] = {
 const struct arg_spec probe_specs[] = {
     {"protocol", 0, ARG_LIST, offsetof(struct probe_options, protocols), "P",
      "oa, ews, owa, ...; repeatable; default oa"},
-    {"user", 0, ARG_TEXT, offsetof(struct probe_options, user), "U", "a mailbox whose CAS is probed"},
+    {"user", 0, ARG_TEXT, offsetof(struct probe_options, user), "U",
+     "a mailbox to log on as; without SERVER its Client Access Servers are probed"},
+    {"password", 0, ARG_TEXT, offsetof(struct probe_options, password), "SECRET",
+     "of --user: file:PATH, env:NAME or ask; else the profile's probe_password, else the ticket alone"},
     {0},
 };
 
@@ -200,7 +203,7 @@ static enum err choose(struct cli *cli, const struct probe_options *o, const str
                            words->v[i]);
         out[(*n)++] = s;
     }
-    if (!o->user)
+    if (!o->user || *n)
         return ERR_OK;
     struct mailbox box;
     enum err e = cli_directory(cli, ei);
@@ -218,40 +221,74 @@ static enum err choose(struct cli *cli, const struct probe_options *o, const str
                         "no Client Access Server of the mailbox's version is in its site");
 }
 
-COMMAND_RUN(cmd_probe)
+static enum err probe_protocols(const struct probe_options *o, uint32_t *out, struct errinfo *ei)
 {
-    const struct probe_options *o = options;
-    static const struct server *servers[ARG_MAX_VALUES];
-    size_t n = 0;
-    (void)rest;
-    struct probe_request req = {.tickets = true,
-                                .parallel = (unsigned)profile_int(&cli->profile, PROFILE_parallel, 32)};
+    *out = 0;
     for (size_t i = 0; i < o->protocols.n; i++) {
         enum protocol p;
         if (!protocol_from_id(o->protocols.v[i], &p))
             return err_set(ei, ERR_USAGE,
                            "oa, mapi, owa, ecp, ews, eas, oab, autodiscover, powershell, pop, imap",
                            "unknown protocol %s", o->protocols.v[i]);
-        req.protocols |= 1u << p;
+        *out |= 1u << p;
     }
-    enum err e = cli_read(cli, ei);
+    return ERR_OK;
+}
+
+/* Empty when nobody said where it is: then the ticket alone is used. */
+static enum err probe_password(const struct cli *cli, const struct probe_options *o, struct secret *out,
+                               struct errinfo *ei)
+{
+    char prompt[300];
+    const char *ref = o->password ? o->password : profile_get(&cli->profile, PROFILE_probe_password, NULL);
+    if (!o->user)
+        return o->password
+                   ? err_set(ei, ERR_USAGE, "add --user U", "--password is given, but nobody to log on as")
+                   : ERR_OK;
+    if (!ref)
+        return ERR_OK;
+    str_fmt(prompt, sizeof prompt, "password of %s", o->user);
+    return secret_resolve(out, ref, prompt, ei);
+}
+
+COMMAND_RUN(cmd_probe)
+{
+    const struct probe_options *o = options;
+    static const struct server *servers[ARG_MAX_VALUES];
+    struct secret password = {0};
+    size_t n = 0;
+    (void)rest;
+    struct probe_request req = {.tickets = true,
+                                .deep = true,
+                                .user = {o->user, &password},
+                                .parallel = (unsigned)profile_int(&cli->profile, PROFILE_parallel, 32)};
+    enum err e = probe_protocols(o, &req.protocols, ei);
+    if (!e)
+        e = cli_read(cli, ei);
     if (!e)
         e = choose(cli, o, words, servers, &n, ei);
+    if (!e)
+        e = probe_password(cli, o, &password, ei);
     if (e)
-        return e;
+        goto out;
     struct errinfo why = {0};
     if (cli_kerberos(cli, &why) || krb_login_default(&cli->login, &why))
         log_err(&why);
     req.login = cli->login;
     e = probe_run(&cli->profile, cli->org, n ? servers : NULL, n, &req, &cli->stop, NULL, NULL,
                   &cli->evidence, ei);
-    if (e)
-        return e;
+    if (e && e != ERR_INTERRUPTED && e != ERR_TIMEOUT)
+        goto out;
     for (size_t i = 0; i < cli->evidence.items.n; i++)
         if (cli->evidence.items.v[i].outcome == OUTCOME_ERROR)
             *code = err_exit_code(ERR_PARTIAL);
-    if (cli->format == FORMAT_JSON)
-        return cli_json(cli, json_probe(&cli->evidence), ei);
-    probe_text(&cli->out, &cli->evidence);
-    return ERR_OK;
+    if (cli->format == FORMAT_JSON) {
+        enum err written = cli_json(cli, json_probe(&cli->evidence), e ? NULL : ei);
+        e = e ? e : written;
+    } else {
+        probe_text(&cli->out, &cli->evidence);
+    }
+out:
+    secret_fini(&password);
+    return e;
 }
