@@ -86,8 +86,34 @@ enum err target_ask_as(struct target *t, enum logon_method m, const struct probe
                        struct errinfo *ei) MUST_CHECK;
 /* Who that would be: "alice@contoso.lab". NULL: there is nobody for that method, and why says so. */
 const char *target_user(const struct target *t, enum logon_method m, const char **why);
+/* Kerberos credential of that user, NULL. */
+struct krb_login *target_login(const struct target *t);
 /* The best method that worked for a protocol (Kerberos, then NTLM, then Basic); LOGON_NONE: none did. */
 enum logon_method target_method(const struct target *t, enum protocol p);
+
+/* One logon as the header values it takes, in turn; whoever has the connection sends them. */
+#define LOGON_TOKEN_MAX  ((size_t)128 * 1024)
+#define LOGON_HEADER_MAX ((size_t)192 * 1024)
+#define LOGON_LEGS_MAX   4
+struct logon {
+    struct target *t;
+    enum logon_method method;
+    const char *host, *user;
+    struct ntlm_exchange *ntlm;
+    int leg;
+    bool taken; /* an attempt of the budget */
+};
+/* Blocks on the KDC, under stop. logon_close() in any case. */
+enum err logon_open(struct logon *l, struct target *t, enum logon_method m, const char *host,
+                    const struct stop *stop, struct errinfo *ei) MUST_CHECK;
+/* The value of Authorization; empty: there is no more to say. in: the server's token, NULL at first. binding: of the connection's certificate.
+   *final: the request with it carries the body. */
+enum err logon_next(struct logon *l, const struct buf *in, const unsigned char *binding, size_t binding_len,
+                    struct buf *header, bool *final, struct errinfo *ei) MUST_CHECK;
+/* status: of the answer to the last one, 0 when none came. */
+void logon_close(struct logon *l, int status);
+/* The token in a value of WWW-Authenticate, when it is of that scheme and has one. */
+bool logon_token(const char *value, size_t len, const char *scheme, struct buf *out);
 
 /* dns and tcp, recorded when asked for; sets reached, or unreached. */
 void step_reach(struct target *t, bool record);
