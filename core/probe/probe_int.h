@@ -128,6 +128,8 @@ int step_challenge(struct target *t, enum protocol p, bool last);
 void step_methods(struct target *t, enum protocol p, bool last);
 void step_method(struct target *t, enum protocol p, enum logon_method m, bool last);
 
+/* Outlook Anywhere behind its challenge: echo on either channel, then a bind of each interface through a virtual connection. */
+void step_rpc(struct target *t, bool last);
 /* A service ticket for HTTP/host under a deadline; *out as of krb_ticket_get(), zeroed when the KDC was not heard. */
 enum err ticket_fetch(struct target *t, struct krb_login *login, const char *host, const struct stop *stop,
                       struct krb_ticket *out, struct errinfo *ei) MUST_CHECK;
@@ -138,7 +140,7 @@ const char *status_words(int status, enum protocol p);
 bool is_form_based(enum protocol p);
 
 /* The test user's ticket and whether the password is right, once for a run. Blocking. */
-void prober_logon(struct prober *b, const struct stop *stop);
+void prober_logon(struct prober *b, const struct stop *stop, struct evidence *e);
 
 /* Namespaces to try in SNI: those of the profile, then what the server itself publishes. At most PROBE_MAX_NAMESPACES. */
 size_t target_namespaces(const struct target *t, char out[static PROBE_MAX_NAMESPACES][PROBE_NAME_MAX]);

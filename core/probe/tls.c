@@ -56,10 +56,11 @@ enum err tls_client_new(SSL_CTX **out, const char *pem_file, struct errinfo *ei)
     return ERR_OK;
 }
 
-static bool is_address(const char *name)
+void tls_set_name(SSL *ssl, const char *name)
 {
     unsigned char addr[sizeof(struct in6_addr)];
-    return inet_pton(AF_INET, name, addr) == 1 || inet_pton(AF_INET6, name, addr) == 1;
+    if (inet_pton(AF_INET, name, addr) != 1 && inet_pton(AF_INET6, name, addr) != 1)
+        SSL_set_tlsext_host_name(ssl, name);
 }
 
 /* The alerts of RFC 5246 and 8446 that may mean "no certificate, no service" once one was asked for. */
@@ -131,7 +132,7 @@ static enum err handshake_error(int code, int sys, struct errinfo *ei)
     return err_set(ei, ERR_TLS, hint, "TLS: %s", words ? words : "the handshake failed");
 }
 
-static enum err shake(SSL *ssl, int fd, const struct stop *stop, struct errinfo *ei)
+enum err tls_shake(SSL *ssl, int fd, const struct stop *stop, struct errinfo *ei)
 {
     for (;;) {
         ERR_clear_error();
@@ -161,9 +162,8 @@ enum err tls_handshake(int fd, const char *name, SSL_CTX *client, const struct s
         e = err_set(ei, ERR_NOMEM, NULL, "no memory for a TLS connection");
         goto out;
     }
-    if (!is_address(name))
-        SSL_set_tlsext_host_name(ssl, name);
-    e = shake(ssl, fd, stop, ei);
+    tls_set_name(ssl, name);
+    e = tls_shake(ssl, fd, stop, ei);
     if (e == ERR_TLS && a.asks_for_certificate && is_certificate_alert(ERR_peek_last_error())) {
         a.needs_certificate = true;
         e = ERR_OK;

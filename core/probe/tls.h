@@ -28,6 +28,10 @@ enum err tls_client_new(SSL_CTX **out, const char *pem_file, struct errinfo *ei)
 enum err tls_handshake(int fd, const char *name, SSL_CTX *client, const struct stop *stop,
                        struct tls_answer *out, struct errinfo *ei) MUST_CHECK;
 void tls_answer_fini(struct tls_answer *a);
+/* Only the handshake: ssl is bound to fd (non-blocking) by the caller, who keeps both. */
+enum err tls_shake(SSL *ssl, int fd, const struct stop *stop, struct errinfo *ei) MUST_CHECK;
+/* An address gets no SNI (RFC 6066 3). */
+void tls_set_name(SSL *ssl, const char *name);
 
 /* The same leniency for a context that somebody else made (libcurl's). */
 void tls_allow_old(SSL_CTX *ctx);

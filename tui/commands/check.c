@@ -180,7 +180,7 @@ static void probe_text(struct buf *out, const struct evidence *e)
             cli_cell(out, server, 0);
             buf_adds(out, "\n");
         }
-        buf_addf(out, "  %-8s %-16s ", outcome_name(o->outcome), o->step ? o->step : "-");
+        buf_addf(out, "  %-8s %-20s ", outcome_name(o->outcome), o->step ? o->step : "-");
         if (o->protocol < PROTOCOL_COUNT)
             buf_addf(out, "%-5s ", protocol_id(o->protocol));
         else
@@ -191,11 +191,14 @@ static void probe_text(struct buf *out, const struct evidence *e)
     }
 }
 
-/* Servers named by words; every CAS when there are none and no user was given. */
+/* Servers named by words; without any those of the user's mailbox; every CAS when there is no user either. The mailbox is looked up for
+   servers named, too: how it is asked for depends on it. has_box is false when the source cannot tell. */
 static enum err choose(struct cli *cli, const struct probe_options *o, const struct arg_list *words,
-                       const struct server **out, size_t *n, struct errinfo *ei)
+                       const struct server **out, size_t *n, struct mailbox *box, bool *has_box,
+                       struct errinfo *ei)
 {
     *n = 0;
+    *has_box = false;
     for (size_t i = 0; i < words->n; i++) {
         const struct server *s = org_server(cli->org, words->v[i]);
         if (!s)
@@ -203,17 +206,17 @@ static enum err choose(struct cli *cli, const struct probe_options *o, const str
                            words->v[i]);
         out[(*n)++] = s;
     }
-    if (!o->user || *n)
+    if (!o->user)
         return ERR_OK;
-    struct mailbox box;
     enum err e = cli_directory(cli, ei);
     if (!e)
-        e = directory_mailbox(cli->directory, cli->org, o->user, &box, &cli->stop, ei);
-    if (e)
-        return e;
+        e = directory_mailbox(cli->directory, cli->org, o->user, box, &cli->stop, ei);
+    *has_box = !e;
+    if (e || *n)
+        return *n && e == ERR_NOTFOUND ? ERR_OK : e;
     for (size_t i = 0; i < cli->org->n_servers && *n < ARG_MAX_VALUES; i++) {
         const struct server *s = &cli->org->servers[i];
-        if (s->site && s->site == box.site && s->generation == box.generation && server_is_cas(s))
+        if (s->site && s->site == box->site && s->generation == box->generation && server_is_cas(s))
             out[(*n)++] = s;
     }
     return *n ? ERR_OK
@@ -256,21 +259,24 @@ COMMAND_RUN(cmd_probe)
     const struct probe_options *o = options;
     static const struct server *servers[ARG_MAX_VALUES];
     struct secret password = {0};
+    struct mailbox box;
+    bool has_box = false;
     size_t n = 0;
     (void)rest;
     struct probe_request req = {.tickets = true,
                                 .deep = true,
-                                .user = {o->user, &password},
+                                .user = {.name = o->user, .password = &password},
                                 .parallel = (unsigned)profile_int(&cli->profile, PROFILE_parallel, 32)};
     enum err e = probe_protocols(o, &req.protocols, ei);
     if (!e)
         e = cli_read(cli, ei);
     if (!e)
-        e = choose(cli, o, words, servers, &n, ei);
+        e = choose(cli, o, words, servers, &n, &box, &has_box, ei);
     if (!e)
         e = probe_password(cli, o, &password, ei);
     if (e)
         goto out;
+    req.user.mailbox = has_box ? &box : NULL;
     struct errinfo why = {0};
     if (cli_kerberos(cli, &why) || krb_login_default(&cli->login, &why))
         log_err(&why);
