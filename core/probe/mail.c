@@ -135,7 +135,7 @@ void mail_caps_words(enum mail_kind kind, const struct mail_caps *caps, struct b
     if (caps->others)
         buf_addf(out, "%s%u more", *sep == ',' ? " and " : sep, caps->others);
     else if (*sep != ',')
-        buf_adds(out, "no way to log in offered");
+        buf_adds(out, caps->starttls ? "no login before TLS" : "no way to log in offered");
     if (caps->login_disabled)
         buf_adds(out, "; LOGINDISABLED");
     if (caps->starttls)

@@ -1,7 +1,7 @@
 """DIR/config.ini: the profile that lets the console reach the whole lab without any environment variable."""
 import os
 
-from . import org
+from . import mail, org
 from .layout import ARRAY, AUTODISCOVER, DC_FQDN, HTTPS_PORT, LDAP_PORT, LEGACY, NAMESPACE, REALM, SSH_PORT
 from .sshd import CLIENT_KEY
 
@@ -28,6 +28,10 @@ def _settings(lab):
     yield 'target', '2013'
     for name, address, port in hosts(lab):
         yield f'host.{name}', f'{address}:{port}'
+    for i, s in enumerate(org.SERVERS):
+        if s.web:  # where the services are off the port refuses, as in life
+            for port, wanted in mail.WANTED.items():
+                yield f'host.{s.fqdn}/{wanted}', f'{lab.server_address(i)}:{port}'
     yield 'namespace', NAMESPACE
     yield 'trust', lab.path('ca.pem')
     yield 'via', 'ssh'
