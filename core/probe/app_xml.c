@@ -152,6 +152,9 @@ static void on_error(void *ctx, xmlErrorPtr error)
         return;
     str_copy(raw, sizeof raw, error->message ? error->message : "it is not well-formed");
     raw[strcspn(raw, "\r\n")] = '\0';
+    if (error->code == XML_ERR_DOCUMENT_END &&
+        (r->depth || !r->elements)) /* libxml2 calls a missing end "extra content" */
+        str_copy(raw, sizeof raw, "it ends too early");
     stop_reading(r, ERR_INPUT, raw);
     r->line = error->line;
 }
