@@ -2,7 +2,7 @@
 import os
 
 from . import org
-from .layout import ARRAY, AUTODISCOVER, DC_FQDN, HTTPS_PORT, LDAP_PORT, LEGACY, NAMESPACE, REALM, SSH_PORT
+from .layout import ARRAY, AUTODISCOVER, DC_FQDN, HTTP_PORT, HTTPS_PORT, LDAP_PORT, LEGACY, NAMESPACE, REALM, SSH_PORT
 from .sshd import CLIENT_KEY
 
 
@@ -28,6 +28,8 @@ def _settings(lab):
     yield 'target', '2013'
     for name, address, port in hosts(lab):
         yield f'host.{name}', f'{address}:{port}'
+        if port == HTTPS_PORT:
+            yield f'host.{name}/80', f'{address}:{HTTP_PORT}'
     yield 'namespace', NAMESPACE
     yield 'trust', lab.path('ca.pem')
     yield 'via', 'ssh'

@@ -12,6 +12,8 @@ KNOBS = {
     'no-poll': 'flag',
     'old-tls': 'flag',
     'rpc-recycle': 'number',
+    'app': 'text',
+    'plain': 'text',
     # the stand-in powershell
     'ssh-delay': 'number',
     'fail': 'text',

@@ -23,6 +23,7 @@ ARRAY = f'outlook.{DOMAIN}'
 PASSWORD = 'Passw0rd!lab'
 
 LDAP_PORT, LDAPS_PORT, KDC_PORT, HTTPS_PORT, SSH_PORT = 10389, 10636, 10088, 10443, 10022
+HTTP_PORT = 10080  # plain http of the web servers
 CLAIM_PORT = 10009  # held open on the block's first address for as long as the lab runs
 DEFAULT_POLL = 3.0  # seconds; 15 minutes in life
 
@@ -132,7 +133,7 @@ class Lab:
             self.block = block
             wanted = [(self.dc_address, port) for port in (LDAP_PORT, LDAPS_PORT, KDC_PORT)]
             wanted += [
-                (self.server_address(i), port) for i in range(servers) for port in (HTTPS_PORT, SSH_PORT)
+                (self.server_address(i), port) for i in range(servers) for port in (HTTPS_PORT, HTTP_PORT, SSH_PORT)
             ]
             if all(_is_free(*place) for place in wanted):
                 return claim
