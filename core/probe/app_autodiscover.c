@@ -38,9 +38,8 @@ static void step_scp(struct target *t)
             if (!p->url || p->is_pointer || rank_of(p, site) != rank)
                 continue;
             by_rank[rank]++;
-            for (size_t k = 0; k < i && !said; k++)
-                said = !org->scps[k].is_pointer && str_ieq(org->scps[k].url, p->url) &&
-                       rank_of(&org->scps[k], site) == rank;
+            /* the same address of another server is the same place */
+            said = str_icontains(buf_str(&list), p->url) != NULL;
             if (said || n++ >= 4)
                 continue;
             buf_addf(&list, "%s%s", list.len ? ", then " : "", p->url);
@@ -56,13 +55,13 @@ static void step_scp(struct target *t)
 
 /* ---- the server's own answer */
 
-/* The subject CN of the certificate that this server shows under a name. */
-static const char *cn_under(const struct target *t, const char *name)
+/* The certificate that this server shows under a name. */
+static const struct certificate *certificate_under(const struct target *t, const char *name)
 {
     for (size_t i = 0; name && i < t->e->items.n; i++) {
         const struct observation *o = &t->e->items.v[i];
         if (o->kind == OBSERVATION_TLS && o->outcome == OUTCOME_OK && str_ieq(o->by_name, name))
-            return o->u.tls.cert.subject_cn;
+            return &o->u.tls.cert;
     }
     return NULL;
 }
@@ -71,16 +70,17 @@ static void check_settings(struct target *t, const struct pox *x, const char *su
 {
     const struct org *org = t->prober->org;
     const struct pox_protocol *expr = pox_protocol(x, "EXPR");
-    const char *cn = cn_under(t, expr ? expr->settings[POX_SERVER] : NULL);
     static const char *const names[] = {"exch", "expr", "web"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct app_step s;
         struct buf detail;
         buf_init(&detail, 8192);
         app_step_begin(&s, t, PROTOCOL_AUTODISCOVER, names[i], "%s", subject);
-        enum outcome o = i == 0   ? pox_judge_exch(x, org, &detail)
-                         : i == 1 ? pox_judge_expr(x, org, cn, &detail)
-                                  : pox_judge_web(x, org, &detail);
+        enum outcome o =
+            i == 0   ? pox_judge_exch(x, org, &detail)
+            : i == 1 ? pox_judge_expr(x, org, certificate_under(t, expr ? expr->settings[POX_SERVER] : NULL),
+                                      &detail)
+                     : pox_judge_web(x, org, &detail);
         app_step_end(&s, o, "%s", buf_str(&detail));
         buf_fini(&detail);
     }

@@ -17,6 +17,7 @@ struct autodiscover_place {
     uint16_t port;
     char path[APP_URL_MAX / 2];
     enum logon_method method; /* how to log on there; LOGON_NONE: not to be shown credentials, see why */
+    uint32_t others;          /* bit per further method that could be tried when that is refused */
     char why[400];
 };
 

@@ -150,6 +150,22 @@ static enum err post(struct autodiscover *q, struct http_answer *a, struct errin
     return e;
 }
 
+/* Clients take the next method when one is refused: a name that several servers share may have no Kerberos, and yet work. */
+static bool next_method(struct autodiscover *q)
+{
+    char words[96];
+    for (int m = LOGON_COUNT - 1; m >= 0; m--) /* Basic last */
+        if (q->place.others & (1u << m)) {
+            str_fmt(words, sizeof words, "%s refused, so", logon_name(q->place.method));
+            add_trail(q, words, logon_name((enum logon_method)m));
+            q->place.others &= ~(1u << m);
+            q->place.method = (enum logon_method)m;
+            q->n_visited--;
+            return true;
+        }
+    return false;
+}
+
 /* What came is no settings and no redirect. */
 static enum outcome refused(const struct pox *x, struct buf *detail)
 {
@@ -211,6 +227,8 @@ enum outcome autodiscover_ask(struct autodiscover *q, struct pox *x, struct buf 
         } else if (a.status == 301 || a.status == 302 || a.status == 307) {
             char location[APP_URL_MAX];
             more = go_to(q, app_header(&a, "Location", location, sizeof location), detail);
+        } else if (a.status == 401 && next_method(q)) {
+            more = true;
         } else {
             const char *words =
                 a.status == 401 ? "the logon is refused" : status_words(a.status, PROTOCOL_AUTODISCOVER);

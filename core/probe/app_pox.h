@@ -71,11 +71,12 @@ enum err pox_request(struct buf *out, const char *address, bool mobile) MUST_CHE
 const char *pox_error_words(const char *code);
 
 /*
- * Whether what one provider says agrees with the directory. org NULL: only what the answer says by itself. cn: the subject CN of the
+ * Whether what one provider says agrees with the directory. org NULL: only what the answer says by itself. cert: the
  * certificate that answers under EXPR's server name, NULL unknown. The detail says what was found wrong, or the settings in short.
  */
 enum outcome pox_judge_exch(const struct pox *x, const struct org *org, struct buf *detail);
-enum outcome pox_judge_expr(const struct pox *x, const struct org *org, const char *cn, struct buf *detail);
+enum outcome pox_judge_expr(const struct pox *x, const struct org *org, const struct certificate *cert,
+                            struct buf *detail);
 enum outcome pox_judge_web(const struct pox *x, const struct org *org, struct buf *detail);
 enum outcome pox_judge_mobile(const struct pox *x, const struct org *org, struct buf *detail);
 

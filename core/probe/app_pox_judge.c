@@ -215,11 +215,21 @@ static void judge_package(struct verdict *v, const struct org *org, const struct
         wrong(v, "AuthPackage %s is not what the directory tells clients to use", word);
 }
 
-/* Outlook compares msstd: with the subject of the certificate; a name among the alternatives does not count. */
-static void judge_principal(struct verdict *v, const struct pox_protocol *p, const char *cn)
+static bool is_name_of(const struct certificate *c, const char *name)
+{
+    for (size_t i = 0; i < c->n_names; i++)
+        if (str_ieq(c->names[i], name) || (str_istarts(c->names[i], "*.") && strchr(name, '.') &&
+                                           str_ieq(c->names[i] + 1, strchr(name, '.'))))
+            return true;
+    return false;
+}
+
+/* msstd: is meant for the subject of the certificate; that newer Outlooks are content with an alternative name is why those only get a
+   remark. */
+static void judge_principal(struct verdict *v, const struct pox_protocol *p, const struct certificate *cert)
 {
     const char *word = p->settings[POX_CERT_PRINCIPAL];
-    const char *name = p->settings[POX_SERVER];
+    const char *name = p->settings[POX_SERVER], *cn = cert && cert->subject_cn ? cert->subject_cn : NULL;
     if (word && str_ieq(word, "none"))
         return;
     if (word && !str_istarts(word, "msstd:")) {
@@ -228,16 +238,23 @@ static void judge_principal(struct verdict *v, const struct pox_protocol *p, con
     }
     if (word)
         name = word + strlen("msstd:");
-    if (!word && cn && name && !str_ieq(cn, name))
+    if (!name || !cn || str_ieq(cn, name))
+        return;
+    if (is_name_of(cert, name))
+        buf_addf(v->detail,
+                 " (%s is an alternative name only, the certificate's CN is %s: old Outlooks refuse that)",
+                 name, cn);
+    else if (word)
+        wrong(v, "CertPrincipalName is %s, but the certificate's CN is %s", word, cn);
+    else
         wrong(v,
               "no CertPrincipalName, so Outlook expects msstd:%s, but the certificate's CN is %s: set "
               "CertPrincipalName of the EXPR provider to msstd:%s",
               name, cn, cn);
-    else if (word && cn && !str_ieq(cn, name))
-        wrong(v, "CertPrincipalName is %s, but the certificate's CN is %s", word, cn);
 }
 
-enum outcome pox_judge_expr(const struct pox *x, const struct org *org, const char *cn, struct buf *detail)
+enum outcome pox_judge_expr(const struct pox *x, const struct org *org, const struct certificate *cert,
+                            struct buf *detail)
 {
     const struct pox_protocol *p = pox_protocol(x, "EXPR");
     struct verdict v = {.detail = detail};
@@ -250,6 +267,7 @@ enum outcome pox_judge_expr(const struct pox *x, const struct org *org, const ch
     const char *auth = p->settings[POX_AUTH_PACKAGE], *principal = p->settings[POX_CERT_PRINCIPAL];
     buf_addf(detail, "EXPR server %s, SSL %s, AuthPackage %s, CertPrincipalName %s", server ? server : "-",
              ssl ? ssl : "-", auth ? auth : "-", principal ? principal : "not sent");
+    judge_principal(&v, p, cert);
     const struct vdir *d = NULL;
     if (!server || !url_host(server, host, sizeof host, NULL, NULL)) {
         wrong(&v, "EXPR names no Server");
@@ -261,7 +279,6 @@ enum outcome pox_judge_expr(const struct pox *x, const struct org *org, const ch
     else if (d && d->external_ssl == TRI_YES && (!ssl || !str_ieq(ssl, "On")))
         wrong(&v, "SSL is %s, the directory's external host name is https", ssl ? ssl : "not sent");
     judge_package(&v, org, p);
-    judge_principal(&v, p, cn);
     judge_urls(&v, org, p, false);
     return outcome_of(&v);
 }

@@ -120,6 +120,13 @@ void app_note_build(struct target *t, enum protocol p, const char *subject, stru
     char text[VERSION_TEXT_SIZE], shown[APP_URL_MAX];
     if (s->has_version && (s->version.major != v.major || s->version.minor != v.minor))
         return;
+    if (v.major < 15)
+        v.has_revision = false; /* of the application's own files then, one off from the server's */
+    for (size_t i = 0; i < t->e->items.n; i++) {
+        const struct observation *o = &t->e->items.v[i];
+        if (o->kind == OBSERVATION_BUILD && (o->u.build.version.has_revision || !v.has_revision))
+            return; /* known as exactly already */
+    }
     str_show_fixed(shown, sizeof shown, subject, strlen(subject));
     struct observation *o = target_note(t, OBSERVATION_BUILD, EVIDENCE_WIRE, "build", p, shown, t->fqdn);
     if (!o)

@@ -99,25 +99,34 @@ static bool trust(struct target *t, const struct autodiscover_place *p, int fd, 
     return good;
 }
 
-/* The best method that is offered there and that somebody has credentials for. */
-static enum logon_method choose(const struct target *t, const struct challenge_set *offered, const char **why)
+/* The methods that are offered there and that somebody has credentials for: the best, and what to fall back to. */
+static const char *choose(const struct target *t, const struct challenge_set *offered,
+                          struct autodiscover_place *p)
 {
     static const enum logon_method order[] = {LOGON_KERBEROS, LOGON_NTLM, LOGON_NEGOTIATE_NTLM, LOGON_BASIC};
+    const char *why = "no method is offered that could be tried", *reason;
     uint32_t set = logon_offered(offered);
-    *why = "no method is offered that could be tried";
-    for (size_t i = 0; i < ARRAY_LEN(order); i++)
-        if (set & (1u << order[i]) && target_user(t, order[i], why))
-            return order[i];
-    return LOGON_NONE;
+    p->method = LOGON_NONE;
+    p->others = 0;
+    for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+        if (!(set & (1u << order[i])))
+            continue;
+        if (!target_user(t, order[i], &reason))
+            why = reason;
+        else if (p->method == LOGON_NONE)
+            p->method = order[i];
+        else
+            p->others |= 1u << order[i];
+    }
+    return why;
 }
 
 static enum outcome judge_visit(struct target *t, struct autodiscover_place *p, bool good,
                                 const struct http_answer *a, struct buf *detail)
 {
-    const char *why;
     char came[128];
     if (a->status == 401) {
-        p->method = choose(t, &a->challenge, &why);
+        const char *why = choose(t, &a->challenge, p);
         if (p->method == LOGON_NONE)
             str_fmt(p->why, sizeof p->why, "something asks for a logon there, but: %s", why);
         if (!app_host_is_ours(t, p->host)) {

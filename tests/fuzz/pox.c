@@ -12,6 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct pox x;
     struct errinfo ei = {0};
     struct buf detail;
+    const char *names[] = {"*.contoso.lab"};
+    const struct certificate cert = {.subject_cn = "mail.contoso.lab", .names = names, .n_names = 1};
     if (pox_parse(&x, (const char *)data, size, &ei)) {
         ASSERT(ei.what[0] && utf8_valid(ei.what, strlen(ei.what)));
         return 0;
@@ -26,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     buf_init(&detail, 1 << 20);
     (void)pox_judge_exch(&x, NULL, &detail);
-    (void)pox_judge_expr(&x, NULL, "mail.contoso.lab", &detail);
+    (void)pox_judge_expr(&x, NULL, &cert, &detail);
     (void)pox_judge_web(&x, NULL, &detail);
     (void)pox_judge_mobile(&x, NULL, &detail);
     ASSERT(!detail.failed && utf8_valid(buf_str(&detail), detail.len));

@@ -342,6 +342,14 @@ static void test_judge(void **state)
          PROTOCOL("EXPR", GOOD_EXPR "<AuthPackage>Basic</AuthPackage>"
                                     "<EwsUrl>https://cas01.contoso.lab/EWS/Exchange.asmx</EwsUrl>"),
          NULL, OUTCOME_FAILED, "is no virtual directory's external URL"},
+        {EXPR,
+         PROTOCOL("EXPR", GOOD_EXPR "<AuthPackage>Basic</AuthPackage>"
+                                    "<CertPrincipalName>msstd:san.contoso.lab</CertPrincipalName>"),
+         "mail.contoso.lab", OUTCOME_OK, "san.contoso.lab is an alternative name only"},
+        {EXPR,
+         PROTOCOL("EXPR", GOOD_EXPR "<AuthPackage>Basic</AuthPackage>"
+                                    "<CertPrincipalName>msstd:a.wild.lab</CertPrincipalName>"),
+         "mail.contoso.lab", OUTCOME_OK, "a.wild.lab is an alternative name only"},
         {WEB, "", NULL, OUTCOME_OK, "no WEB provider"},
         {WEB,
          PROTOCOL("WEB", "<Internal><OWAUrl>https://cas01.contoso.lab/owa/</OWAUrl></Internal>"
@@ -358,6 +366,8 @@ static void test_judge(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct buf text, detail;
         struct pox x;
+        const char *names[] = {"san.contoso.lab", "*.wild.lab"};
+        const struct certificate cert = {.subject_cn = cases[i].cn, .names = names, .n_names = 2};
         buf_init(&text, 65536);
         buf_init(&detail, 65536);
         if (cases[i].judge == MOBILE)
@@ -366,10 +376,11 @@ static void test_judge(void **state)
         else
             buf_addf(&text, ACCOUNT("<Action>settings</Action>%s"), cases[i].text);
         assert_int_equal(pox_parse(&x, text.data, text.len, NULL), ERR_OK);
-        enum outcome o = cases[i].judge == EXCH   ? pox_judge_exch(&x, &org, &detail)
-                         : cases[i].judge == EXPR ? pox_judge_expr(&x, &org, cases[i].cn, &detail)
-                         : cases[i].judge == WEB  ? pox_judge_web(&x, &org, &detail)
-                                                  : pox_judge_mobile(&x, &org, &detail);
+        enum outcome o = cases[i].judge == EXCH ? pox_judge_exch(&x, &org, &detail)
+                         : cases[i].judge == EXPR
+                             ? pox_judge_expr(&x, &org, cases[i].cn ? &cert : NULL, &detail)
+                         : cases[i].judge == WEB ? pox_judge_web(&x, &org, &detail)
+                                                 : pox_judge_mobile(&x, &org, &detail);
         if (o != cases[i].outcome || !strstr(buf_str(&detail), cases[i].detail))
             fail_msg("%zu: %s, \"%s\" instead of \"%s\"", i, outcome_name(o), buf_str(&detail),
                      cases[i].detail);
