@@ -4,26 +4,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TOKEN_MAX  ((size_t)128 * 1024)
-#define HEADER_MAX ((size_t)192 * 1024)
-
 static const char no_user[] = "no test user: name one with --user";
 static const char no_password[] = "the test user's password was not given: --password ask";
 
 static const char no_ticket[] = "no Kerberos login: run kinit, or give a test user and the password";
-
-static const struct probe_user *user_of(const struct target *t)
-{
-    return &t->prober->req.user;
-}
 
 static bool has_password(const struct probe_user *u)
 {
     return u->name && u->password && secret_is_set(u->password);
 }
 
-/* NULL: nobody's. */
-static struct krb_login *login_of(const struct target *t)
+struct krb_login *target_login(const struct target *t)
 {
     const struct prober *b = t->prober;
     return b->user_login || has_password(&b->req.user) ? b->user_login : b->req.login;
@@ -34,7 +25,7 @@ const char *target_user(const struct target *t, enum logon_method m, const char 
     const struct prober *b = t->prober;
     *why = NULL;
     if (m == LOGON_KERBEROS) {
-        struct krb_login *login = login_of(t);
+        struct krb_login *login = target_login(t);
         if (!login)
             *why = *b->no_user_login ? b->no_user_login : no_ticket;
         return login ? krb_login_name(login) : NULL;
@@ -105,189 +96,77 @@ enum err target_ask(struct target *t, const struct probe_place *place, const str
     return e;
 }
 
-/* Everything of one logon. */
-struct attempt {
-    struct target *t;
-    enum logon_method method;
-    const struct probe_place *place;
-    const struct http_request *req;
-    const struct stop *stop;
-    struct http_session *http;
-    struct http_answer *out;
-    struct errinfo *ei;
-    const char *user;
-};
-
-static enum err ask_with(struct attempt *a, const char *scheme, const struct buf *token, bool whole)
+/* header NULL: anonymous. Until the last token the body stays here, as clients do it. */
+static enum err ask_with(struct http_session *http, const struct http_request *wanted,
+                         const struct buf *header, bool whole, const struct stop *stop,
+                         struct http_answer *out, struct errinfo *ei)
 {
-    struct buf header;
-    struct http_request req = *a->req;
-    buf_init(&header, HEADER_MAX);
-    buf_addf(&header, "%s ", scheme);
-    enum err e = base64_encode(&header, token->data, token->len);
-    if (!e) {
-        req.authorization = buf_str(&header);
-        if (!whole) { /* the body goes with the token that ends the exchange, as clients do it */
-            req.body = NULL;
-            req.body_len = 0;
-            req.empty_body = a->req->body || a->req->empty_body;
-            req.keep = 0;
-        }
-        e = http_ask(a->http, &req, a->stop, a->out, a->ei);
+    struct http_request req = *wanted;
+    req.authorization = header ? buf_str(header) : NULL;
+    if (!whole) {
+        req.body = NULL;
+        req.body_len = 0;
+        req.empty_body = wanted->body || wanted->empty_body;
+        req.keep = 0;
     }
-    if (header.data)
-        explicit_bzero(header.data, header.len);
-    buf_fini(&header);
-    return e;
-}
-
-/* What a failed attempt costs was taken before; anything but a 401 shows that none was counted. */
-static enum err take_attempt(const struct attempt *a)
-{
-    struct logon_budget *budget = a->t->prober->budget;
-    if (logon_budget_take(budget, a->user))
-        return ERR_OK;
-    return err_set(
-        a->ei, ERR_REFUSED, NULL,
-        "%s may not be tried again: the account locks after a few failed logons, and %lld of this run "
-        "failed or are under way",
-        a->user, (long long)logon_budget_size(budget));
-}
-
-static void return_attempt(const struct attempt *a)
-{
-    if (a->out->status && a->out->status != 401)
-        logon_budget_succeeded(a->t->prober->budget, a->user);
-}
-
-static enum err by_basic(struct attempt *a)
-{
-    const struct secret *password = user_of(a->t)->password;
-    struct buf text;
-    buf_init(&text, 2 * SECRET_MAX);
-    buf_addf(&text, "%s:", a->user);
-    buf_add(&text, password->bytes, password->len);
-    enum err e = text.failed;
-    if (!e)
-        e = take_attempt(a);
-    if (!e) {
-        e = ask_with(a, "Basic", &text, true);
-        return_attempt(a);
-    }
-    if (text.data)
-        explicit_bzero(text.data, text.len);
-    buf_fini(&text);
-    return e;
+    return http_ask(http, &req, stop, out, ei);
 }
 
 /* The token that the server answered with, after "NTLM " or "Negotiate ". */
 static bool server_token(const struct http_answer *a, const char *scheme, struct buf *out)
 {
     char value[16384];
-    size_t n = strlen(scheme);
     for (unsigned i = 0; http_answer_header(a, "WWW-Authenticate", i, value, sizeof value); i++)
-        if (str_incmp(value, scheme, n) == 0 && value[n] == ' ') {
-            buf_reset(out);
-            return base64_decode(out, value + n + 1, strlen(value + n + 1)) == ERR_OK && out->len > 0;
-        }
+        if (logon_token(value, strlen(value), scheme, out))
+            return true;
     return false;
-}
-
-static enum err by_ntlm(struct attempt *a)
-{
-    const char *scheme = logon_scheme(a->method), *host = a->place ? a->place->host : a->t->fqdn;
-    unsigned char binding[CERTIFICATE_BINDING_MAX];
-    struct ntlm_exchange *x = NULL;
-    struct buf in, token;
-    bool done = false, taken = false;
-    buf_init(&in, TOKEN_MAX);
-    buf_init(&token, TOKEN_MAX);
-    enum err e = ntlm_exchange_new(&x, a->method == LOGON_NEGOTIATE_NTLM, a->user, user_of(a->t)->password,
-                                   "HTTP", host, a->ei);
-    /* NTLM has three messages, SPNEGO may wrap one more around them */
-    for (int leg = 0; !e && leg < 4; leg++) {
-        size_t n = http_session_binding(a->http, binding);
-        buf_reset(&token);
-        e = ntlm_exchange_step(x, leg ? in.data : NULL, in.len, n ? binding : NULL, n, &token, &done, a->ei);
-        if (e || (leg && token.len == 0))
-            break;
-        if (leg == 1) {
-            if ((e = take_attempt(a)))
-                break;
-            taken = true;
-        }
-        http_answer_fini(a->out);
-        e = ask_with(a, scheme, &token, leg > 0);
-        if (!e && leg && a->out->connections > 0)
-            e = err_set(a->ei, ERR_PROTOCOL, "does a device between share or cut connections?",
-                        "NTLM: the connection was closed between two messages of the logon");
-        if (e || a->out->status != 401 || !server_token(a->out, scheme, &in))
-            break;
-    }
-    if (taken)
-        return_attempt(a);
-    ntlm_exchange_free(&x);
-    buf_fini(&in);
-    buf_fini(&token);
-    return e;
-}
-
-/* The chain of the certificate is not insisted on: neither does the new CAS when it proxies, and a service ticket shown to the wrong
-   server is of no use to it beyond what the channel binding of this very certificate lets it relay. */
-static enum err by_kerberos(struct attempt *a)
-{
-    struct target *t = a->t;
-    struct krb_login *login = login_of(t);
-    const char *host = a->place ? a->place->host : t->fqdn;
-    unsigned char other[CERTIFICATE_BINDING_MAX];
-    const unsigned char *binding = t->binding;
-    size_t n = t->binding_len;
-    struct krb_ticket ticket;
-    struct buf token;
-    buf_init(&token, TOKEN_MAX);
-    enum err e = ticket_fetch(t, login, host, a->stop, &ticket, a->ei);
-    if (!e && (a->place || n == 0)) { /* which certificate is there must be known before the only token */
-        struct http_request first = *a->req;
-        first.authorization = NULL;
-        first.body = NULL;
-        first.body_len = 0;
-        first.keep = 0;
-        first.empty_body = a->req->body || a->req->empty_body;
-        e = http_ask(a->http, &first, a->stop, a->out, a->ei);
-        http_answer_fini(a->out);
-        n = http_session_binding(a->http, other);
-        binding = other;
-    }
-    if (!e)
-        e = spnego_token(login, "HTTP", host, n ? binding : NULL, n, &token, a->ei);
-    if (!e)
-        e = ask_with(a, "Negotiate", &token, true);
-    buf_fini(&token);
-    return e;
 }
 
 enum err target_ask_as(struct target *t, enum logon_method m, const struct probe_place *place,
                        const struct http_request *req, const struct stop *stop, struct http_answer *out,
                        struct errinfo *ei)
 {
-    struct attempt a = {.t = t, .method = m, .place = place, .req = req, .stop = stop, .out = out, .ei = ei};
-    const char *why;
+    struct http_session *http = NULL;
+    struct logon l = {0};
+    struct buf header, token;
+    unsigned char binding[CERTIFICATE_BINDING_MAX];
+    bool final = false;
     int none = -1;
     *out = (struct http_answer){0};
-    if (!(a.user = target_user(t, m, &why)))
-        return err_set(ei, ERR_REFUSED, NULL, "%s", why);
-    if (place && place->plain)
-        return err_set(ei, ERR_REFUSED, NULL, "%s: no credentials are sent without TLS", place->host);
-    enum err e = session_to(t, place, &none, stop, &a.http, ei);
-    if (e)
-        return e;
-    switch (m) {
-    case LOGON_BASIC: e = by_basic(&a); break;
-    case LOGON_NTLM:
-    case LOGON_NEGOTIATE_NTLM: e = by_ntlm(&a); break;
-    case LOGON_KERBEROS: e = by_kerberos(&a); break;
-    case LOGON_COUNT: e = err_set(ei, ERR_INTERNAL, NULL, "no method to log on with"); break;
+    buf_init(&header, LOGON_HEADER_MAX);
+    buf_init(&token, LOGON_TOKEN_MAX);
+    enum err e = logon_open(&l, t, m, place ? place->host : t->fqdn, stop, ei);
+    if (!e && place && place->plain)
+        e = err_set(ei, ERR_REFUSED, NULL, "%s: no credentials are sent without TLS", place->host);
+    if (!e)
+        e = session_to(t, place, &none, stop, &http, ei);
+    if (!e && m == LOGON_KERBEROS && (place || t->binding_len == 0)) {
+        /* which certificate is there must be known before the only token */
+        e = ask_with(http, req, NULL, false, stop, out, ei);
+        http_answer_fini(out);
     }
-    http_session_free(&a.http);
+    /* NTLM has three messages, SPNEGO may wrap one more around them */
+    for (int leg = 0; !e && leg < LOGON_LEGS_MAX; leg++) {
+        size_t n = http_session_binding(http, binding);
+        if (n == 0 && !place) {
+            n = t->binding_len;
+            memcpy(binding, t->binding, n);
+        }
+        if ((e = logon_next(&l, leg ? &token : NULL, binding, n, &header, &final, ei)) || header.len == 0)
+            break;
+        http_answer_fini(out);
+        e = ask_with(http, req, &header, final, stop, out, ei);
+        if (!e && leg && out->connections > 0)
+            e = err_set(ei, ERR_PROTOCOL, "does a device between share or cut connections?",
+                        "the connection was closed between two messages of the logon");
+        if (e || out->status != 401 || !server_token(out, logon_scheme(m), &token))
+            break;
+    }
+    logon_close(&l, out->status);
+    http_session_free(&http);
+    if (header.data)
+        explicit_bzero(header.data, header.len);
+    buf_fini(&header);
+    buf_fini(&token);
     return e;
 }

@@ -18,6 +18,7 @@
 /* A mailbox user to log on as. One account for a whole run: its failed attempts are counted (budget.h). */
 struct probe_user {
     const char *name;              /* "alice@contoso.lab", "CONTOSO\\alice"; NULL: nobody */
+    const struct mailbox *mailbox; /* what the directory says of it; NULL: not known */
     const struct secret *password; /* NULL: only the ticket of struct probe_request is used */
     const char *address;           /* of the mailbox, for Autodiscover; NULL: name, where it has an '@' */
 };

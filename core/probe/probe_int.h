@@ -54,6 +54,7 @@ struct target {
     unsigned char binding[CERTIFICATE_BINDING_MAX];
     size_t binding_len;
     struct http_session *http;
+    uint32_t tls_tried, tls_offered;  /* bit per enum hello_version: answered at all, agreed to */
     uint32_t offered[PROTOCOL_COUNT]; /* bit per enum logon_method that the anonymous challenge offered */
     uint32_t worked[PROTOCOL_COUNT];  /* of those: the server let us in */
 };
@@ -86,13 +87,41 @@ enum err target_ask_as(struct target *t, enum logon_method m, const struct probe
                        struct errinfo *ei) MUST_CHECK;
 /* Who that would be: "alice@contoso.lab". NULL: there is nobody for that method, and why says so. */
 const char *target_user(const struct target *t, enum logon_method m, const char **why);
+/* Kerberos credential of that user, NULL. */
+struct krb_login *target_login(const struct target *t);
 /* The best method that worked for a protocol (Kerberos, then NTLM, then Basic); LOGON_NONE: none did. */
 enum logon_method target_method(const struct target *t, enum protocol p);
+
+/* One logon as the header values it takes, in turn; whoever has the connection sends them. */
+#define LOGON_TOKEN_MAX  ((size_t)128 * 1024)
+#define LOGON_HEADER_MAX ((size_t)192 * 1024)
+#define LOGON_LEGS_MAX   4
+struct logon {
+    struct target *t;
+    enum logon_method method;
+    const char *host, *user;
+    struct ntlm_exchange *ntlm;
+    int leg;
+    bool taken; /* an attempt of the budget */
+};
+/* Blocks on the KDC, under stop. logon_close() in any case. */
+enum err logon_open(struct logon *l, struct target *t, enum logon_method m, const char *host,
+                    const struct stop *stop, struct errinfo *ei) MUST_CHECK;
+/* The value of Authorization; empty: there is no more to say. in: the server's token, NULL at first. binding: of the connection's certificate.
+   *final: the request with it carries the body. */
+enum err logon_next(struct logon *l, const struct buf *in, const unsigned char *binding, size_t binding_len,
+                    struct buf *header, bool *final, struct errinfo *ei) MUST_CHECK;
+/* status: of the answer to the last one, 0 when none came. */
+void logon_close(struct logon *l, int status);
+/* The token in a value of WWW-Authenticate, when it is of that scheme and has one. */
+bool logon_token(const char *value, size_t len, const char *scheme, struct buf *out);
 
 /* dns and tcp, recorded when asked for; sets reached, or unreached. */
 void step_reach(struct target *t, bool record);
 /* tls and certificate, by the server's own name and by each namespace. */
 void step_tls(struct target *t);
+/* Which protocol versions the server takes, each asked on its own. agreed: of the handshake that came about (OpenSSL's name), NULL: none. */
+void step_versions(struct target *t, const char *agreed);
 void step_ticket(struct target *t, bool *have_ticket);
 /* The anonymous request; its status, 0 when none. */
 int step_challenge(struct target *t, enum protocol p, bool last);
@@ -100,6 +129,8 @@ int step_challenge(struct target *t, enum protocol p, bool last);
 void step_methods(struct target *t, enum protocol p, bool last);
 void step_method(struct target *t, enum protocol p, enum logon_method m, bool last);
 
+/* Outlook Anywhere behind its challenge: echo on either channel, then a bind of each interface through a virtual connection. */
+void step_rpc(struct target *t, bool last);
 /* A service ticket for HTTP/host under a deadline; *out as of krb_ticket_get(), zeroed when the KDC was not heard. */
 enum err ticket_fetch(struct target *t, struct krb_login *login, const char *host, const struct stop *stop,
                       struct krb_ticket *out, struct errinfo *ei) MUST_CHECK;
@@ -110,7 +141,7 @@ const char *status_words(int status, enum protocol p);
 bool is_form_based(enum protocol p);
 
 /* The test user's ticket and whether the password is right, once for a run. Blocking. */
-void prober_logon(struct prober *b, const struct stop *stop);
+void prober_logon(struct prober *b, const struct stop *stop, struct evidence *e);
 
 /* Namespaces to try in SNI: those of the profile, then what the server itself publishes. At most PROBE_MAX_NAMESPACES. */
 size_t target_namespaces(const struct target *t, char out[static PROBE_MAX_NAMESPACES][PROBE_NAME_MAX]);

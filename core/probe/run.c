@@ -1,6 +1,5 @@
 #include "core/base/str.h"
 #include "core/probe/apps.h"
-#include "core/probe/late.h"
 #include "core/probe/probe_int.h"
 
 #include <stdlib.h>
@@ -23,79 +22,6 @@ static void prober_init(struct prober *b, const struct profile *p, const struct 
         b->req.protocols = 1u << PROTOCOL_OA;
     b->budget = logon_budget_new(org ? org->lockout_threshold : -1);
     pthread_mutex_init(&b->lock, NULL);
-}
-
-/* A login that may outlive the probe. */
-struct first_logon {
-    char user[PROBE_NAME_MAX];
-    struct secret password;
-    struct krb_login *login;
-    enum err err;
-    struct errinfo ei;
-};
-
-static void log_on(void *arg)
-{
-    struct first_logon *f = arg;
-    f->err = krb_login_password(&f->login, f->user, &f->password, &f->ei);
-}
-
-static void first_logon_free(void *arg)
-{
-    struct first_logon *f = arg;
-    secret_fini(&f->password);
-    krb_login_free(&f->login);
-    free(f);
-}
-
-/* RFC 4120: account disabled, expired or locked (18), expired password (23), wrong password (24). */
-static bool kdc_refuses_for_good(int code)
-{
-    return code == 18 || code == 23 || code == 24;
-}
-
-/* The KDC is the cheapest judge of a password: one that it refuses is not shown to a single server, where each try would count. */
-void prober_logon(struct prober *b, const struct stop *stop)
-{
-    const struct probe_user *u = &b->req.user;
-    struct stop share;
-    if (!u->name || !u->password || !secret_is_set(u->password))
-        return;
-    if (!b->budget || !logon_budget_take(b->budget, u->name)) {
-        str_fmt(b->no_password, sizeof b->no_password,
-                "not tried: the domain locks an account after %lld failed logons",
-                (long long)(b->org ? b->org->lockout_threshold : -1));
-        str_copy(b->no_user_login, sizeof b->no_user_login, b->no_password);
-        return;
-    }
-    struct first_logon *f = calloc(1, sizeof *f);
-    if (!f || !str_copy(f->user, sizeof f->user, u->name) ||
-        secret_set(&f->password, u->password->bytes, u->password->len)) {
-        str_copy(b->no_user_login, sizeof b->no_user_login, "no memory for a login");
-        if (f)
-            first_logon_free(f);
-        return;
-    }
-    stop_init(&share, b->req.timeout_ms / 2, (struct stop *)stop);
-    enum err e = late_run(log_on, first_logon_free, f, &share);
-    if (e) { /* the attempt stays counted: nobody knows what became of it */
-        str_copy(b->no_user_login, sizeof b->no_user_login, "no answer from the KDC in time");
-        if (e != ERR_TIMEOUT && e != ERR_INTERRUPTED)
-            first_logon_free(f);
-        return;
-    }
-    if (f->err == ERR_OK) {
-        b->user_login = f->login;
-        f->login = NULL;
-    } else {
-        str_fmt(b->no_user_login, sizeof b->no_user_login, "%s", f->ei.what);
-    }
-    if (f->err == ERR_AUTH && kdc_refuses_for_good(f->ei.sys))
-        str_fmt(b->no_password, sizeof b->no_password,
-                "the KDC was asked first; the password is shown to no server: %s", f->ei.what);
-    if (f->err != ERR_AUTH)
-        logon_budget_succeeded(b->budget, u->name);
-    first_logon_free(f);
 }
 
 static enum err prober_trust(struct prober *b, struct errinfo *ei)
@@ -179,8 +105,10 @@ static void probe_protocol(struct target *t, enum protocol p, bool ticket, bool 
         step_method(t, p, LOGON_KERBEROS, last);
     if (!deep || !t->reached)
         return;
-    if (status)
+    if (status && status != 404)
         step_methods(t, p, false);
+    if (p == PROTOCOL_OA && status && status != 404)
+        step_rpc(t, last);
     app_probe(t, p, last);
 }
 
@@ -218,7 +146,7 @@ void probe_server(const struct profile *p, const struct org *org, const struct s
     struct prober b;
     prober_init(&b, p, org, req);
     (void)!prober_trust(&b, NULL); /* recorded at the step that needs it */
-    prober_logon(&b, stop);
+    prober_logon(&b, stop, e);
     probe_one(&b, server, stop, e);
     prober_fini(&b);
 }
@@ -313,7 +241,7 @@ enum err probe_run(const struct profile *p, const struct org *org, const struct 
         evidence_init(&w->e, PROBE_EVIDENCE_MAX);
     }
     if (n_works)
-        prober_logon(&b, stop);
+        prober_logon(&b, stop, e);
     if (n_works)
         err = run_all(&b, works, n_works, ei);
     /* In the servers' order, not that of their answers, so that two runs read alike. */

@@ -5,7 +5,7 @@
 #include "core/proxy/proxy_int.h"
 #include "core/proxy/ring.h"
 #include "core/proxy/rows.h"
-#include "core/proxy/rts.h"
+#include "core/rpch/rts.h"
 #include "core/proxy/wheel.h"
 
 #include <setjmp.h>

@@ -138,7 +138,7 @@ struct check_options {
 };
 struct probe_options {
     struct arg_list protocols;
-    const char *user;
+    const char *user, *password;
 };
 struct route_options {
     const char *user, *mailbox_version, *mailbox_site, *protocol, *arrive, *host_name, *rpc_server;
