@@ -8,7 +8,7 @@
 bool autodiscover_address(const struct target *t, char *out, size_t cap, const char **why)
 {
     const struct probe_user *u = &t->prober->req.user;
-    const char *address = u->address ? u->address : u->name;
+    const char *address = u->mailbox && *u->mailbox->mail ? u->mailbox->mail : u->name;
     if (!address)
         *why = "needs a mailbox: --user names one";
     else if (!strchr(address, '@') || !str_copy(out, cap, address))

@@ -15,6 +15,13 @@ static bool has_no_mailbox(const struct target *t, const char *code)
            (str_ieq(code, "ErrorNonExistentMailbox") || str_ieq(code, "ErrorMissingEmailAddress"));
 }
 
+/* A mailbox of another site or version is asked for there, and that server's version is the answer. */
+static bool is_served_here(const struct target *t)
+{
+    const struct mailbox *box = t->prober->req.user.mailbox;
+    return !box || (box->site == t->server->site && box->generation == t->server->generation);
+}
+
 static void judge_ews(const struct app_step *s, const struct http_answer *a)
 {
     struct ews_answer e;
@@ -42,7 +49,7 @@ static void judge_ews(const struct app_step *s, const struct http_answer *a)
         app_step_end(s, OUTCOME_FAILED, "%d %s%s%s%s%s", a->status, *e.code ? e.code : "without a code",
                      words ? ": " : "", words ? words : "", words || !*e.text ? "" : ": ",
                      words ? "" : e.text);
-    if (e.has_version)
+    if (e.has_version && is_served_here(s->t))
         app_note_build(s->t, s->protocol, s->subject, e.version, "as EWS says");
 }
 

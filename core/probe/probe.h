@@ -20,7 +20,6 @@ struct probe_user {
     const char *name;              /* "alice@contoso.lab", "CONTOSO\\alice"; NULL: nobody */
     const struct mailbox *mailbox; /* what the directory says of it; NULL: not known */
     const struct secret *password; /* NULL: only the ticket of struct probe_request is used */
-    const char *address;           /* of the mailbox, for Autodiscover; NULL: name, where it has an '@' */
 };
 
 /* What to ask of each server. */
