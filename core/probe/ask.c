@@ -116,3 +116,40 @@ out:
     http_answer_fini(&a);
     return status;
 }
+
+/* The folder of the protocol's path: "/rpc/", "/Microsoft-Server-ActiveSync/". */
+static void health_path(enum protocol p, char *out, size_t cap)
+{
+    const char *path = protocol_path(p), *slash = strrchr(path, '/');
+    if (slash == path)
+        str_fmt(out, cap, "%s/healthcheck.htm", path);
+    else
+        str_fmt(out, cap, "%.*s/healthcheck.htm", (int)(slash - path), path);
+}
+
+void step_health(struct target *t, enum protocol p, bool last)
+{
+    char path[128], url[PROBE_NAME_MAX + 160];
+    struct errinfo ei = {0};
+    struct http_answer a = {0};
+    struct stop share;
+    if (!is_http(p) || t->server->generation < GENERATION_2013)
+        return;
+    health_path(p, path, sizeof path);
+    str_fmt(url, sizeof url, "https://%s%s", t->fqdn, path);
+    struct observation *o = target_note(t, OBSERVATION_STEP, EVIDENCE_WIRE, "healthcheck", p, url, t->fqdn);
+    if (!o)
+        return;
+    struct http_request req = {.method = "GET", .path = path};
+    target_share(t, last, &share);
+    enum err e = target_ask(t, NULL, &req, &share, &a, &ei);
+    o->elapsed_ms = a.elapsed_ms;
+    if (e)
+        target_say(t, o, OUTCOME_ERROR, "%s", ei.what);
+    else if (a.status == 200)
+        target_say(t, o, OUTCOME_OK, "200: managed availability calls the protocol healthy");
+    else
+        target_say(t, o, OUTCOME_FAILED, "%d: a load balancer takes the server out for this protocol",
+                   a.status);
+    http_answer_fini(&a);
+}

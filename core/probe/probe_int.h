@@ -131,6 +131,10 @@ void step_method(struct target *t, enum protocol p, enum logon_method m, bool la
 
 /* Outlook Anywhere behind its challenge: echo on either channel, then a bind of each interface through a virtual connection. */
 void step_rpc(struct target *t, bool last);
+/* POP3 or IMAP4 on both of its ports: greeting, capabilities, TLS by STARTTLS or from the start. Nobody logs in. */
+void step_mail(struct target *t, enum protocol p, bool last);
+/* healthcheck.htm of the protocol, which servers from 2013 on answer anybody. */
+void step_health(struct target *t, enum protocol p, bool last);
 /* A service ticket for HTTP/host under a deadline; *out as of krb_ticket_get(), zeroed when the KDC was not heard. */
 enum err ticket_fetch(struct target *t, struct krb_login *login, const char *host, const struct stop *stop,
                       struct krb_ticket *out, struct errinfo *ei) MUST_CHECK;

@@ -100,6 +100,10 @@ static const char *unusable(const struct server *s)
 static void probe_protocol(struct target *t, enum protocol p, bool ticket, bool last)
 {
     bool deep = t->prober->req.deep, with_ticket = !deep && ticket && p == PROTOCOL_OA;
+    if (deep && (p == PROTOCOL_POP || p == PROTOCOL_IMAP)) { /* ports of their own: web server or not */
+        step_mail(t, p, last);
+        return;
+    }
     int status = step_challenge(t, p, last && !deep && !with_ticket);
     if (with_ticket && status)
         step_method(t, p, LOGON_KERBEROS, last);
@@ -107,6 +111,8 @@ static void probe_protocol(struct target *t, enum protocol p, bool ticket, bool 
         return;
     if (status && status != 404)
         step_methods(t, p, false);
+    if (status)
+        step_health(t, p, false);
     if (p == PROTOCOL_OA && status && status != 404)
         step_rpc(t, last);
     app_probe(t, p, last);

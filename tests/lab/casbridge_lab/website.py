@@ -12,6 +12,7 @@ from .faults import Faults
 from .http import HEAD_LIMIT, BadRequest, Connection, Response
 from .iis import Iis
 from .layout import ARRAY, DOMAIN, HTTP_PORT, HTTPS_PORT
+from .mail import MailServices
 from .rpch import RpcProxy
 
 IDLE = 120.0  # seconds an idle connection is kept, as http.sys does
@@ -29,6 +30,7 @@ class WebSite:
         self.iis = Iis(server)
         self.faults = Faults(lab, server.name)
         self.authenticator = Authenticator(lab, server, basic)
+        self.mail = MailServices(lab, server, self.address, basic)
         self.rpc = RpcProxy(server, self._valid_rpc_target, lambda: self.faults.number('rpc-recycle'))
         self.rows = {}  # all servers' virtual directories, as last read
         self.databases = {}
@@ -65,6 +67,7 @@ class WebSite:
             self.plain_listener = await asyncio.start_server(
                 self._plain_client, self.address, HTTP_PORT, limit=HEAD_LIMIT + 4, backlog=64
             )
+        await self.mail.start()
 
     async def stop(self):
         """Stops listening and drops what is open, as a stopped service does."""
@@ -74,6 +77,7 @@ class WebSite:
             self.plain_listener.close()
             await self.plain_listener.wait_closed()
             self.listener = self.plain_listener = None
+        await self.mail.stop()
         self.rpc.close_all()
         for task in list(self.tasks):
             task.cancel()
