@@ -165,13 +165,22 @@ static const struct words {
      "The build could not be determined."},
 };
 
+/* Steps about a name rather than an URL. */
+static bool is_of_name(const struct observation *o)
+{
+    static const char *const steps[] = {"dns", "tcp", "certificate"};
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+        if (str_eq(steps[i], o->step))
+            return true;
+    return o->kind == OBSERVATION_TLS || (o->kind == OBSERVATION_STEP && o->protocol == PROTOCOL_UNKNOWN);
+}
+
 static void leaf(struct writer *w, int depth, const struct observation *o)
 {
     char test[400], guid[37] = GUID_SUCCESS;
     const char *good = "The step succeeded.", *bad = "The step failed.";
     const char *subject = o->subject ? o->subject : o->by_name ? o->by_name : "";
-    if (o->by_name && (o->protocol == PROTOCOL_UNKNOWN || str_eq(subject, "")) &&
-        (o->kind == OBSERVATION_STEP || o->kind == OBSERVATION_TLS))
+    if (o->by_name && is_of_name(o))
         subject = o->by_name;
     str_fmt(test, sizeof test, "Testing %s: %s.", o->step ? o->step : "a step", subject);
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {

@@ -1,13 +1,8 @@
 """DIR/config.ini: the profile that lets the console reach the whole lab without any environment variable."""
 import os
 
-<<<<<<< HEAD
-from . import org
-from .layout import ARRAY, AUTODISCOVER, DC_FQDN, HTTP_PORT, HTTPS_PORT, LDAP_PORT, LEGACY, NAMESPACE, REALM, SSH_PORT
-=======
 from . import mail, org
-from .layout import ARRAY, AUTODISCOVER, DC_FQDN, HTTPS_PORT, LDAP_PORT, LEGACY, NAMESPACE, REALM, SSH_PORT
->>>>>>> probe-wire
+from .layout import ARRAY, AUTODISCOVER, DC_FQDN, HTTP_PORT, HTTPS_PORT, LDAP_PORT, LEGACY, NAMESPACE, REALM, SSH_PORT
 from .sshd import CLIENT_KEY
 
 
@@ -33,15 +28,12 @@ def _settings(lab):
     yield 'target', '2013'
     for name, address, port in hosts(lab):
         yield f'host.{name}', f'{address}:{port}'
-<<<<<<< HEAD
         if port == HTTPS_PORT:
             yield f'host.{name}/80', f'{address}:{HTTP_PORT}'
-=======
     for i, s in enumerate(org.SERVERS):
         if s.web:  # where the services are off the port refuses, as in life
             for port, wanted in mail.WANTED.items():
                 yield f'host.{s.fqdn}/{wanted}', f'{lab.server_address(i)}:{port}'
->>>>>>> probe-wire
     yield 'namespace', NAMESPACE
     yield 'trust', lab.path('ca.pem')
     yield 'via', 'ssh'
