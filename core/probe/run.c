@@ -107,6 +107,9 @@ static void probe_protocol(struct target *t, enum protocol p, bool ticket, bool 
     int status = step_challenge(t, p, last && !deep && !with_ticket);
     if (with_ticket && status)
         step_method(t, p, LOGON_KERBEROS, last);
+    /* a legacy server's rollups stand on its logon page alone, and rules ask for them */
+    if (!deep && p == PROTOCOL_OWA && status && generation_is_legacy(t->server->generation))
+        app_probe(t, p, last);
     if (!deep || !t->reached)
         return;
     if (status && status != 404)

@@ -32,7 +32,7 @@ SESSION_LIMIT = 1000
 
 
 def build(server):
-    return '.'.join(map(str, server.version))
+    return '.'.join(map(str, server.build))
 
 
 def themes(server):
@@ -125,7 +125,7 @@ async def owa(site, request, user):
 
 
 def _soap(site, body, status=200):
-    version = site.server.version
+    version = site.server.build
     head = (
         f'<h:ServerVersionInfo MajorVersion="{version[0]}" MinorVersion="{version[1]}" '
         f'MajorBuildNumber="{version[2]}" '
@@ -306,7 +306,7 @@ async def mapi(site, request, user):
         return Response(400)
     headers = [
         ('X-RequestType', kind if kind.isalnum() else 'Unknown'),
-        ('X-ServerApplication', f'Exchange/{_padded(site.server.version)}'),
+        ('X-ServerApplication', f'Exchange/{_padded(site.server.build)}'),
         ('X-RequestId', request.get('x-requestid', '{00000000-0000-0000-0000-000000000000}:1')),
     ]
     if kind == 'PING':
