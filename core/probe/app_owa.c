@@ -2,6 +2,7 @@
 #include "core/base/str.h"
 #include "core/probe/app_answers.h"
 #include "core/probe/app_int.h"
+#include "core/probe/apps.h"
 
 #include <string.h>
 
@@ -183,6 +184,15 @@ static void walk(struct target *t, enum protocol p, bool last)
 void app_owa(struct target *t, bool last)
 {
     walk(t, PROTOCOL_OWA, last);
+}
+
+void app_rollup(struct target *t)
+{
+    bool answered = false;
+    for (size_t i = 0; i < t->e->items.n && !answered; i++)
+        answered = t->e->items.v[i].kind == OBSERVATION_CHALLENGE && t->e->items.v[i].u.challenge.status;
+    if (answered && generation_is_legacy(t->server->generation))
+        walk(t, PROTOCOL_OWA, true);
 }
 
 void app_ecp(struct target *t, bool last)

@@ -107,9 +107,6 @@ static void probe_protocol(struct target *t, enum protocol p, bool ticket, bool 
     int status = step_challenge(t, p, last && !deep && !with_ticket);
     if (with_ticket && status)
         step_method(t, p, LOGON_KERBEROS, last);
-    /* a legacy server's rollups stand on its logon page alone, and rules ask for them */
-    if (!deep && p == PROTOCOL_OWA && status && generation_is_legacy(t->server->generation))
-        app_probe(t, p, last);
     if (!deep || !t->reached)
         return;
     if (status && status != 404)
@@ -145,6 +142,8 @@ static void probe_one(struct prober *b, const struct server *server, const struc
             left &= ~(1u << p);
             probe_protocol(&t, (enum protocol)p, ticket, left == 0);
         }
+    if (!b->req.deep)
+        app_rollup(&t);
 out:
     target_fini(&t);
 }
