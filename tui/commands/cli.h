@@ -133,7 +133,8 @@ COMMAND_RUN(cmd_version);
 COMMAND_RUN(cmd_help);
 
 struct check_options {
-    bool probe;
+    bool probe, remote;
+    const char *via;
     struct arg_list iis;
 };
 struct probe_options {
