@@ -105,6 +105,7 @@ int step_challenge(struct target *t, enum protocol p, bool last)
         status = 0;
         goto out;
     }
+    t->status[p] = a.status;
     t->offered[p] = logon_offered(&a.challenge);
     o->u.challenge.status = a.status;
     o->u.challenge.offered = a.challenge.offered;

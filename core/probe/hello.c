@@ -193,6 +193,17 @@ static enum hello_answer server_hello(const uint8_t *body, size_t n, size_t whol
     return agreed(number, version);
 }
 
+/* The message so far. */
+static enum hello_answer judge(const uint8_t *message, size_t have, enum hello_version *version)
+{
+    if (have && message[0] != 2)
+        return HELLO_GARBAGE;
+    if (have < 4)
+        return HELLO_MORE;
+    size_t whole = (size_t)message[1] << 16 | get16(message + 2), came = have - 4;
+    return server_hello(message + 4, came < whole ? came : whole, whole, version);
+}
+
 enum hello_answer hello_read(const uint8_t *p, size_t n, enum hello_version *version, uint8_t *alert)
 {
     uint8_t message[HELLO_READ_MAX];
@@ -219,16 +230,13 @@ enum hello_answer hello_read(const uint8_t *p, size_t n, enum hello_version *ver
             size_t take = len < here ? len : here; /* a message may be spread over several records */
             memcpy(message + have, p + at + 5, take);
             have += take;
+            enum hello_answer a = judge(message, have, version);
+            if (a != HELLO_MORE)
+                return a;
         }
         if (len > here)
             break;
         at += 5 + len;
     }
-    if (have && message[0] != 2)
-        return HELLO_GARBAGE;
-    size_t whole = have < 4 ? 0 : (size_t)message[1] << 16 | get16(message + 2);
-    enum hello_answer a =
-        have < 4 ? HELLO_MORE
-                 : server_hello(message + 4, have - 4 < whole ? have - 4 : whole, whole, version);
-    return a == HELLO_MORE && n == HELLO_READ_MAX ? HELLO_GARBAGE : a;
+    return n == HELLO_READ_MAX ? HELLO_GARBAGE : HELLO_MORE;
 }

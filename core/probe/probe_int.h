@@ -55,6 +55,7 @@ struct target {
     size_t binding_len;
     struct http_session *http;
     uint32_t tls_tried, tls_offered;  /* bit per enum hello_version: answered at all, agreed to */
+    int status[PROTOCOL_COUNT];       /* of the anonymous challenge, 0: no answer */
     uint32_t offered[PROTOCOL_COUNT]; /* bit per enum logon_method that the anonymous challenge offered */
     uint32_t worked[PROTOCOL_COUNT];  /* of those: the server let us in */
 };
@@ -129,7 +130,8 @@ int step_challenge(struct target *t, enum protocol p, bool last);
 void step_methods(struct target *t, enum protocol p, bool last);
 void step_method(struct target *t, enum protocol p, enum logon_method m, bool last);
 
-/* Outlook Anywhere behind its challenge: echo on either channel, then a bind of each interface through a virtual connection. */
+/* Outlook Anywhere behind its challenge: echo on either channel, then a bind of each interface through a virtual connection; with
+   the method that worked. */
 void step_rpc(struct target *t, bool last);
 /* POP3 or IMAP4 on both of its ports: greeting, capabilities, TLS by STARTTLS or from the start. Nobody logs in. */
 void step_mail(struct target *t, enum protocol p, bool last);

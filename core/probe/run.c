@@ -109,11 +109,11 @@ static void probe_protocol(struct target *t, enum protocol p, bool ticket, bool 
         step_method(t, p, LOGON_KERBEROS, last);
     if (!deep || !t->reached)
         return;
-    if (status && status != 404)
+    if (status == 401 || (status >= 200 && status < 400))
         step_methods(t, p, false);
     if (status)
         step_health(t, p, false);
-    if (p == PROTOCOL_OA && status && status != 404)
+    if (p == PROTOCOL_OA && target_method(t, p) != LOGON_NONE)
         step_rpc(t, last);
     app_probe(t, p, last);
 }

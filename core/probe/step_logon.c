@@ -41,6 +41,15 @@ static void judge(struct target *t, struct observation *o, enum protocol p, enum
     buf_fini(&words);
 }
 
+/* Past authentication, whatever the application then made of a bare request: a server that wanted a logon first does not want another.
+   The web server itself being unavailable proves nothing. */
+static bool is_let_in(int anonymous, int status)
+{
+    if (status >= 200 && status < 300)
+        return true;
+    return anonymous == 401 && status != 401 && !(status >= 502 && status <= 504);
+}
+
 void step_method(struct target *t, enum protocol p, enum logon_method m, bool last)
 {
     char url[PROBE_NAME_MAX + 64], step[32];
@@ -71,7 +80,7 @@ void step_method(struct target *t, enum protocol p, enum logon_method m, bool la
                    *ei.what ? ei.what : err_text(e));
     } else {
         judge(t, o, p, m, &a);
-        if (a.status != 401)
+        if (is_let_in(t->status[p], a.status))
             t->worked[p] |= 1u << m;
     }
     http_answer_fini(&a);

@@ -130,12 +130,8 @@ void step_rpc(struct target *t, bool last)
     enum logon_method m = target_method(t, PROTOCOL_OA);
     if (!t->prober->tls)
         why = t->prober->trust_error.what;
-    else if (m == LOGON_NONE)
-        why = "no method of logging on worked";
-    if (m != LOGON_NONE) {
-        step_echo(t, m, "echo-in", "RPC_IN_DATA");
-        step_echo(t, m, "echo-out", "RPC_OUT_DATA");
-    }
+    step_echo(t, m, "echo-in", "RPC_IN_DATA");
+    step_echo(t, m, "echo-out", "RPC_OUT_DATA");
     if (!why && rpc_server_name(t, server, sizeof server, &why)) {
         for (int i = 0; i < RPC_INTERFACES; i++)
             step_port(t, m, server, (enum rpc_interface)i, last && i + 1 == RPC_INTERFACES);

@@ -307,11 +307,18 @@ COMMAND_RUN(cmd_probe)
     req.login = cli->login;
     e = probe_run(&cli->profile, cli->org, n ? servers : NULL, n, &req, &cli->stop, NULL, NULL,
                   &cli->evidence, ei);
-    if (e && e != ERR_INTERRUPTED && e != ERR_TIMEOUT)
+    if (e && e != ERR_INTERRUPTED)
         goto out;
-    for (size_t i = 0; i < cli->evidence.items.n; i++)
-        if (cli->evidence.items.v[i].outcome == OUTCOME_ERROR)
+    for (size_t i = 0; i < cli->evidence.items.n; i++) {
+        const struct observation *seen = &cli->evidence.items.v[i];
+        if (seen->outcome == OUTCOME_ERROR && *code != err_exit_code(ERR_AUTH))
             *code = err_exit_code(ERR_PARTIAL);
+        if (str_eq(seen->step, "login") && seen->outcome == OUTCOME_FAILED) /* whatever the servers said */
+            *code = err_exit_code(ERR_AUTH);
+    }
+    if (!e && stop_left_ms(&cli->stop, 1) == 0)
+        e = err_set(ei, ERR_TIMEOUT, "give it more with --timeout",
+                    "probing: the time is over; what was seen so far is kept");
     if (cli->format == FORMAT_JSON) {
         enum err written = cli_json(cli, json_probe(&cli->evidence), e ? NULL : ei);
         e = e ? e : written;
