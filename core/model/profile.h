@@ -45,6 +45,8 @@
     X(engine_principal, STRING, 0,                                                                           \
       "who the proxy engine is with --upstream-auth keytab: the new CAS's machine account")                  \
     X(engine_keytab, STRING, 0, "its keytab")                                                                \
+    X(probe_user, STRING, 0,                                                                                 \
+      "mailbox that the console logs on as when it asks one server; with probe_password")                    \
     X(probe_password, SECRET, 0, "password of the test user of probe --user; else only the ticket is used")  \
     X(poll_interval, INT, 0,                                                                                 \
       "seconds between two readings of the directory by the servers' RpcHttpConfigurator, 900")              \

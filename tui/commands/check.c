@@ -6,6 +6,7 @@
 #include "core/iis/iis.h"
 #include "core/probe/probe.h"
 #include "core/report/json.h"
+#include "core/report/report.h"
 #include "core/rules/rules.h"
 #include "tui/commands/cli.h"
 
@@ -196,16 +197,18 @@ static void probe_text(struct buf *out, const struct evidence *e)
     const char *server = NULL;
     for (size_t i = 0; i < e->items.n; i++) {
         const struct observation *o = &e->items.v[i];
-        if (!server || !str_eq(server, o->server)) {
-            server = o->server ? o->server : "-";
-            cli_cell(out, server, 0);
+        /* of no server: names that clients guess, or who is tried */
+        const char *head = o->server ? o->server : o->by_name ? "by the domain" : "test user";
+        if (!server || !str_eq(server, head)) {
+            server = head;
+            cli_cell(out, head, 0);
             buf_adds(out, "\n");
         }
         buf_addf(out, "  %-8s %-20s ", outcome_name(o->outcome), o->step ? o->step : "-");
         if (o->protocol < PROTOCOL_COUNT)
-            buf_addf(out, "%-5s ", protocol_id(o->protocol));
+            buf_addf(out, "%-12s ", protocol_id(o->protocol));
         else
-            buf_adds(out, "      ");
+            buf_adds(out, "             ");
         cli_cell(out, o->subject, 44);
         cli_cell(out, o->detail, 0);
         buf_addf(out, "  (%d ms)\n", o->elapsed_ms);
@@ -318,6 +321,11 @@ COMMAND_RUN(cmd_probe)
                     "probing: the time is over; what was seen so far is kept");
     if (cli->format == FORMAT_JSON) {
         enum err written = cli_json(cli, json_probe(&cli->evidence), e ? NULL : ei);
+        e = e ? e : written;
+    } else if (cli->format == FORMAT_XML) {
+        const struct report r = {
+            .in = {.org = cli->org, .evidence = &cli->evidence}}; /* all that this writer reads */
+        enum err written = report_xml(&r, &cli->out, e ? NULL : ei);
         e = e ? e : written;
     } else {
         probe_text(&cli->out, &cli->evidence);

@@ -33,7 +33,7 @@ const struct command commands[] = {
     {"check", "[--probe] [--remote] [--iis SERVER=FILE]...", "what blocks the new CAS, and how we know",
      check_specs, sizeof(struct check_options), FORMATS_TABLE, false, cmd_check},
     {"probe", "[SERVER...] [--protocol P]... [--user U [--password SECRET]]", "live evidence, step by step",
-     probe_specs, sizeof(struct probe_options), FORMATS_TEXT_JSON, false, cmd_probe},
+     probe_specs, sizeof(struct probe_options), FORMATS_TEXT_JSON | 1u << FORMAT_XML, false, cmd_probe},
     {"route", "(--user U | --mailbox-version V --mailbox-site S) --protocol P --arrive SERVER",
      "what the new CAS does with a request, hop by hop", route_specs, sizeof(struct route_options),
      FORMATS_TEXT_JSON, false, cmd_route},

@@ -7,6 +7,7 @@ from .layout import (
     AUTODISCOVER,
     DC_FQDN,
     EXCHANGE_PORT,
+    HTTP_PORT,
     HTTPS_PORT,
     LDAP_PORT,
     LEGACY,
@@ -41,6 +42,8 @@ def _settings(lab):
     yield 'target', '2013'
     for name, address, port in hosts(lab):
         yield f'host.{name}', f'{address}:{port}'
+        if port == HTTPS_PORT:
+            yield f'host.{name}/80', f'{address}:{HTTP_PORT}'
     for s in org.SERVERS:
         address = lab.server_address(org.server_index(s.name))
         for port in (WINRM_PORT, WINRMS_PORT, EXCHANGE_PORT):

@@ -29,6 +29,8 @@ KNOBS = {
     'winrm-no-auth': 'flag',
     'winrm-plain-wrap': 'flag',
     'winrm-utf16': 'flag',
+    'app': 'text',
+    'plain': 'text',
     # the stand-in powershell
     'ssh-delay': 'number',
     'fail': 'text',
