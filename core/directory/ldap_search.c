@@ -43,10 +43,10 @@ static void list_attributes(struct searching *x)
     x->attrs[n] = NULL;
 }
 
-/* "servicePrincipalName;range=0-1499": true when more values follow, from *next on. */
-static bool more_follow(const char *name, uint64_t *next)
+/* ";range=0-1499" behind an attribute's name: true when more values follow, from *next on. */
+static bool more_follow(const char *options, uint64_t *next)
 {
-    const char *range = str_icontains(name, ";range="), *dash = range ? strchr(range, '-') : NULL;
+    const char *range = str_icontains(options, ";range="), *dash = range ? strchr(range, '-') : NULL;
     if (!dash || dash[1] == '*')
         return false;
     size_t digits = strspn(dash + 1, "0123456789");
@@ -56,7 +56,9 @@ static bool more_follow(const char *name, uint64_t *next)
     return true;
 }
 
-static bool take_values(struct searching *x, const char *name, enum attribute a, const struct berval *values)
+/* name: of len bytes without its options. */
+static bool take_values(struct searching *x, const struct berval *name, size_t len, enum attribute a,
+                        const struct berval *values)
 {
     for (const struct berval *v = values; v && v->bv_val; v++) {
         if (a == ATTRIBUTE_OBJECT_CLASS)
@@ -67,12 +69,14 @@ static bool take_values(struct searching *x, const char *name, enum attribute a,
             return x->s->values.n >= ENTRY_VALUES_MAX; /* the rest is left out, as in LDIF */
     }
     struct pending p = {.attribute = a};
-    if (!more_follow(name, &p.next))
+    char options[64];
+    if (name->bv_len == len || len >= sizeof p.name)
         return true;
-    size_t len = strcspn(name, ";");
-    if (len >= sizeof p.name)
+    str_fmt(options, sizeof options, "%.*s", (int)(name->bv_len - len < 63 ? name->bv_len - len : 63),
+            name->bv_val + len);
+    if (!more_follow(options, &p.next))
         return true;
-    memcpy(p.name, name, len);
+    memcpy(p.name, name->bv_val, len);
     return VEC_PUSH(&x->pending, 64, p);
 }
 
@@ -98,11 +102,10 @@ static enum err take_attributes(struct searching *x, LDAPMessage *msg, bool with
         x->dn[len] = '\0';
     }
     while (!e && ldap_get_attribute_ber(x->s->ld, msg, ber, &name, &values) == LDAP_SUCCESS && name.bv_val) {
-        char text[160];
-        str_fmt(text, sizeof text, "%.*s", (int)(name.bv_len < sizeof text ? name.bv_len : sizeof text - 1),
-                name.bv_val);
-        enum attribute a = which(x, text, strcspn(text, ";"));
-        if (a != ATTRIBUTE_NONE && !take_values(x, text, a, values))
+        const char *semicolon = memchr(name.bv_val, ';', name.bv_len);
+        size_t len = semicolon ? (size_t)(semicolon - name.bv_val) : name.bv_len;
+        enum attribute a = which(x, name.bv_val, len);
+        if (a != ATTRIBUTE_NONE && !take_values(x, &name, len, a, values))
             e = err_set(ei, ERR_NOMEM, NULL, "%s: no memory for an entry", x->s->uri);
         ber_memfree(values);
         values = NULL;

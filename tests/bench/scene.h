@@ -6,7 +6,7 @@
 #include "core/model/evidence.h"
 
 /* What the wire said about each CAS: DNS, TCP, TLS and certificate by its own name and by the namespace, every protocol's challenge, a
-   ticket and a logon with it. Every fourth server's /rpc offers Basic only, every tenth server did not answer at all. e is initialised
+   ticket and a logon with it; and about who owns its service name. Every fourth server's /rpc offers Basic only, every tenth server did not answer at all. e is initialised
    here; evidence_fini it also after an error. */
 static inline enum err scene_evidence(const struct org *org, const char *name_space, struct evidence *e,
                                       struct errinfo *ei);
@@ -89,6 +89,23 @@ static inline bool scene_kerberos(struct evidence *e, const struct server *s, in
     return true;
 }
 
+/* The owner of HTTP/<fqdn>, as a search of the whole forest finds it: HOST of the server's own account. */
+static inline bool scene_owner(struct evidence *e, const struct server *s, int64_t now)
+{
+    struct observation *o =
+        scene_add(e, s, OBSERVATION_SPN, EVIDENCE_DIRECTORY, "spn-owner", PROTOCOL_UNKNOWN, s->fqdn);
+    if (!o)
+        return false;
+    o->at = now;
+    o->u.spn.spn = arena_fmt(&e->arena, "HOST/%s", s->fqdn);
+    o->u.spn.dn = arena_str(&e->arena, s->computer_dn);
+    o->u.spn.account = arena_fmt(&e->arena, "%s$", s->name);
+    o->u.spn.is_computer = o->u.spn.is_alias = o->u.spn.whole_forest = o->u.spn.has_enctypes = true;
+    o->u.spn.enctypes = 28;
+    o->u.spn.pwd_last_set = now - 86400;
+    return true;
+}
+
 static inline enum err scene_evidence(const struct org *org, const char *name_space, struct evidence *e,
                                       struct errinfo *ei)
 {
@@ -104,7 +121,7 @@ static inline enum err scene_evidence(const struct org *org, const char *name_sp
             scene_add(e, s, OBSERVATION_STEP, EVIDENCE_WIRE, "dns", PROTOCOL_UNKNOWN, s->fqdn);
         struct observation *tcp =
             scene_add(e, s, OBSERVATION_STEP, EVIDENCE_WIRE, "tcp", PROTOCOL_UNKNOWN, s->fqdn);
-        room = o && tcp;
+        room = o && tcp && scene_owner(e, s, now);
         if (room && ++turn % 10 == 0) {
             tcp->outcome = OUTCOME_ERROR;
             continue;
