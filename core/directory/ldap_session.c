@@ -168,6 +168,10 @@ static enum err connect_to(struct ldap_session *s, const struct profile *p, cons
         e = ldap_session_start_tls(s, fd, stop, ei);
     if (e == ERR_TLS)
         ldap_explain_tls(s, p, connect_host, port, stop, ei);
+    /* a sealed answer is a packet an entry, and libldap reads its length and then its body: two calls and a wait for each */
+    Sockbuf *buffer = NULL;
+    if (!e && ldap_get_option(s->ld, LDAP_OPT_SOCKBUF, &buffer) == LDAP_OPT_SUCCESS && buffer)
+        ber_sockbuf_add_io(buffer, &ber_sockbuf_io_readahead, LBER_SBIOD_LEVEL_PROVIDER, NULL);
     /* a silent controller must not hold us inside a read */
     if (!e && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
         e = err_errno(ei, ERR_SYSTEM, NULL, "%s", s->uri);
