@@ -290,11 +290,11 @@ static void keep_partial(struct partial *best, struct reading *r, const char *ur
     str_copy(best->uri, sizeof best->uri, uri);
 }
 
-/* One controller, whole. lost: it went away in the middle. domain: where its neighbours are found, who may be asked instead;
-   not set for one on loopback, which is a tunnel or a laboratory and has none. */
-static enum err read_from(const struct profile *p, const char *uri, const struct stop *stop,
-                          struct partial *best, char *domain, size_t cap, bool *lost, struct buf *kept,
-                          struct org **out, struct errinfo *ei)
+/* One controller, whole. before: how the last one was lost, or empty. lost: this one went away in the middle. domain: where its
+   neighbours are found, who may be asked instead; not set for one on loopback, which is a tunnel or a laboratory and has none. */
+static enum err read_from(const struct profile *p, const char *uri, const char *before,
+                          const struct stop *stop, struct partial *best, char *domain, size_t cap, bool *lost,
+                          struct buf *kept, struct org **out, struct errinfo *ei)
 {
     struct ldap_session s;
     struct reading r = {.s = &s, .stop = stop};
@@ -310,6 +310,8 @@ static enum err read_from(const struct profile *p, const char *uri, const struct
     if (!e)
         e = read_all(&r, ei);
     if (!e) {
+        if (*before)
+            decode_note(r.d, s.controller, "read from the beginning here, after this: %s", before);
         e = finish(&r.d, &s, uri, kept, out, ei);
     } else if (s.lost) {
         *lost = true;
@@ -326,16 +328,18 @@ enum err ldap_read_org(struct org **out, struct buf *kept, const struct profile 
     struct controllers c;
     struct partial best = {0};
     struct errinfo first = {0}, why = {0};
-    char domain[256] = "";
+    char domain[256] = "", before[sizeof why.what] = "";
     bool widened = source == NULL, lost = false;
     enum err e = list_controllers(&c, source, &first);
     for (size_t i = 0; !e && i < c.n; i++) {
-        e = read_from(p, c.uris[i], stop, &best, domain, sizeof domain, &lost, kept, out, &why);
+        e = read_from(p, c.uris[i], before, stop, &best, domain, sizeof domain, &lost, kept, out, &why);
         if (!e)
             goto out;
         if (i == 0 || !first.what[0])
             first = why;
         log_line(LOG_LEVEL_DEBUG, "%s", why.what);
+        if (lost)
+            str_copy(before, sizeof before, why.what);
         if (lost && !widened) { /* it may be restarting; after that, its neighbours */
             widened = true;
             add_uri(&c, source);
