@@ -50,8 +50,8 @@ syslibs = $(LIBS.$(1)) $(foreach d,$(DEPS.$(1)),$(LIBS.$(d)))
 GEN.core := $(B)/core/model/builds.gen.c $(B)/core/route/rows.gen.c $(B)/core/report/style.gen.c
 GEN.tui  := $(B)/tui/themes.gen.c
 
-.PHONY: all setup-build setup-run setup-test run test lint unit unit-threads helpers integration console asan debug tsan \
-        coverage fuzz fuzz-bins bench-psrp clean install uninstall man help compile_commands.json FORCE
+.PHONY: all setup-build setup-run setup-test setup-bench run test bench bench-directory bench-psrp lint unit unit-threads helpers \
+        integration console asan debug tsan coverage fuzz fuzz-bins clean install uninstall man help compile_commands.json FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -138,9 +138,22 @@ bench-psrp:               ## 10 MB through PSRP and CLIXML to JSON
 HELPERS := $(patsubst %.c,%,$(wildcard tests/integration/*.c))
 helpers: $(addprefix $(B)/,$(HELPERS)) $(patsubst %.c,build/%,$(wildcard tests/console/*.c))
 
+# benches: apart from the tests, since a time proves nothing on another day; each prints its ratios in one run
+$(B)/tests/bench/meter: $(B)/tests/bench/meter.o # no library: what it holds itself counts as the peak of what it starts
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(call chain,core)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call syslibs,core)
+bench: bench-directory    ## every bench
+bench-directory: setup-bench ## reading, rules, probes and routes of 500 servers, beside ldapsearch, grep and curl
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/$(PROG) $(addprefix $(B)/tests/bench/,meter answers work)
+	$(Q)BENCH_BUILD=$(B) $(PYTHON) -B tests/bench/directory.py
+
 setup-build: ; $(Q)tests/setup build
 setup-run:   ; $(Q)tests/setup build lab
 setup-test:  ; $(Q)tests/setup build lab test
+setup-bench: ; $(Q)tests/setup build lab bench
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 
 run: setup-run            ## install what is missing, build, start the lab, open the console on it
