@@ -119,6 +119,7 @@ fuzz:                     ## libFuzzer targets, run briefly each (FUZZ_SECONDS=5
 
 # two threads or more: run again under the thread sanitizer
 THREADED := core_base core_host core_proxy_parts core_proxy_relay core_proxy_faults core_probe_servers core_probe_apps_ask core_probe_budget remoting_ssh_host tui_secret
+THREADED += core_plan_apply core_plan_replica
 unit-threads: $(filter $(addprefix $(B)/tests/unit/,$(THREADED)),$(UNIT))
 	$(Q)tests/run-unit $(B) $^
 
@@ -173,6 +174,17 @@ console:                  ## the console as a person sees it
 	$(Q)CASBRIDGE=$(B)/$(PROG) tests/console/run
 asan debug tsan coverage: ## build and unit-test with that instrumentation
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) CONFIG=$@ build/$@/$(PROG) unit
+
+# remote commands and changes, beside ssh and beside what is possible at best; each row prints its ratio
+.PHONY: bench-remoting
+$(B)/tests/bench/remoting/%: $(B)/tests/bench/remoting/%.o $(call chain,remoting)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call syslibs,remoting)
+BENCH_REMOTING := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/remoting/*.c))
+bench-remoting:           ## remote commands and changes against ssh and the ideal schedule
+	$(Q)tests/setup build lab
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/$(PROG) $(BENCH_REMOTING)
+	$(Q)$(PYTHON) -B tests/bench/remoting/run.py
 
 PREFIX ?= /usr/local
 install: all              ## to PREFIX (/usr/local), DESTDIR honoured

@@ -56,6 +56,7 @@ struct planned {
     /* its texts may live in what it was made from, which is kept as long as the plan */
     struct world *world;
     struct org_box *box;
+    char force[200]; /* why the lock is taken away when it is applied; "": it is not */
     char undoes[40]; /* run that it takes back, "" for a plan from findings */
     struct step_progress *progress;
     bool applied; /* once: a second time the plan would be stale */

@@ -13,6 +13,8 @@
    One list gives the struct, the reader, the error for an unknown key and the manual page. */
 #define PROFILE_MAP(X)                                                                                       \
     X(source, STRING, 0, "as --source")                                                                      \
+    X(controllers, STRING, 0,                                                                                \
+      "other domain controllers to ask whether a change has reached them, separated by commas; none")        \
     X(target, STRING, 0, "the version being introduced: 2013, 2016, 2019, se")                               \
     X(namespace, STRING, 0, "the name clients use, several separated by commas")                             \
     X(legacy_namespace, STRING, 0, "the name left to Exchange 2007")                                         \

@@ -147,7 +147,8 @@ struct route_options {
 };
 struct plan_options {
     struct arg_list findings, servers;
-    bool probe;
+    const char *export_spn;
+    bool probe, nudge;
 };
 struct snapshot_options {
     bool probe;
@@ -159,7 +160,7 @@ struct accept_options {
     const char *server, *reason, *until;
 };
 struct apply_options {
-    const char *via, *yes, *reason;
+    const char *via, *yes, *reason, *force_lock;
     int canary, wave, max_fail, parallel;
     struct arg_list servers; /* rollback */
 };
