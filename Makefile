@@ -30,7 +30,7 @@ OPT.fuzz     := -O1 -g -fsanitize=fuzzer-no-link,address,undefined $(SAN) -DDEBU
 ifeq ($(CONFIG),fuzz)
 CC := clang
 endif
-INCLUDES := -I. -I$(B) -I/usr/include/libxml2
+INCLUDES := -I. -I$(B) -I/usr/include/libxml2 -I/usr/include/postgresql
 CFLAGS_ALL  = $(STD) $(WARN) $(OPT.$(CONFIG)) -fPIE -pthread $(INCLUDES) $(CPPFLAGS) $(CFLAGS)
 LDFLAGS_ALL = $(OPT.$(CONFIG)) $(PIE) -pthread $(LDFLAGS)
 
@@ -39,7 +39,7 @@ LAYERS        := core remoting tui
 DEPS.core     :=
 DEPS.remoting := core
 DEPS.tui      := remoting core
-LIBS.core     := -lldap -llber -lgssapi_krb5 -lkrb5 -lcurl -lssl -lcrypto -lsqlite3 -ljansson -lxml2 -lz -lm
+LIBS.core     := -lldap -llber -lgssapi_krb5 -lkrb5 -lcurl -lssl -lcrypto -lsqlite3 -lpq -ljansson -lxml2 -lz -lm
 LIBS.remoting := -lssh2
 LIBS.tui      := -lncursesw -ltinfo
 src     = $(filter-out tui/main.c core/gen/%,$(wildcard $(1)/*.c $(1)/*/*.c)) $(GEN.$(1))

@@ -35,7 +35,7 @@ static void journal_job_run(void *arg)
 {
     struct journal_job *j = arg;
     struct store *store = NULL;
-    j->e = store_open(&store, profile_get(j->session->config->profile, PROFILE_store, NULL), &j->ei);
+    j->e = store_open_profile(&store, j->session->config->profile, &j->ei);
     if (j->e != ERR_OK)
         return;
     switch (j->kind) {

@@ -208,7 +208,7 @@ enum err cli_store(struct cli *cli, struct errinfo *ei)
 {
     if (cli->store)
         return ERR_OK;
-    return store_open(&cli->store, profile_get(&cli->profile, PROFILE_store, NULL), ei);
+    return store_open_profile(&cli->store, &cli->profile, ei);
 }
 
 void cli_who(const struct cli *cli, char *who, size_t who_cap, char *from, size_t from_cap)
