@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* More than statement_timeout: where the server is there, it is the one to say that it took too long. */
-#define ANSWER_MS     15000
 #define VALUES_MAX    16
 #define ADVISORY_TEXT "1129529927" /* STORE_APPLICATION_ID: the first half of our advisory locks' names */
+
+int store_answer_ms = STORE_ANSWER_MS;
 
 static const char *const sql[] = {
 #define X(name, reads, text) text,
@@ -45,14 +45,14 @@ bool pg_read(struct store *s, int timeout_ms)
 static enum err await(struct store *s, struct errinfo *ei)
 {
     struct store_server *p = s->handle;
-    int64_t end = clock_mono_ms() + ANSWER_MS;
+    int64_t end = clock_mono_ms() + store_answer_ms;
     while (PQisBusy(p->conn)) {
         int64_t left = end - clock_mono_ms();
         if (left <= 0) {
             pg_disconnect(s);
             return err_set(ei, ERR_UNREACHABLE,
                            "see what the server is doing; what was not confirmed was not kept",
-                           "the store %s has not answered for %d s", s->path, ANSWER_MS / 1000);
+                           "the store %s has not answered for %d s", s->path, store_answer_ms / 1000);
         }
         if (!pg_read(s, (int)left))
             return pg_lost(s, "while an answer was awaited", ei);

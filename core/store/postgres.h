@@ -12,6 +12,10 @@
 #define PG_PARAMETERS_MAX 64
 #define PG_CHANNEL        "casbridge" /* NOTIFY; a channel belongs to one database */
 
+/* More than statement_timeout: where the server is there, it is the one to say that it took too long. Tests make it less. */
+#define STORE_ANSWER_MS 15000
+extern int store_answer_ms;
+
 struct store_server {                                                      /* store.handle */
     PGconn *conn;                                                          /* NULL: not connected */
     char *keywords[PG_PARAMETERS_MAX + 1], *values[PG_PARAMETERS_MAX + 1]; /* without a password */

@@ -5,6 +5,7 @@
 #ifndef TESTS_UNIT_STORE_FIXTURE_H
 #define TESTS_UNIT_STORE_FIXTURE_H
 
+#include "core/store/postgres.h"
 #include "core/store/sqlite.h"
 #include "core/store/store.h"
 #include "tests/unit/pg_server.h"
