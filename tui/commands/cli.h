@@ -121,6 +121,7 @@ COMMAND_RUN(cmd_apply);
 COMMAND_RUN(cmd_rollback);
 COMMAND_RUN(cmd_resume);
 COMMAND_RUN(cmd_journal);
+COMMAND_RUN(cmd_store);
 COMMAND_RUN(cmd_exec);
 COMMAND_RUN(cmd_proxy);
 COMMAND_RUN(cmd_snapshot);
@@ -162,6 +163,9 @@ struct apply_options {
     int canary, wave, max_fail, parallel;
     struct arg_list servers; /* rollback */
 };
+struct journal_options {
+    bool follow;
+};
 struct exec_options {
     struct arg_list on;
     const char *via;
@@ -175,7 +179,8 @@ struct proxy_options {
     struct arg_list allow;
 };
 extern const struct arg_spec check_specs[], probe_specs[], route_specs[], plan_specs[], apply_specs[],
-    rollback_specs[], exec_specs[], proxy_specs[], snapshot_specs[], report_specs[], accept_specs[];
+    rollback_specs[], exec_specs[], proxy_specs[], snapshot_specs[], report_specs[], accept_specs[],
+    journal_specs[];
 
 #define VERSION_STRING "0.1"
 
