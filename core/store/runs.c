@@ -92,14 +92,14 @@ static enum err take_row(void *arg, const struct store_row *row, struct errinfo 
                    "the list of runs does not fit into memory");
 }
 
-static enum err count(struct store *s, const char *run, const char *phase, int *out, struct errinfo *ei)
+/* How many steps of a run ended in what: the last of done and failed counts. */
+static enum err take_ends(void *arg, const struct store_row *row, struct errinfo *ei)
 {
-    int64_t n = 0;
-    enum err e =
-        store_number(s, STORE_COUNT, (struct store_value[]){STORE_TEXT(run), STORE_TEXT(phase)}, 2, &n, ei);
-    if (e == ERR_OK)
-        *out = (int)n;
-    return e;
+    struct journal_run *r = row->v[0] ? find(arg, row->v[0]) : NULL;
+    (void)ei;
+    if (r && row->v[1])
+        *(strcmp(row->v[1], "done") == 0 ? &r->done : &r->failed) = (int)store_row_number(row, 2);
+    return ERR_OK;
 }
 
 enum err journal_list(struct store *s, journal_runs *out, struct errinfo *ei)
@@ -107,11 +107,8 @@ enum err journal_list(struct store *s, journal_runs *out, struct errinfo *ei)
     journal_runs runs = {0};
     pthread_mutex_lock(&s->mutex);
     enum err e = store_run(s, STORE_OUTLINE, NULL, 0, take_row, &runs, ei);
-    for (size_t i = 0; e == ERR_OK && i < runs.n; i++) {
-        e = count(s, runs.v[i].run, "done", &runs.v[i].done, ei);
-        if (e == ERR_OK)
-            e = count(s, runs.v[i].run, "failed", &runs.v[i].failed, ei);
-    }
+    if (e == ERR_OK)
+        e = store_run(s, STORE_ENDS, NULL, 0, take_ends, &runs, ei);
     pthread_mutex_unlock(&s->mutex);
     if (e == ERR_OK)
         *out = runs;

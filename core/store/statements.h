@@ -25,10 +25,10 @@
       " ORDER BY id LIMIT 1000")                                                                             \
     X(OUTLINE, 1,                                                                                            \
       "SELECT run, phase, at, who, after FROM journal WHERE step = 0 AND run <> '-' ORDER BY id")            \
-    X(COUNT, 1,                                                                                              \
-      "SELECT count(*) FROM (SELECT step FROM journal WHERE run = $1 AND step > 0"                           \
-      " GROUP BY step HAVING $2 = (SELECT j.phase FROM journal j WHERE j.run = $1"                           \
-      " AND j.step = journal.step AND j.phase IN ('done', 'failed') ORDER BY j.id DESC LIMIT 1)) AS steps")  \
+    X(ENDS, 1,                                                                                               \
+      "SELECT run, phase, count(*) FROM (SELECT run, phase, row_number() OVER"                               \
+      " (PARTITION BY run, step ORDER BY id DESC) AS back FROM journal"                                      \
+      " WHERE step > 0 AND phase IN ('done', 'failed')) AS ends WHERE back = 1 GROUP BY run, phase")         \
     X(LOCK_READ, 1, "SELECT who, host, place, pid, started, reason, since FROM lock")                        \
     X(LOCK_PUT, 0,                                                                                           \
       "INSERT INTO lock (one, who, host, place, pid, started, reason, since)"                                \
