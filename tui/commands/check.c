@@ -13,6 +13,8 @@
 
 const struct arg_spec check_specs[] = {
     {"probe", 0, ARG_FLAG, offsetof(struct check_options, probe), NULL, "ask every CAS on the wire as well"},
+    {"kept", 0, ARG_FLAG, offsetof(struct check_options, kept), NULL,
+     "with the evidence that anybody gathered last, kept in the store"},
     {"iis", 0, ARG_LIST, offsetof(struct check_options, iis), "SERVER=FILE",
      "applicationHost.config of a server, true as of when the file was last written; repeatable"},
     {0},
@@ -148,6 +150,8 @@ COMMAND_RUN(cmd_check)
     if (words->n)
         return err_set(ei, ERR_USAGE, "casbridge help check", "check takes no words: %s", words->v[0]);
     enum err e = cli_read(cli, ei);
+    if (!e && o->kept)
+        e = cli_recall_evidence(cli, ei);
     for (size_t i = 0; !e && i < o->iis.n; i++)
         e = take_iis(cli, o->iis.v[i], ei);
     if (!e)
@@ -247,6 +251,7 @@ COMMAND_RUN(cmd_probe)
                   &cli->evidence, ei);
     if (e)
         return e;
+    cli_keep_evidence(cli, true);
     for (size_t i = 0; i < cli->evidence.items.n; i++)
         if (cli->evidence.items.v[i].outcome == OUTCOME_ERROR)
             *code = err_exit_code(ERR_PARTIAL);

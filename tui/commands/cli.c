@@ -200,8 +200,10 @@ enum err cli_evaluate(struct cli *cli, bool probe, struct errinfo *ei)
                            ei);
         if (e)
             return e;
+        cli_keep_evidence(cli, false);
     }
-    return cli_judge(cli, cli->org, &cli->evidence, cli->snapshot, probe, &cli->findings, ei);
+    return cli_judge(cli, cli->org, &cli->evidence, cli->snapshot, probe || cli->recalled, &cli->findings,
+                     ei);
 }
 
 enum err cli_store(struct cli *cli, struct errinfo *ei)

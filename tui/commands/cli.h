@@ -49,6 +49,7 @@ struct cli {
     struct findings findings;
     struct store *store;
     bool krb_ready;
+    bool recalled; /* evidence holds what the store had kept of the wire */
 };
 
 struct command {
@@ -96,6 +97,10 @@ enum err cli_judge(struct cli *cli, const struct org *org, const struct evidence
 enum err cli_accepted(struct cli *cli, const char *organization, const struct snapshot *snapshot,
                       acceptances *out, struct errinfo *ei) MUST_CHECK;
 enum err cli_store(struct cli *cli, struct errinfo *ei) MUST_CHECK;
+/* Keeps the evidence in the store, when there is one; partial: what was kept of servers not asked stays. */
+void cli_keep_evidence(struct cli *cli, bool partial);
+/* Adds the evidence kept last of cli->org, and says how old it is. ERR_NOTFOUND when there is none. */
+enum err cli_recall_evidence(struct cli *cli, struct errinfo *ei) MUST_CHECK;
 /* "admin@CONTOSO.LAB" or "root", and "host". */
 void cli_who(const struct cli *cli, char *who, size_t who_cap, char *from, size_t from_cap);
 bool cli_read_only(const struct cli *cli);
@@ -134,7 +139,7 @@ COMMAND_RUN(cmd_version);
 COMMAND_RUN(cmd_help);
 
 struct check_options {
-    bool probe;
+    bool probe, kept;
     struct arg_list iis;
 };
 struct probe_options {
