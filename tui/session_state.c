@@ -51,7 +51,7 @@ static void state_done(void *arg)
     task_end(s, TASK_STATE, j->e, &j->ei, j->put.n ? "progress kept" : "progress read");
     store_progresses_free(&j->put);
     free(j);
-    if (s->settling.n > 0)
+    if (s->settling.n > 0 || s->progress_again)
         state_start(s);
     session_tell(s, SESSION_STATE); /* after an error too: what is shown goes back to what is kept */
 }
@@ -67,6 +67,7 @@ static void state_start(struct session *s)
         free(j);
         return;
     }
+    s->progress_again = false;
     j->session = s;
     j->put = s->settling;
     memset(&s->settling, 0, sizeof s->settling);
@@ -90,6 +91,7 @@ void session_progress_put(struct session *s, const char *gate, bool settled, con
 
 void session_progress_load(struct session *s)
 {
+    s->progress_again = s->tasks[TASK_STATE].running; /* it may have read before what moved */
     state_start(s);
 }
 

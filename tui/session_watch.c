@@ -4,6 +4,7 @@
  */
 #include "tui/session_int.h"
 
+#include "core/base/log.h"
 #include "core/base/str.h"
 
 #include <poll.h>
@@ -65,7 +66,7 @@ static void take_note(void *arg)
         s->records = n->records;
         memset(&n->records, 0, sizeof n->records);
     }
-    if (n->moved.progress && s->progress_known)
+    if (n->moved.progress && (s->progress_known || s->tasks[TASK_STATE].running))
         session_progress_load(s);
     session_tell(s, SESSION_JOURNAL | SESSION_PLAN);
     note_free(n);
@@ -150,7 +151,7 @@ static enum err watch_store(struct watcher *w, struct errinfo *ei)
         e = journal_last(store, &w->seen, ei);
         w->seen -= w->seen > 0;
     } else {
-        moved.journal = true; /* connected again: what is shown may be old */
+        moved.journal = moved.progress = true; /* connected again: what is shown may be old */
     }
     if (e == ERR_OK)
         e = look(w, store, &moved, ei);
@@ -172,10 +173,15 @@ static void watch_run(void *arg)
     const char *spec = profile_get(s->config->profile, PROFILE_store, NULL);
     if (gethostname(w->host, sizeof w->host - 1) != 0)
         w->host[0] = '\0';
+    enum err before = ERR_OK;
     while (!ending(s)) {
         struct errinfo ei = {0};
-        if (store_exists(spec) && watch_store(w, &ei) == ERR_CONFIG)
+        enum err e = store_exists(spec) ? watch_store(w, &ei) : ERR_OK;
+        if (e == ERR_CONFIG)
             return; /* it will not get better: whoever opens it next is told why */
+        if (e != ERR_OK && e != before)
+            log_err(&ei);
+        before = e;
         rest(s, RETRY_MS);
     }
 }

@@ -160,25 +160,31 @@ static enum err commit(struct store *s, struct errinfo *ei)
     return e;
 }
 
-/* SQLite would make the file with the umask's rights, and its WAL files follow those of the database. */
+#define RIGHTS_HINT "check the rights of the file and of its folder, or name another (store = sqlite:FILE)"
+
+/*
+ * SQLite would make the file with the umask's rights, and its WAL files follow those of the database. A file that is there is never
+ * opened here: closing it would take away the locks that another store of this process has on it (POSIX locks belong to the process),
+ * and SQLite would delete the WAL under its feet.
+ */
 static enum err make_file(const char *path, struct errinfo *ei)
 {
     struct stat st;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return err_errno(
-            ei, ERR_CONFIG,
-            "check the rights of the file and of its folder, or name another (store = sqlite:FILE)",
-            "cannot open the store %s", path);
-    enum err e = ERR_OK;
-    if (fstat(fd, &st) < 0)
-        e = err_errno(ei, ERR_SYSTEM, NULL, "cannot look at the store %s", path);
-    else if (!S_ISREG(st.st_mode))
-        e = err_set(ei, ERR_CONFIG, "name a file (store = sqlite:FILE)", "the store %s is not a file", path);
-    else if ((st.st_mode & 077) && st.st_uid == geteuid() && fchmod(fd, 0600) < 0)
-        e = err_errno(ei, ERR_CONFIG, NULL, "cannot close the store %s to others", path);
-    close(fd);
-    return e;
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0) {
+        close(fd);
+        return ERR_OK;
+    }
+    if (errno != EEXIST && errno != EISDIR)
+        return err_errno(ei, ERR_CONFIG, RIGHTS_HINT, "cannot open the store %s", path);
+    if (lstat(path, &st) < 0)
+        return err_errno(ei, ERR_SYSTEM, NULL, "cannot look at the store %s", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(ei, ERR_CONFIG, "name a file (store = sqlite:FILE)", "the store %s is not a file",
+                       path);
+    if ((st.st_mode & 077) && st.st_uid == geteuid() && chmod(path, 0600) < 0)
+        return err_errno(ei, ERR_CONFIG, NULL, "cannot close the store %s to others", path);
+    return ERR_OK;
 }
 
 static enum err find_path(const char *spec, char **path, struct errinfo *ei)

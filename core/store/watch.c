@@ -4,6 +4,7 @@
  */
 #include "core/store/store_int.h"
 
+#include "core/base/clock.h"
 #include "core/base/str.h"
 
 #include <stdlib.h>
@@ -64,27 +65,39 @@ struct store *store_watch_store(struct store_watch *w)
     return w->store;
 }
 
+static bool compare(const struct marks *a, const struct marks *b, struct store_moved *out)
+{
+    *out = (struct store_moved){.journal = a->head != b->head,
+                                .lock = strcmp(a->lock, b->lock) != 0,
+                                .progress = a->progress != b->progress,
+                                .evidence = a->evidence != b->evidence,
+                                .accepted = strcmp(a->accepted, b->accepted) != 0,
+                                .head = b->head};
+    str_copy(out->run, sizeof out->run, b->run);
+    return out->journal || out->lock || out->progress || out->evidence || out->accepted;
+}
+
 enum err store_watch_poll(struct store_watch *w, int timeout_ms, struct store_moved *out, struct errinfo *ei)
 {
+    int64_t end = clock_mono_ms() + timeout_ms, left = timeout_ms;
     struct marks now;
     bool woken = false;
     *out = (struct store_moved){0};
-    enum err e = w->store->backend->wait(w->store, timeout_ms, &woken, ei);
-    if (e == ERR_OK && (woken || w->look))
-        e = read_marks(w, &now, ei);
-    else if (e == ERR_OK)
-        return ERR_OK;
-    w->look = e != ERR_OK;
-    if (e != ERR_OK)
-        return e;
-    *out = (struct store_moved){.journal = now.head != w->seen.head,
-                                .lock = strcmp(now.lock, w->seen.lock) != 0,
-                                .progress = now.progress != w->seen.progress,
-                                .evidence = now.evidence != w->seen.evidence,
-                                .accepted = strcmp(now.accepted, w->seen.accepted) != 0,
-                                .head = now.head};
-    str_copy(out->run, sizeof out->run, now.run);
-    w->seen = now;
+    do { /* woken for what was seen already: wait on */
+        enum err e = w->store->backend->wait(w->store, (int)left, &woken, ei);
+        if (e == ERR_OK && (woken || w->look))
+            e = read_marks(w, &now, ei);
+        else if (e == ERR_OK)
+            return ERR_OK;
+        w->look = e != ERR_OK;
+        if (e != ERR_OK)
+            return e;
+        bool moved = compare(&w->seen, &now, out);
+        w->seen = now;
+        if (moved)
+            return ERR_OK;
+        left = end - clock_mono_ms();
+    } while (left > 0);
     return ERR_OK;
 }
 

@@ -220,6 +220,47 @@ static void test_watch_while_it_is_written(void **state)
     store_watch_close(&w);
 }
 
+/*
+ * Another process comes and goes while this one has two stores on the same file. POSIX locks belong to the process: had opening the
+ * second taken away those of the first, the other process would think itself alone, and delete the WAL that the first still reads.
+ */
+static void test_locks_survive_a_second_store(void **state)
+{
+    struct store_fixture *f = *state;
+    struct store *second = NULL;
+    int go[2], status = 1;
+    char byte;
+    store_close(&f->store);
+    assert_int_equal(pipe(go), 0);
+    pid_t child = fork(); /* before any store is open: SQLite's must not cross a fork */
+    if (child == 0) {
+        close(go[1]);
+        for (int i = 0; read(go[0], &byte, 1) == 1; i++) {
+            struct store *s = NULL;
+            if (store_open(&s, f->spec, NULL) != ERR_OK)
+                _exit(1);
+            append(s, i ? "r2" : "r1", 0, "begin");
+            store_close(&s);
+        }
+        _exit(0);
+    }
+    close(go[0]);
+    struct store_watch *w = watch(f);
+    assert_int_equal(store_open(&second, f->spec, NULL), ERR_OK);
+    store_close(&second);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(write(go[1], "x", 1), 1);
+        struct store_moved m = next(w, 5000);
+        assert_true(m.journal);
+        assert_string_equal(m.run, i ? "r2" : "r1");
+        pg_pause(300); /* until the other has closed its store */
+    }
+    close(go[1]);
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+    store_watch_close(&w);
+}
+
 /* A server that went away and came back: the watch says so once, and then what it missed. */
 static void test_watch_over_a_restart(void **state)
 {
@@ -356,6 +397,7 @@ int main(void)
         BOTH(test_evidence),
         BOTH(test_watch),
         BOTH(test_watch_while_it_is_written),
+        SQLITE(test_locks_survive_a_second_store),
         POSTGRES(test_watch_over_a_restart),
         BOTH(test_copy_there_and_back),
         BOTH(test_copy_of_a_broken_chain),
