@@ -94,8 +94,8 @@ def use_store(lab, url, *more):
     lab.config.write_text('\n'.join(lines[:at] + [f'store = {url}', *more] + lines[at:]) + '\n')
 
 
-def start(lab, *args):
-    return subprocess.Popen([str(PROGRAM), '--config', str(lab.config), '--profile', 'lab', *map(str, args)], stdout=subprocess.PIPE,
+def start(lab, *args, to=subprocess.PIPE):
+    return subprocess.Popen([str(PROGRAM), '--config', str(lab.config), '--profile', 'lab', *map(str, args)], stdout=to,
                             stderr=subprocess.PIPE, text=True, env=clean_env(), stdin=subprocess.DEVNULL)
 
 
@@ -107,7 +107,9 @@ def test_two_admins_one_store(lab, postgres, tmp_path):
     use_store(lab, postgres.url())
     plan = tmp_path / 'plan.json'
     assert lab.run('plan', '-o', plan).code == 1
-    following = start(lab, '--format', 'json', 'journal', '--follow')
+    shown = tmp_path / 'shown.jsonl'
+    with open(shown, 'w') as f:
+        following = start(lab, '--format', 'json', 'journal', '--follow', to=f)
     time.sleep(1)
     first = start(lab, 'apply', plan, '--yes', ORG, '--reason', 'change 4711', '--parallel', '1', '--wave', '1')
     held = wait_for(lambda: holder(lab))
@@ -116,8 +118,9 @@ def test_two_admins_one_store(lab, postgres, tmp_path):
     assert second.code == 7 and 'holds the lock' in second.err and 'change 4711' in second.err and str(first.pid) in second.err
 
     # the second admin sees it move while it moves, not only at its end
-    line = json.loads(following.stdout.readline())
-    assert line['phase'] == 'begin' and first.poll() is None
+    assert wait_for(lambda: shown.read_text().count('\n') > 2) and first.poll() is None
+    line = json.loads(shown.read_text().splitlines()[0])
+    assert line['phase'] == 'begin'
     run = line['run']
     watching = start(lab, 'journal', run, '--follow')       # of that run: ends with it
     out, err = first.communicate(timeout=180)
@@ -128,10 +131,10 @@ def test_two_admins_one_store(lab, postgres, tmp_path):
         assert phase in text
     records = lab.json('journal', run)
     assert len(text.splitlines()) == len(records)
+    assert wait_for(lambda: [json.loads(r)['id'] for r in shown.read_text().splitlines()] == [r['id'] for r in records])
     following.send_signal(signal.SIGINT)
-    rest, err = following.communicate(timeout=30)
+    out, err = following.communicate(timeout=30)
     assert following.returncode == 130, err
-    assert [json.loads(r)['id'] for r in rest.splitlines()] == [r['id'] for r in records[1:]]
     assert holder(lab) is None
     assert lab.json('journal', 'verify')['whole']
 
