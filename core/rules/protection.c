@@ -263,7 +263,8 @@ static void judge_server(struct rule_run *run, const struct server *s, const str
     struct draft d;
     look(run, s, &st);
     if (!st.at) {
-        rule_unknown(run, s, "its applicationHost.config was not read (check --iis %s=FILE)", s->name);
+        rule_unknown(run, s, "its applicationHost.config was not read (check --remote, or --iis %s=FILE)",
+                     s->name);
         return;
     }
     if (st.legacy_on) {
@@ -305,7 +306,8 @@ void judge_extended_protection(struct rule_run *run)
     for (size_t i = 0; i < e->items.n && !any; i++)
         any = e->items.v[i].kind == OBSERVATION_IIS;
     if (!any) {
-        rule_unknown(run, NULL, "no server's applicationHost.config was read (check --iis SERVER=FILE)");
+        rule_unknown(run, NULL,
+                     "no server's applicationHost.config was read (check --remote, or --iis SERVER=FILE)");
         return;
     }
     const struct bridges bridges = find_bridges(run);

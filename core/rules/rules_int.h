@@ -126,6 +126,7 @@ void judge_kerberos_ticket(struct rule_run *run);
 void judge_certificate(struct rule_run *run);
 void judge_legacy_namespace(struct rule_run *run);
 void judge_internal_url(struct rule_run *run);
+void judge_nlb_bypass(struct rule_run *run);
 void judge_fba_match(struct rule_run *run);
 void judge_url_server_name(struct rule_run *run);
 void judge_autodiscover_scp(struct rule_run *run);

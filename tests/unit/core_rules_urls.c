@@ -77,6 +77,41 @@ static void internal_url(void **state)
     bench_fini(&t);
 }
 
+static void nlb_bypass(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *server;
+        enum tri has;
+        char said;
+        const char *text; /* of the fix, or of why */
+    } cases[] = {
+        {"EXCAS01", TRI_YES, 'P', NULL},
+        {"EXCAS01", TRI_NO, 'F',
+         "Set-WebServicesVirtualDirectory -Identity 'EXCAS01\\EWS (Default Web Site)' -InternalNLBBypassUrl "
+         "'https://excas01.contoso.lab/ews/exchange.asmx'"},
+        {"EXCAS01", TRI_UNKNOWN, 'U', "Get-WebServicesVirtualDirectory"},
+        {"EX13CAS01", TRI_NO, 'P', NULL},
+        {"EX13CAS01", TRI_YES, 'F', ""},
+        {"E2K7CAS01", TRI_NO, '-', NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct bench t;
+        bench_init(&t, true);
+        struct vdir *v = builder_vdir(t.b.org, cases[i].server, PROTOCOL_EWS);
+        v->nlb_bypass = cases[i].has;
+        v->nlb_bypass_url = cases[i].has == TRI_YES ? "https://x.contoso.lab/ews/exchange.asmx" : NULL;
+        bench_run(&t);
+        print_message("case %zu\n", i);
+        assert_said(&t, "nlb-bypass-url", cases[i].server, cases[i].said);
+        if (cases[i].said == 'F')
+            assert_string_equal(fix_text(found(&t, "nlb-bypass-url", cases[i].server)), cases[i].text);
+        if (cases[i].said == 'U')
+            assert_non_null(strstr(unknown(&t, "nlb-bypass-url", cases[i].server), cases[i].text));
+        bench_fini(&t);
+    }
+}
+
 static void server_names(void **state)
 {
     (void)state;
@@ -263,14 +298,9 @@ static void kb3140410(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(legacy_namespace),
-        cmocka_unit_test(internal_url),
-        cmocka_unit_test(server_names),
-        cmocka_unit_test(scp),
-        cmocka_unit_test(forms),
-        cmocka_unit_test(offloading),
-        cmocka_unit_test(consistency),
-        cmocka_unit_test(rpc_encryption),
+        cmocka_unit_test(legacy_namespace), cmocka_unit_test(internal_url), cmocka_unit_test(nlb_bypass),
+        cmocka_unit_test(server_names),     cmocka_unit_test(scp),          cmocka_unit_test(forms),
+        cmocka_unit_test(offloading),       cmocka_unit_test(consistency),  cmocka_unit_test(rpc_encryption),
         cmocka_unit_test(kb3140410),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,7 +139,8 @@ COMMAND_RUN(cmd_version);
 COMMAND_RUN(cmd_help);
 
 struct check_options {
-    bool probe, kept;
+    bool probe, kept, remote;
+    const char *via;
     struct arg_list iis;
 };
 struct probe_options {

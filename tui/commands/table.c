@@ -30,8 +30,9 @@ const struct arg_spec cli_global[] = {
 const struct command commands[] = {
     {"inventory", "", "sites, servers, virtual directories, databases, namespaces", NULL, 0, FORMATS_TABLE,
      false, cmd_inventory},
-    {"check", "[--probe | --kept] [--iis SERVER=FILE]...", "what blocks the new CAS, and how we know",
-     check_specs, sizeof(struct check_options), FORMATS_TABLE, false, cmd_check},
+    {"check", "[--probe | --kept] [--remote] [--iis SERVER=FILE]...",
+     "what blocks the new CAS, and how we know", check_specs, sizeof(struct check_options), FORMATS_TABLE,
+     false, cmd_check},
     {"probe", "[SERVER...] [--protocol P]... [--user U]", "live evidence, step by step", probe_specs,
      sizeof(struct probe_options), FORMATS_TEXT_JSON, false, cmd_probe},
     {"route", "(--user U | --mailbox-version V --mailbox-site S) --protocol P --arrive SERVER",

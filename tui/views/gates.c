@@ -43,7 +43,7 @@ static const struct gate gates[GATE_COUNT] = {
     {"G14", "Do the certificates fit every name and server?", "Clients and the new CAS refuse the others.",
      "renew or replace them", "certificate"},
     {"G15", "Are legacy URLs and forms logon as the routes need them?", "Redirects loop or log on twice.",
-     "see the findings", "legacy-namespace internal-url fba-match"},
+     "see the findings", "legacy-namespace internal-url nlb-bypass-url fba-match"},
     {"G16", "Is each HTTP service name owned once and are tickets issued?",
      "A duplicate ends Kerberos for that name.", "setspn, by an AD admin", "spn-unique kerberos-ticket"},
     {"G17", "Do old and new servers share a TLS version?", "Else the proxy hop cannot be made.",

@@ -8,6 +8,7 @@ from .directory import NoSuchObject, number, text
 from .naming import server_dn, server_legacy_dn
 from .pserror import CmdletError
 from .vdir_cmdlets import VdirCmdlets
+from .windows import WindowsCmdlets
 
 VDIR_NOUNS = {
     'owavirtualdirectory': 'OWA',
@@ -21,7 +22,7 @@ VDIR_NOUNS = {
 }
 
 
-class Shell(VdirCmdlets):
+class Shell(VdirCmdlets, WindowsCmdlets):
     """The cmdlets as they run on one server."""
 
     def run(self, cmdlet, values):

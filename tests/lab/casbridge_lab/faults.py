@@ -18,6 +18,11 @@ KNOBS = {
     'drop-before-write': 'flag',
     'drop-after-write': 'flag',
     'no-op': 'flag',
+    # what the server says of itself
+    'build': 'text',
+    'no-hotfix': 'flag',
+    'no-service': 'flag',
+    'extended-protection': 'text',
 }
 _NUMBER = re.compile(r'[0-9]+(\.[0-9]+)?')
 
