@@ -250,6 +250,38 @@ def test_passwords(postgres, tmp_path):
     assert run('mysql://h/x').code == 3
 
 
+def test_tls(postgres, tmp_path):
+    """What the address says about TLS is done: the server's name and authority are checked."""
+    key, certificate, other = (postgres.data / 'server.key', postgres.data / 'server.crt', tmp_path / 'other.crt')
+    for k, c in ((key, certificate), (tmp_path / 'other.key', other)):
+        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=db', '-addext',
+                        'subjectAltName=IP:127.0.0.1', '-keyout', k, '-out', c], check=True, capture_output=True)
+    ours = tmp_path / 'ca.crt'
+    ours.write_bytes(certificate.read_bytes())
+    who = postgres.demoted()
+    for path in (key, certificate):
+        path.chmod(0o600)
+        if who:
+            os.chown(path, who['user'], who['group'])
+    postgres.sql('ALTER SYSTEM SET ssl = on')
+    postgres.sql('SELECT pg_reload_conf()')
+    url = postgres.url()
+    try:
+        assert wait_for(lambda: postgres.sql('SHOW ssl') == 'on')
+        config = tmp_path / 'config.ini'
+
+        def code(parameters):
+            config.write_text(f'[p]\nstore = {url}?{parameters}\n')
+            config.chmod(0o600)
+            return casbridge('--config', config, 'store').code
+        assert code(f'sslmode=verify-full&sslrootcert={ours}') == 0
+        assert code(f'sslmode=verify-full&sslrootcert={other}') == 4
+        assert code(f'sslmode=verify-full&sslrootcert={ours}&host=localhost&hostaddr=127.0.0.1') == 4     # another name
+    finally:
+        postgres.sql('ALTER SYSTEM RESET ssl')
+        postgres.sql('SELECT pg_reload_conf()')
+
+
 def test_no_answer(postgres, tmp_path):
     """A server whose processes are stopped says nothing at all."""
     config = tmp_path / 'config.ini'

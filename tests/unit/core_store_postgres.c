@@ -313,6 +313,46 @@ static void test_lost_at_every_message(void **state)
     assert_true(told_kept >= 1);
 }
 
+/* What the server may say to an append: its words, our error, and nothing kept. */
+static void test_what_the_server_says(void **state)
+{
+    struct store_fixture *f = *state;
+    static const struct {
+        const char *sqlstate;
+        enum err e;
+        int sys;
+        const char *hint;
+    } rows[] = {
+        {"53100", ERR_SYSTEM, ENOSPC, "room on the server's disk"},
+        {"25006", ERR_CONFIG, 0, "standby"},
+        {"57014", ERR_TIMEOUT, 0, "busy"},
+        {"55P03", ERR_LOCKED, 0, "try again"},
+        {"42501", ERR_DENIED, 0, "GRANT"},
+        {"53200", ERR_SYSTEM, 0, "run out"},
+        {"22021", ERR_INPUT, 0, ""},
+        {"XX000", ERR_SYSTEM, 0, ""},
+    };
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct errinfo ei = {0};
+        char sql[500];
+        snprintf(sql, sizeof sql,
+                 "CREATE OR REPLACE FUNCTION say() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                 " RAISE EXCEPTION 'could not extend file: %s' USING ERRCODE = '%s'; END $$;"
+                 "CREATE OR REPLACE TRIGGER said BEFORE UPDATE ON head EXECUTE FUNCTION say()",
+                 rows[i].sqlstate, rows[i].sqlstate);
+        assert_true(store_fixture_raw(f, sql));
+        enum err e = append(f->store, "intent", &ei);
+        if (e != rows[i].e || ei.sys != rows[i].sys || !strstr(ei.hint, rows[i].hint) ||
+            !strstr(ei.what, "could not extend file"))
+            fail_msg("%s: %s, %s (%s)", rows[i].sqlstate, err_name(e), ei.what, ei.hint);
+        assert_int_equal(whole(f->store), n);
+        assert_true(store_fixture_raw(f, "DROP TRIGGER said ON head"));
+        assert_int_equal(append(f->store, "intent", &ei), ERR_OK);
+        assert_int_equal(whole(f->store), ++n);
+    }
+}
+
 /* A server that is there and says nothing. */
 static void test_silent_server(void **state)
 {
@@ -384,6 +424,7 @@ int main(void)
         POSTGRES(test_restart_between_calls),
         POSTGRES(test_cut_while_idle),
         POSTGRES(test_lost_at_every_message),
+        POSTGRES(test_what_the_server_says),
         POSTGRES(test_silent_server),
         POSTGRES(test_durable),
     };
