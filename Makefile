@@ -30,7 +30,7 @@ OPT.fuzz     := -O1 -g -fsanitize=fuzzer-no-link,address,undefined $(SAN) -DDEBU
 ifeq ($(CONFIG),fuzz)
 CC := clang
 endif
-INCLUDES := -I. -I$(B) -I/usr/include/libxml2
+INCLUDES := -I. -I$(B) -I/usr/include/libxml2 -I/usr/include/postgresql
 CFLAGS_ALL  = $(STD) $(WARN) $(OPT.$(CONFIG)) -fPIE -pthread $(INCLUDES) $(CPPFLAGS) $(CFLAGS)
 LDFLAGS_ALL = $(OPT.$(CONFIG)) $(PIE) -pthread $(LDFLAGS)
 
@@ -39,7 +39,7 @@ LAYERS        := core remoting tui
 DEPS.core     :=
 DEPS.remoting := core
 DEPS.tui      := remoting core
-LIBS.core     := -lldap -llber -lgssapi_krb5 -lkrb5 -lcurl -lssl -lcrypto -lsqlite3 -ljansson -lxml2 -lz -lm
+LIBS.core     := -lldap -llber -lgssapi_krb5 -lkrb5 -lcurl -lssl -lcrypto -lsqlite3 -lpq -ljansson -lxml2 -lz -lm
 LIBS.remoting := -lssh2
 LIBS.tui      := -lncursesw -ltinfo
 src     = $(filter-out tui/main.c core/gen/%,$(wildcard $(1)/*.c $(1)/*/*.c)) $(GEN.$(1))
@@ -118,7 +118,7 @@ fuzz:                     ## libFuzzer targets, run briefly each (FUZZ_SECONDS=5
 	$(Q)tests/run-fuzz build/fuzz/tests/fuzz
 
 # two threads or more: run again under the thread sanitizer
-THREADED := core_base core_host core_proxy_parts core_proxy_relay core_proxy_faults core_probe_servers core_probe_apps_ask core_probe_budget remoting_ssh_host tui_secret
+THREADED := core_base core_host core_store_shared core_proxy_parts core_proxy_relay core_proxy_faults core_probe_servers core_probe_apps_ask core_probe_budget remoting_ssh_host tui_secret
 THREADED += core_plan_apply core_plan_replica
 unit-threads: $(filter $(addprefix $(B)/tests/unit/,$(THREADED)),$(UNIT))
 	$(Q)tests/run-unit $(B) $^

@@ -129,7 +129,7 @@ static void apply_run(void *arg)
     if (gethostname(host, sizeof host - 1) != 0)
         str_copy(host, sizeof host, "unknown");
 
-    j->e = store_open(&store, profile_get(c->profile, PROFILE_store, NULL), &j->ei);
+    j->e = store_open_profile(&store, c->profile, &j->ei);
     if (j->e != ERR_OK)
         goto out;
     task_say(s, TASK_APPLY, 0, 0, "reading the directory");

@@ -40,6 +40,7 @@
     X(psrp_url, STRING, 1, "http://{fqdn}/PowerShell/")                                                      \
     X(psrp_configuration, STRING, 1, "Microsoft.Exchange")                                                   \
     X(store, STRING, 0, "sqlite:FILE or postgresql://...")                                                   \
+    X(store_password, SECRET, 0, "of a store on PostgreSQL; else PGPASSFILE or ~/.pgpass")                   \
     X(krb5_config, STRING, 0, "krb5.conf to use instead of the system's")                                    \
     X(krb5_ccache, STRING, 0, "credential cache to use")                                                     \
     X(krb5_principal, STRING, 0, "log in as this principal with krb5_keytab")                                \
