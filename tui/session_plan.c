@@ -125,12 +125,11 @@ static void apply_run(void *arg)
     struct directory *directory = NULL;
     struct store *store = NULL;
     struct transport *transport = NULL;
-    const char *via = c->via ? c->via : profile_get(c->profile, PROFILE_via, NULL);
     char host[256] = "";
     if (gethostname(host, sizeof host - 1) != 0)
         str_copy(host, sizeof host, "unknown");
 
-    j->e = store_open(&store, profile_get(c->profile, PROFILE_store, NULL), &j->ei);
+    j->e = store_open_profile(&store, c->profile, &j->ei);
     if (j->e != ERR_OK)
         goto out;
     task_say(s, TASK_APPLY, 0, 0, "reading the directory");
@@ -138,7 +137,7 @@ static void apply_run(void *arg)
     if (j->e == ERR_OK)
         j->e = directory_open(&directory, c->profile, session_source(s), stop, &j->ei);
     if (j->e == ERR_OK && !j->run[0])
-        j->e = c->transport_new(&transport, via ? via : "ssh", c->profile, &j->ei);
+        j->e = c->transport_new(&transport, c->via, c->profile, &j->ei);
     if (j->e != ERR_OK)
         goto out;
     struct plan_apply_options o = {

@@ -9,6 +9,7 @@
 #define CORE_RULES_RULES_INT_H
 
 #include "core/audit/spn.h"
+#include "core/base/name_map.h"
 #include "core/rules/judge.h"
 #include "core/rules/rules.h"
 
@@ -38,6 +39,8 @@ struct rule_facts {
     /* Observations by server (without case), kind, protocol, newest first; those without a server come first. */
     const struct observation **by_server;
     size_t n_observations;
+    size_t *groups;           /* where each server's begin; one more at the end */
+    struct name_map group_of; /* places in groups */
 };
 
 struct rule_run {
@@ -51,6 +54,7 @@ struct rule_run {
 };
 
 enum err facts_init(struct rule_run *run, struct errinfo *ei) MUST_CHECK;
+void facts_fini(struct rule_run *run);
 
 /* All observations of a server: a slice of facts.by_server. */
 struct observations {

@@ -14,7 +14,12 @@
 #define MAX_PLAN_FILE ((size_t)32 * 1024 * 1024)
 
 #define APPLY_SPECS                                                                                            \
-    {"via", 0, ARG_TEXT, offsetof(struct apply_options, via), "ssh", "transport; default from the profile"},   \
+    {"via",                                                                                                    \
+     0,                                                                                                        \
+     ARG_TEXT,                                                                                                 \
+     offsetof(struct apply_options, via),                                                                      \
+     "ssh|winrm|psrp",                                                                                         \
+     "transport; else the profile's, else by version and what answers"},                                       \
         {"yes",    0,                                                                                          \
          ARG_TEXT, offsetof(struct apply_options, yes),                                                        \
          "ORG",    "the organisation's name, instead of asking"},                                              \
@@ -113,8 +118,7 @@ static enum err prepare(struct cli *cli, const struct apply_options *o, struct p
         e = err_set(ei, ERR_USAGE, "say why", "--force-lock wants a reason: it is recorded with the holder");
     if (e)
         return e;
-    const char *via = o->via ? o->via : profile_get(&cli->profile, PROFILE_via, NULL);
-    e = cli->transport_new(&out->transport, via ? via : "ssh", &cli->profile, ei);
+    e = cli->transport_new(&out->transport, o->via, &cli->profile, ei);
     if (e)
         return e;
     cli_who(cli, who, sizeof who, from, sizeof from);

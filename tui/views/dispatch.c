@@ -241,8 +241,12 @@ static void do_read(struct ui *ui, const char *arg)
 
 static void do_probe(struct ui *ui, const char *arg)
 {
+    const struct view *top = ui_top(ui);
     (void)arg;
-    session_probe(ui->session);
+    if (top->ops->id == VIEW_SERVER && *top->arg)
+        session_probe_server(ui->session, top->arg);
+    else
+        session_probe(ui->session);
 }
 
 static void do_cancel(struct ui *ui, const char *arg)

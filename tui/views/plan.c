@@ -180,9 +180,9 @@ static int head(struct view *v, struct rect r)
     const struct planned *p = planned_of(v);
     const struct session *s = v->ui->session;
     char at[CLOCK_TEXT_SIZE];
-    int y = r.y;
+    int used = draw_sight(s, r), y = r.y + used;
     if (!p->plan)
-        return 0;
+        return used;
     screen_putf(y++, r.x + 1, r.w - 2, PAINT_TEXT, "%s%s  %s, to %s, made %s by %s",
                 p->undoes[0] ? "takes back run " : "plan ", p->undoes[0] ? p->undoes : p->plan->id,
                 p->plan->organization, generation_name(p->plan->target), clock_rfc3339(p->plan->made_at, at),
