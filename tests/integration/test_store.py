@@ -47,10 +47,18 @@ class Postgres:
         return self
 
     def start(self):
-        self.process = subprocess.Popen([f'{self.bin}/postgres', '-D', self.data, '-k', self.folder, '-h', '127.0.0.1', '-p', str(self.port),
-                                         '-c', 'fsync=off', '-c', 'shared_buffers=16MB', '-c', 'max_connections=40'],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd='/', **self.demoted())
-        assert wait_for(lambda: subprocess.run([f'{self.bin}/pg_isready', '-q', '-h', '127.0.0.1', '-p', str(self.port)]).returncode == 0)
+        """After a crash the last process of the old one may still hold its memory: then the new one ends at once, and is started again."""
+        ready = [f'{self.bin}/pg_isready', '-q', '-h', '127.0.0.1', '-p', str(self.port)]
+        until = time.monotonic() + 90
+        while True:
+            if self.process is None or self.process.poll() is not None:
+                self.process = subprocess.Popen([f'{self.bin}/postgres', '-D', self.data, '-k', self.folder, '-h', '127.0.0.1', '-p', str(self.port),
+                                                 '-c', 'fsync=off', '-c', 'shared_buffers=16MB', '-c', 'max_connections=40'],
+                                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd='/', **self.demoted())
+            if subprocess.run(ready).returncode == 0:
+                return
+            assert time.monotonic() < until, 'PostgreSQL does not start'
+            time.sleep(0.2)
 
     def stop(self, how=signal.SIGINT):
         self.process.send_signal(how)
@@ -149,7 +157,7 @@ def test_holder_killed(lab, postgres, tmp_path):
     first.wait()
     first.stdout.close()
     first.stderr.close()
-    assert wait_for(lambda: holder(lab)['ended'], seconds=2)   # the server let go with its session
+    assert wait_for(lambda: holder(lab)['ended'], seconds=10)   # the server let go with its session
     run = lab.json('journal')[0]['run']
     done = lab.run('resume', run, '--yes', ORG, timeout=180)
     assert done.code == 0, done.err
