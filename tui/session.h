@@ -59,6 +59,7 @@ struct planned {
     /* its texts may live in what it was made from, which is kept as long as the plan */
     struct world *world;
     struct org_box *box;
+    char force[200]; /* why the lock is taken away when it is applied; "": it is not */
     char undoes[40]; /* run that it takes back, "" for a plan from findings */
     struct step_progress *progress;
     bool applied; /* once: a second time the plan would be stale */
@@ -159,6 +160,8 @@ unsigned session_running(const struct session *s);
 void session_read(struct session *s);
 /* Asks every CAS what it offers. */
 void session_probe(struct session *s);
+/* One server alone, every protocol to its end, as the profile's probe_user where there is one. */
+void session_probe_server(struct session *s, const char *server);
 void session_cancel(struct session *s, enum task t);
 
 /* A plan from the findings; filter as for plan_build. Done at once. ERR_REFUSED while one is being applied. */

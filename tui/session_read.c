@@ -177,6 +177,7 @@ struct probe_job {
     struct world *base;
     struct org_box *box; /* handed to the result */
     struct world *result;
+    char server[64]; /* "": all of them */
     unsigned done, total;
     enum err e;
     struct errinfo ei;
@@ -188,6 +189,30 @@ static void probe_progressed(void *arg, const struct server *server, const struc
     (void)partial;
     j->done++;
     task_say(j->session, TASK_PROBE, j->done, j->total, "asking the servers: %s answered", server->name);
+}
+
+/* Every protocol to its end. Without a test user the steps that need one say so. */
+static void probe_one_server(struct probe_job *j, struct probe_request *req, struct evidence *fresh)
+{
+    const struct profile *profile = j->session->config->profile;
+    const struct server *server = org_server(j->base->org, j->server);
+    const char *ref = profile_get(profile, PROFILE_probe_password, NULL);
+    struct secret password = {0};
+    char prompt[300];
+    req->protocols = (1u << PROTOCOL_COUNT) - 1;
+    req->deep = true;
+    req->user.name = profile_get(profile, PROFILE_probe_user, NULL);
+    if (!server)
+        j->e = err_set(&j->ei, ERR_NOTFOUND, NULL, "%s is not in the organisation any more", j->server);
+    if (!j->e && req->user.name && ref) {
+        str_fmt(prompt, sizeof prompt, "password of %s", req->user.name);
+        j->e = secret_resolve(&password, ref, prompt, &j->ei);
+        req->user.password = &password;
+    }
+    if (!j->e)
+        j->e = probe_run(profile, j->base->org, &server, 1, req, &j->session->tasks[TASK_PROBE].stop,
+                         probe_progressed, j, fresh, &j->ei);
+    secret_fini(&password);
 }
 
 static void probe_run_job(void *arg)
@@ -208,12 +233,18 @@ static void probe_run_job(void *arg)
         .login = login,
         .parallel = (unsigned)profile_int(profile, PROFILE_parallel, 32),
     };
-    j->e = probe_run(profile, j->base->org, NULL, 0, &req, stop, probe_progressed, j, &fresh, &j->ei);
-    if (j->e == ERR_OK)
-        j->e = spn_gather(profile, session_source(s), j->base->org, login, &fresh, stop, &j->ei);
+    int64_t probed_at = clock_unix();
+    if (*j->server) {
+        probe_one_server(j, &req, &fresh);
+        probed_at = j->base->probed_at ? j->base->probed_at : probed_at;
+    } else {
+        j->e = probe_run(profile, j->base->org, NULL, 0, &req, stop, probe_progressed, j, &fresh, &j->ei);
+        if (j->e == ERR_OK)
+            j->e = spn_gather(profile, session_source(s), j->base->org, login, &fresh, stop, &j->ei);
+    }
     krb_login_free(&login);
     if (j->e == ERR_OK) {
-        j->result = world_new(j->box, &j->base->evidence, &fresh, clock_unix(), profile, s->config->target);
+        j->result = world_new(j->box, &j->base->evidence, &fresh, probed_at, profile, s->config->target);
         if (j->result) {
             j->box = NULL;
             keep(s, j->result);
@@ -223,6 +254,8 @@ static void probe_run_job(void *arg)
     }
     evidence_fini(&fresh);
 }
+
+static void begin_probe(struct session *s, const char *server);
 
 static void probe_done(void *arg)
 {
@@ -238,12 +271,14 @@ static void probe_done(void *arg)
     world_unref(j->base);
     task_end(s, TASK_PROBE, j->e, &j->ei, "servers asked");
     bool again = overtaken && j->e == ERR_OK;
+    char server[sizeof j->server];
+    str_copy(server, sizeof server, j->server);
     free(j);
     if (again)
-        session_probe(s);
+        begin_probe(s, server);
 }
 
-void session_probe(struct session *s)
+static void begin_probe(struct session *s, const char *server)
 {
     if (!s->world || !task_begin(s, TASK_PROBE, 0, "asking the servers"))
         return;
@@ -257,8 +292,20 @@ void session_probe(struct session *s)
     j->session = s;
     j->base = world_ref(s->world);
     j->box = org_box_ref(s->world->box);
-    for (size_t i = 0; i < s->world->org->n_servers; i++)
+    str_copy(j->server, sizeof j->server, server);
+    for (size_t i = 0; i < s->world->org->n_servers && !*server; i++)
         j->total += server_is_cas(&s->world->org->servers[i]);
+    j->total += *server != '\0';
     s->tasks[TASK_PROBE].total = j->total;
     task_submit(s, TASK_PROBE, probe_run_job, probe_done, j);
+}
+
+void session_probe(struct session *s)
+{
+    begin_probe(s, "");
+}
+
+void session_probe_server(struct session *s, const char *server)
+{
+    begin_probe(s, server);
 }

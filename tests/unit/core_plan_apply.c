@@ -430,5 +430,6 @@ int main(void)
         T(test_moved_in_mid_run),
         T(test_journal_that_is_full),
     };
+    log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

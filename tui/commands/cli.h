@@ -145,7 +145,7 @@ struct check_options {
 };
 struct probe_options {
     struct arg_list protocols;
-    const char *user;
+    const char *user, *password;
 };
 struct route_options {
     const char *user, *mailbox_version, *mailbox_site, *protocol, *arrive, *host_name, *rpc_server;
@@ -153,7 +153,8 @@ struct route_options {
 };
 struct plan_options {
     struct arg_list findings, servers;
-    bool probe;
+    const char *export_spn;
+    bool probe, nudge;
 };
 struct snapshot_options {
     bool probe;
@@ -165,7 +166,7 @@ struct accept_options {
     const char *server, *reason, *until;
 };
 struct apply_options {
-    const char *via, *yes, *reason;
+    const char *via, *yes, *reason, *force_lock;
     int canary, wave, max_fail, parallel;
     struct arg_list servers; /* rollback */
 };

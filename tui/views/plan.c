@@ -154,9 +154,15 @@ static void describe(struct view *v, bool has_row, size_t row)
     pane_gap(p);
     describe_cmdlet(p, PAINT_STRONG, "cmdlet", &s->cmdlet);
     describe_cmdlet(p, PAINT_TEXT, "inverse", &s->inverse);
+    for (size_t i = 0; i < s->n_nudges; i++)
+        describe_cmdlet(p, PAINT_TEXT, "nudge", &s->nudges[i]);
     pane_gap(p);
     pane_field(p, PAINT_TEXT, "takes", s->takes_effect);
     pane_field(p, PAINT_TEXT, "impact", s->impact);
+    if (s->note)
+        pane_field(p, PAINT_DIM, "note", s->note);
+    if (s->skip)
+        pane_field(p, PAINT_WARNING, "skip", s->skip);
     pane_field(p, PAINT_TEXT, "verify",
                s->verify_directory && s->verify_wire ? "directory and wire"
                : s->verify_directory                 ? "directory"
