@@ -73,7 +73,16 @@ size_t psxml_reader_memory(const struct psxml_reader *r)
 static bool is_name_char(char c)
 {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == ':' || c == '-' || c == '.';
+           c == '-' || c == '.';
+}
+
+/* Version, xmlns, S: nothing in them is used, so nothing unusual may be. */
+static bool is_plain(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)s[i] < 0x20 || (unsigned char)s[i] > 0x7e || s[i] == '&')
+            return false;
+    return true;
 }
 
 static const char *skip_space(const char *s, const char *end)
@@ -95,6 +104,8 @@ static enum err take_attribute(struct psxml_reader *r, struct tag *t, const char
         if (!str_to_u64(value, value_len, &t->ref))
             return psxml_fail(r, ERR_INPUT, "a RefId that is no number");
         t->has_ref = true;
+    } else if (!is_plain(value, value_len)) {
+        return psxml_fail(r, ERR_INPUT, "an attribute with a value that is none of it");
     }
     return ERR_OK;
 }
@@ -127,7 +138,8 @@ static enum err read_tag(struct psxml_reader *r, struct tag *t, const char *s, c
             at++;
         size_t len = (size_t)(at - name);
         at = skip_space(at, end);
-        if (len == 0 || at == end || *at != '=')
+        if (len == 0 || (*name >= '0' && *name <= '9') || *name == '-' || *name == '.' || at == end ||
+            *at != '=')
             return psxml_fail(r, ERR_INPUT, "an attribute without a value");
         at = skip_space(at + 1, end);
         char quote = at < end ? *at : '\0';

@@ -113,9 +113,13 @@ size_t psxml_unescape(char *s, size_t len)
         return len;
     const char *end = s + len;
     for (const char *from = at; from < end;) {
-        int32_t unit = *from == '_' ? escaped_unit(from, (size_t)(end - from)) : -1;
+        int32_t unit = escaped_unit(from, (size_t)(end - from));
         if (unit < 0) {
-            *at++ = *from++;
+            const char *next = memchr(from + 1, '_', (size_t)(end - from) - 1);
+            size_t plain = (size_t)((next ? next : end) - from);
+            memmove(at, from, plain);
+            at += plain;
+            from += plain;
             continue;
         }
         from += 7;

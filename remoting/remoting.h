@@ -19,7 +19,10 @@ enum err remoting_winrm_new(struct transport **out, const struct profile *p, rem
 /* PowerShell remoting through WS-Management (psrp.h): objects, from Exchange's own endpoint unless psrp_configuration says otherwise. */
 enum err remoting_psrp_new(struct transport **out, const struct profile *p, remoting_ask_host_key *ask,
                            void *arg, struct errinfo *ei) MUST_CHECK;
-/* By name: "ssh", "winrm", "psrp". ERR_USAGE with what there is. */
+/* Chooses for each server (auto.c): the section's via, else by version and what answers. Asks for secrets when first needed. */
+enum err remoting_auto_new(struct transport **out, const struct profile *p, remoting_ask_host_key *ask,
+                           void *arg, struct errinfo *ei) MUST_CHECK;
+/* By name: "ssh", "winrm", "psrp", "auto". NULL: what the profile says for all its servers, else "auto". ERR_USAGE with what there is. */
 enum err remoting_transport_new(struct transport **out, const char *via, const struct profile *p,
                                 remoting_ask_host_key *ask, void *arg, struct errinfo *ei) MUST_CHECK;
 

@@ -8,39 +8,17 @@
 #include "remoting/fault.h"
 #include "remoting/wsman_int.h"
 
-/* {fqdn} and {server} of a setting. */
-static bool expand(char *out, size_t cap, const char *text, const struct wsman *w)
-{
-    size_t n = 0;
-    while (*text) {
-        const char *value = NULL;
-        if (strncmp(text, "{fqdn}", 6) == 0)
-            value = w->fqdn;
-        else if (strncmp(text, "{server}", 8) == 0)
-            value = w->server;
-        size_t len = value ? strlen(value) : 1;
-        if (n + len >= cap)
-            return false;
-        memcpy(out + n, value ? value : text, len);
-        n += len;
-        text += !value ? 1 : value == w->fqdn ? 6 : 8;
-    }
-    out[n] = '\0';
-    return true;
-}
-
-static enum err set_url(struct wsman *w, const char *text, struct errinfo *ei)
+/* The session's place is w->url; everything that depends on it. */
+static enum err settle(struct wsman *w, struct errinfo *ei)
 {
     const struct profile *p = w->access->profile;
     const char *spn = profile_get(p, PROFILE_winrm_spn, w->server);
-    enum err e = wsman_url_parse(&w->url, text, ei);
-    if (e)
-        return e;
+    struct remote_target target = {.server = w->server, .fqdn = w->fqdn};
     if (w->identity->auth == WSMAN_AUTH_BASIC && !w->url.tls)
         return err_set(ei, ERR_REFUSED, "use https, or negotiate, kerberos or ntlm",
                        "winrm_auth = basic would show the password to everybody between: %.200s is not https",
                        w->url.text);
-    if (spn && (!expand(w->spn, sizeof w->spn, spn, w) || !strchr(w->spn, '/')))
+    if (spn && (!wsman_text_expand(w->spn, sizeof w->spn, spn, &target) || !strchr(w->spn, '/')))
         return err_set(ei, ERR_CONFIG, "write HTTP/{fqdn} or WSMAN/{fqdn}",
                        "winrm_spn: \"%.100s\" is no service name", spn);
     if (!spn)
@@ -58,7 +36,6 @@ static enum err set_url(struct wsman *w, const char *text, struct errinfo *ei)
 enum err wsman_new(struct wsman **out, struct wsman_access *a, const struct remote_target *target,
                    const char *url, const struct stop *stop, struct errinfo *ei)
 {
-    char text[800];
     struct wsman *w = calloc(1, sizeof *w);
     if (!w)
         return err_set(ei, ERR_NOMEM, NULL, "no memory for a session");
@@ -74,8 +51,8 @@ enum err wsman_new(struct wsman **out, struct wsman_access *a, const struct remo
     soap_uuid(w->session_id);
     str_copy(w->server, sizeof w->server, target->server);
     str_copy(w->fqdn, sizeof w->fqdn, target->fqdn && *target->fqdn ? target->fqdn : target->server);
-    enum err e = expand(text, sizeof text, url, w) ? set_url(w, text, ei)
-                                                   : err_set(ei, ERR_CONFIG, NULL, "the URL is too long");
+    enum err e = wsman_url_expand(&w->url, url, target, ei);
+    e = e ? e : settle(w, ei);
     if (e)
         wsman_free(&w);
     else
@@ -185,9 +162,8 @@ static bool follow(struct wsman *w, struct errinfo *ei)
     }
     log_line(LOG_LEVEL_WARNING, "%s sends us to %s", w->peer, to.text);
     conv_free(&w->conv);
-    char text[sizeof to.text];
-    str_copy(text, sizeof text, to.text);
-    return set_url(w, text, ei) == ERR_OK;
+    w->url = to;
+    return settle(w, ei) == ERR_OK;
 }
 
 enum err wsman_create(struct wsman *w, const struct wsman_shell *shell, struct errinfo *ei)

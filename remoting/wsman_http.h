@@ -13,6 +13,7 @@
 #include "core/base/hostmap.h"
 #include "core/base/stop.h"
 #include "core/probe/challenge.h"
+#include "core/transport.h"
 
 #include <openssl/x509.h>
 
@@ -28,6 +29,11 @@ struct wsman_url {
 };
 /* "http://host[:port]/path"; ports 80 and 443 when none is named. ERR_CONFIG: anything else, a user in it, blanks. */
 enum err wsman_url_parse(struct wsman_url *out, const char *text, struct errinfo *ei) MUST_CHECK;
+/* The same after {fqdn} and {server} have been replaced by the target's (its name where it has no full one). */
+enum err wsman_url_expand(struct wsman_url *out, const char *text, const struct remote_target *target,
+                          struct errinfo *ei) MUST_CHECK;
+/* Only the replacing; false: too long. */
+bool wsman_text_expand(char *out, size_t cap, const char *text, const struct remote_target *target);
 
 struct wsman_http;
 struct wsman_http_settings { /* borrowed until wsman_http_free() */

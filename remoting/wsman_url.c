@@ -55,3 +55,38 @@ enum err wsman_url_parse(struct wsman_url *out, const char *text, struct errinfo
     *out = u;
     return ERR_OK;
 }
+
+bool wsman_text_expand(char *out, size_t cap, const char *text, const struct remote_target *target)
+{
+    static const char fqdn[] = "{fqdn}", server[] = "{server}";
+    size_t n = 0;
+    while (*text) {
+        const char *value = text;
+        size_t len = 1, step = 1;
+        if (strncmp(text, fqdn, sizeof fqdn - 1) == 0) {
+            value = target->fqdn && *target->fqdn ? target->fqdn : target->server;
+            step = sizeof fqdn - 1;
+        } else if (strncmp(text, server, sizeof server - 1) == 0) {
+            value = target->server;
+            step = sizeof server - 1;
+        }
+        if (value != text)
+            len = strlen(value);
+        if (n + len >= cap)
+            return false;
+        memcpy(out + n, value, len);
+        n += len;
+        text += step;
+    }
+    out[n] = '\0';
+    return true;
+}
+
+enum err wsman_url_expand(struct wsman_url *out, const char *text, const struct remote_target *target,
+                          struct errinfo *ei)
+{
+    char whole[sizeof out->text];
+    return wsman_text_expand(whole, sizeof whole, text, target)
+               ? wsman_url_parse(out, whole, ei)
+               : err_set(ei, ERR_CONFIG, NULL, "the URL is too long");
+}

@@ -27,6 +27,7 @@ function Invoke-LabCmdlet([string] $Name, $Bound, $Caller) {
         $Caller.ThrowTerminatingError($record)
     }
     foreach ($object in $answer['objects']) {
+        if ($object -is [System.Text.Json.Nodes.JsonValue]) { $Caller.WriteObject([string] $object); continue }
         $out = [psobject]::new()
         foreach ($pair in $object.AsObject()) {
             $value = $pair.Value
