@@ -11,6 +11,7 @@ static const struct {
 } transports[] = {
     {"ssh", remoting_ssh_new},
     {"winrm", remoting_winrm_new},
+    {"psrp", remoting_psrp_new},
     {"auto", remoting_auto_new},
 };
 

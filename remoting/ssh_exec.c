@@ -9,7 +9,7 @@
 
 #define CHUNK 32768
 
-static enum err open_channel(struct ssh_conn *c, LIBSSH2_CHANNEL **out, struct errinfo *ei)
+enum err ssh_open_channel(struct ssh_conn *c, LIBSSH2_CHANNEL **out, struct errinfo *ei)
 {
     for (;;) {
         *out = libssh2_channel_open_session(c->session);
@@ -144,7 +144,7 @@ enum err ssh_exec(struct ssh_conn *c, const struct script *script, struct exec_o
                   struct errinfo *ei)
 {
     LIBSSH2_CHANNEL *channel = NULL;
-    enum err err = open_channel(c, &channel, ei);
+    enum err err = ssh_open_channel(c, &channel, ei);
     if (err != ERR_OK)
         return err;
     err = request(c, channel, buf_str(&script->line), out, ei);

@@ -20,6 +20,12 @@
 #define SSH_LOGIN_MS       60000 /* from the first byte to being logged in */
 #define SSH_AGENT_MAX_KEYS 5     /* tried; servers count every one (MaxAuthTries is 6) */
 
+enum ssh_psrp_mode { /* objects over the subsystem "powershell": */
+                     SSH_PSRP_NO,
+                     SSH_PSRP_AUTO, /* where there is one, else a command line */
+                     SSH_PSRP_YES,
+};
+
 struct ssh_settings { /* of one server; everything is borrowed */
     const char *user;
     const char *key;         /* file, or NULL: the agent */
@@ -27,6 +33,7 @@ struct ssh_settings { /* of one server; everything is borrowed */
     const char *program;     /* or NULL */
     const struct secret *password, *passphrase;
     uint16_t port;
+    enum ssh_psrp_mode psrp;
 };
 
 struct ssh_conn {
@@ -70,7 +77,13 @@ enum err ssh_hostkey_check(struct ssh_conn *c, struct ssh_trust *trust, const st
 enum err ssh_login(struct ssh_conn *c, const struct ssh_settings *s, struct errinfo *ei) MUST_CHECK;
 
 /* ssh_exec.c. Whatever it returns, out says how far it came. */
+enum err ssh_open_channel(struct ssh_conn *c, LIBSSH2_CHANNEL **out, struct errinfo *ei) MUST_CHECK;
 enum err ssh_exec(struct ssh_conn *c, const struct script *script, struct exec_output *out,
+                  struct errinfo *ei) MUST_CHECK;
+
+/* ssh_psrp.c. out as transport.run has it. *absent, with an error: there is no PowerShell behind a subsystem; nothing was sent, another
+   channel of the connection may be tried. */
+enum err ssh_psrp(struct ssh_conn *c, const struct cmdlet *cmdlet, struct remote_result *out, bool *absent,
                   struct errinfo *ei) MUST_CHECK;
 
 #endif

@@ -109,7 +109,7 @@ static json_t *host_json(const struct host *h)
     const struct remote_result *r = &h->result;
     json_t *o = json_object(), *errors = json_array(), *warnings = json_array(), *output = NULL;
     if (r->output_json)
-        output = json_loads(r->output_json, 0, NULL);
+        output = json_loads(r->output_json, JSON_ALLOW_NUL, NULL);
     if (!output) {
         output = json_array();
         if (r->output && *r->output)
@@ -144,18 +144,80 @@ static json_t *host_json(const struct host *h)
     return o;
 }
 
+static void lines_text(struct buf *out, const char *s)
+{
+    while (*s) {
+        size_t n = strcspn(s, "\n");
+        str_show(out, s, n && s[n - 1] == '\r' ? n - 1 : n);
+        buf_adds(out, "\n");
+        s += n + (s[n] == '\n');
+    }
+}
+
+/* A value in one line: text as it is, the rest as JSON. */
+static void value_text(struct buf *out, json_t *value)
+{
+    if (json_is_string(value)) {
+        str_show(out, json_string_value(value), json_string_length(value));
+        return;
+    }
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
+    str_show(out, text ? text : "?", text ? strlen(text) : 1);
+    free(text);
+}
+
+/* As PowerShell's Format-List: a property a line, objects apart. */
+static void object_text(struct buf *out, json_t *object)
+{
+    const char *name;
+    json_t *value;
+    size_t width = 0;
+    json_object_foreach(object, name, value)
+    {
+        width = strlen(name) > width ? strlen(name) : width;
+    }
+    width = width < 40 ? width : 40;
+    json_object_foreach(object, name, value)
+    {
+        size_t begun = out->len;
+        str_show(out, name, strlen(name));
+        while (out->len - begun < width && buf_addc(out, ' ') == ERR_OK)
+            ;
+        buf_adds(out, " : ");
+        value_text(out, value);
+        buf_adds(out, "\n");
+    }
+    buf_adds(out, "\n");
+}
+
+static void objects_text(struct buf *out, const char *text)
+{
+    json_t *objects = json_loads(text, JSON_ALLOW_NUL, NULL), *one;
+    size_t i;
+    json_array_foreach(objects, i, one)
+    {
+        if (json_is_object(one) && json_object_size(one)) {
+            object_text(out, one);
+        } else if (json_is_string(one)) {
+            lines_text(out, json_string_value(one));
+        } else {
+            value_text(out, one);
+            buf_adds(out, "\n");
+        }
+    }
+    json_decref(objects);
+}
+
 static void host_text(struct buf *out, const struct host *h)
 {
     const struct remote_result *r = &h->result;
     buf_adds(out, "== ");
     cli_cell(out, h->target.server, 0);
     buf_addf(out, " %s (%d ms)\n", host_ok(h) ? "ok" : "FAILED", r->elapsed_ms);
-    for (const char *s = r->output ? r->output : ""; *s;) {
-        size_t n = strcspn(s, "\n");
-        str_show(out, s, n && s[n - 1] == '\r' ? n - 1 : n);
-        buf_adds(out, "\n");
-        s += n + (s[n] == '\n');
-    }
+    if (r->output_json)
+        objects_text(out, r->output_json);
+    else
+        lines_text(out, r->output ? r->output : "");
     for (size_t i = 0; i < r->warnings.n; i++) {
         buf_adds(out, "warning: ");
         cli_cell(out, r->warnings.v[i], 0);
