@@ -114,14 +114,13 @@ bool psjson_timespan(char *out, size_t cap, const char *text)
     const char *fraction = "";
     size_t digits = 0;
     int unit = -1;
+    bool in_time = false;
     if (*s++ != 'P')
         return false;
     while (*s) {
         uint32_t number;
-        if (*s == 'T') {
-            if (unit >= 1)
-                return false;
-            unit = unit < 0 ? 0 : unit;
+        if (*s == 'T' && !in_time) {
+            in_time = true;
             s++;
         }
         if (!take_number(&s, &number))
@@ -135,9 +134,11 @@ bool psjson_timespan(char *out, size_t cap, const char *text)
                 return false;
         }
         const char *found = *s ? strchr(units, *s++) : NULL;
-        if (!found || (int)(found - units) < unit + (unit >= 1))
+        int which = found ? (int)(found - units) : -1;
+        /* Days before the T, the rest behind it, each once: an M before it would be months. */
+        if (which < 0 || (which > 0) != in_time || which <= unit)
             return false;
-        unit = (int)(found - units);
+        unit = which;
         parts[unit] = number;
     }
     char days[16] = "";
