@@ -315,14 +315,15 @@ function Set-OutlookAnywhere { [CmdletBinding()] param(
 function Get-Endless { for (;;) { [System.Threading.Thread]::Sleep(20) } }
 function Get-Many { param([int]$Count, [int]$Size) for ($i = 0; $i -lt $Count; $i++) { [pscustomobject]@{ Id = $i; Text = 'x' * $Size } } }
 function Get-Answer { $Host.UI.ReadLine() }
+function Get-HostName { $Host.Name }
 function Get-Ended { [System.Environment]::Exit(3) }
 """
 
 
-def piped(pwsh, tmp_path, cases, *args, env=None):
+def piped(pwsh, tmp_path, cases, *args, env=None, mode='pipe'):
     (tmp_path / 'exchange.ps1').write_text(EXCHANGE_PS1)
     lines = ''.join(json.dumps({'cmdlet': 'Set-OutlookAnywhere', **case}) + '\n' for case in cases)
-    done = subprocess.run([str(PSRP), 'pipe', str(pwsh), '-s', '-InitialScript', str(tmp_path / 'exchange.ps1'), *args], input=lines.encode(),
+    done = subprocess.run([str(PSRP), mode, str(pwsh), '-s', '-InitialScript', str(tmp_path / 'exchange.ps1'), *args], input=lines.encode(),
                           capture_output=True, timeout=200, env={**clean_env(), **(env or {})})
     assert b'Sanitizer' not in done.stderr and done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.decode().split('\n')[:-1]]
@@ -373,6 +374,16 @@ def test_each_kind_and_each_ending(pwsh, tmp_path):
 def test_a_prompt_does_not_hang(pwsh, tmp_path):
     got, after = piped(pwsh, tmp_path, [{'cmdlet': 'Get-Answer', 'params': []}, {'params': [['Identity', 'string', 'x']]}])
     assert not got['ok'] and 'user interaction' in got['errors'][0]['message'] and after['ok']
+
+
+@live
+def test_a_host_that_is_called_for_says_no(pwsh, tmp_path):
+    """The server believes in a host and waits for its answer: it gets an error, and the pool lives on."""
+    got, width, after = piped(pwsh, tmp_path, [{'cmdlet': 'Get-Answer', 'params': []}, {'cmdlet': 'Get-HostName', 'params': []},
+                                               {'params': [['Identity', 'string', 'x']]}], mode='ask')
+    assert not got['ok'] and 'answers no prompts' in json.dumps(got['errors']) and not got['outcome_unknown'], got
+    assert any('ReadLine' in w for w in got['warnings'])
+    assert after['ok'] and after['objects'] == [{'Identity': 'x'}]
 
 
 @live
