@@ -117,6 +117,28 @@ static bool is_loopback(const struct sockaddr_storage *a)
     return a->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
 }
 
+static enum err check_address(struct wsman_http *h, const struct host_addr *a, struct errinfo *ei)
+{
+    char text[64];
+    if (!h->settings.loopback_only || is_loopback(&a->sa))
+        return ERR_OK;
+    host_addr_text(a, text, sizeof text);
+    return err_set(ei, ERR_REFUSED, "use negotiate, kerberos or ntlm, or https",
+                   "winrm_auth = none is for loopback only, and %s is at %s", h->settings.url->host, text);
+}
+
+/* Before a connection is made, so that nobody outside hears of us; what is connected to is looked at again. */
+static enum err check_addresses(struct wsman_http *h, struct errinfo *ei)
+{
+    struct host_addr addrs[16];
+    size_t n = 0;
+    const struct wsman_url *u = h->settings.url;
+    enum err e = hostmap_resolve(h->settings.hosts, u->host, u->port, true, addrs, ARRAY_LEN(addrs), &n, ei);
+    for (size_t i = 0; i < n && !e; i++)
+        e = check_address(h, &addrs[i], ei);
+    return e;
+}
+
 static CURLcode configure(struct wsman_http *h)
 {
     CURLcode rc = CURLE_OK;
@@ -156,10 +178,9 @@ static enum err made(struct wsman_http *h, struct errinfo *ei)
         return err_errno(ei, ERR_UNREACHABLE, NULL, "%s: the connection was lost at once",
                          h->settings.url->host);
     host_addr_text(&peer, h->address, sizeof h->address);
-    if (h->settings.loopback_only && !is_loopback(&peer.sa))
-        return err_set(ei, ERR_REFUSED, "use negotiate, kerberos or ntlm, or https",
-                       "winrm_auth = none is for loopback only, and %s is at %s", h->settings.url->host,
-                       h->address);
+    enum err e = check_address(h, &peer, ei);
+    if (e)
+        return e;
     h->local_port = ntohs(local.sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&local.sa)->sin6_port
                                                          : ((struct sockaddr_in *)&local.sa)->sin_port);
     str_fmt(connect_to, sizeof connect_to, "::%s", h->address);
@@ -176,8 +197,10 @@ static enum err made(struct wsman_http *h, struct errinfo *ei)
 enum err wsman_http_connect(struct wsman_http *h, const struct stop *stop, struct errinfo *ei)
 {
     wsman_http_close(h);
-    enum err e = hostmap_connect(h->settings.hosts, h->settings.url->host, h->settings.url->port, true, stop,
-                                 &h->fd, ei);
+    enum err e = h->settings.loopback_only ? check_addresses(h, ei) : ERR_OK;
+    if (!e)
+        e = hostmap_connect(h->settings.hosts, h->settings.url->host, h->settings.url->port, true, stop,
+                            &h->fd, ei);
     if (!e)
         e = made(h, ei);
     if (e)

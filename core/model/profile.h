@@ -13,6 +13,8 @@
    One list gives the struct, the reader, the error for an unknown key and the manual page. */
 #define PROFILE_MAP(X)                                                                                       \
     X(source, STRING, 0, "as --source")                                                                      \
+    X(controllers, STRING, 0,                                                                                \
+      "other domain controllers to ask whether a change has reached them, separated by commas; none")        \
     X(target, STRING, 0, "the version being introduced: 2013, 2016, 2019, se")                               \
     X(namespace, STRING, 0, "the name clients use, several separated by commas")                             \
     X(legacy_namespace, STRING, 0, "the name left to Exchange 2007")                                         \
@@ -38,6 +40,7 @@
     X(psrp_url, STRING, 1, "http://{fqdn}/PowerShell/")                                                      \
     X(psrp_configuration, STRING, 1, "Microsoft.Exchange")                                                   \
     X(store, STRING, 0, "sqlite:FILE or postgresql://...")                                                   \
+    X(store_password, SECRET, 0, "of a store on PostgreSQL; else PGPASSFILE or ~/.pgpass")                   \
     X(krb5_config, STRING, 0, "krb5.conf to use instead of the system's")                                    \
     X(krb5_ccache, STRING, 0, "credential cache to use")                                                     \
     X(krb5_principal, STRING, 0, "log in as this principal with krb5_keytab")                                \
@@ -45,6 +48,9 @@
     X(engine_principal, STRING, 0,                                                                           \
       "who the proxy engine is with --upstream-auth keytab: the new CAS's machine account")                  \
     X(engine_keytab, STRING, 0, "its keytab")                                                                \
+    X(probe_user, STRING, 0,                                                                                 \
+      "mailbox that the console logs on as when it asks one server; with probe_password")                    \
+    X(probe_password, SECRET, 0, "password of the test user of probe --user; else only the ticket is used")  \
     X(poll_interval, INT, 0,                                                                                 \
       "seconds between two readings of the directory by the servers' RpcHttpConfigurator, 900")              \
     X(parallel, INT, 0, "hosts at once, 32")                                                                 \

@@ -12,31 +12,10 @@
 static enum tri by_findings(const struct route_work *w, const char *rule, const struct server *s,
                             const char **why, bool *said)
 {
-    const struct findings *f = w->findings;
-    *said = false;
-    if (!f)
-        return TRI_UNKNOWN;
-    for (size_t i = 0; i < f->found.n; i++) {
-        if (str_eq(f->found.v[i].id, rule) && str_ieq(f->found.v[i].server, s ? s->name : NULL)) {
-            *why = f->found.v[i].summary;
-            *said = true;
-            return TRI_NO;
-        }
-    }
-    for (size_t i = 0; i < f->passed.n; i++) {
-        if (str_eq(f->passed.v[i].id, rule) && str_ieq(f->passed.v[i].server, s ? s->name : NULL)) {
-            *said = true;
-            return TRI_YES;
-        }
-    }
-    for (size_t i = 0; i < f->unknown.n; i++) {
-        if (str_eq(f->unknown.v[i].id, rule) && str_ieq(f->unknown.v[i].server, s ? s->name : NULL)) {
-            *why = f->unknown.v[i].why;
-            *said = true;
-            return TRI_UNKNOWN;
-        }
-    }
-    return TRI_UNKNOWN;
+    enum finding_word word =
+        w->findings ? findings_say(w->findings, rule, s ? s->name : NULL, why) : FINDING_NOTHING;
+    *said = word != FINDING_NOTHING;
+    return word == FINDING_FOUND ? TRI_NO : word == FINDING_PASSED ? TRI_YES : TRI_UNKNOWN;
 }
 
 static void add(struct route_work *w, const char *rule, const struct server *s, enum tri holds,
@@ -205,6 +184,12 @@ static bool same_site_with_external_url(const struct route_work *w)
            route_has(w->out->target, PROTOCOL_OWA, ROUTE_NEED_EXTERNAL_URL);
 }
 
+static bool bypass_url_unread(const struct route_work *w)
+{
+    const struct vdir *v = w->out->target ? server_vdir(w->out->target, PROTOCOL_EWS) : NULL;
+    return v && v->nlb_bypass == TRI_UNKNOWN;
+}
+
 static bool new_mailbox(const struct route_work *w)
 {
     return !generation_is_legacy(w->req->mailbox_generation);
@@ -234,12 +219,12 @@ static const struct {
     {PROTOCOL_OA, GENERATION_UNKNOWN, offloading_unknown,
      "SSL offloading of Outlook Anywhere: 2013 help says it is on by default, the cmdlet reference says off. "
      "Set it explicitly."},
-    {PROTOCOL_EWS, GENERATION_2010, always,
+    {PROTOCOL_EWS, GENERATION_2010, bypass_url_unread,
      "InternalNLBBypassUrl: a 2010 EWS virtual directory must have it (observed), a 2013 front end must not "
-     "(HealthChecker). It was not read."},
-    {PROTOCOL_AUTODISCOVER, GENERATION_2010, always,
+     "(HealthChecker). The attribute that is assumed to hold it was not found."},
+    {PROTOCOL_AUTODISCOVER, GENERATION_2010, bypass_url_unread,
      "InternalNLBBypassUrl: a 2010 EWS virtual directory must have it (observed), a 2013 front end must not "
-     "(HealthChecker). It was not read."},
+     "(HealthChecker). The attribute that is assumed to hold it was not found."},
     {PROTOCOL_OA, GENERATION_2007, oa_to_legacy_with_negotiate,
      "Negotiate as client method: an example of the 2013 configuration page sets it, its own note keeps it "
      "for organisations of 2013 only."},

@@ -1,7 +1,7 @@
 /*
- * push CONFIG [VIA]: runs cmdlets through a transport (ssh), for tests that judge what arrives at the other end.
+ * push CONFIG [VIA [PROFILE]]: runs cmdlets through a transport (ssh), for tests that judge what arrives at the other end.
  *
- * CONFIG is a configuration file with one profile. Each line of standard input is a case,
+ * CONFIG is a configuration file with one profile, or with PROFILE. Each line of standard input is a case,
  *   { "server": "EXCAS01", "fqdn": "...", "generation": "2010", "timeout_ms": 20000, "cmdlet": "Set-X",
  *     "params": [ ["Name", "string", "value"], ["Flag", "switch", null] ] }
  * (kinds: string, word, words, list, bool, null, switch, int) and each line of standard output its result:
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/kerberos/kerberos.h"
 #include "remoting/remoting.h"
 #include "tests/integration/cases.h"
 
@@ -56,9 +57,12 @@ int main(int argc, char **argv)
     size_t cap = 0;
     int rc = 1;
     (void)signal(SIGPIPE, SIG_IGN);
-    enum err err = argc == 2 || argc == 3 ? profile_load(&profile, argv[1], NULL, &ei) : ERR_USAGE;
+    enum err err =
+        argc >= 2 && argc <= 4 ? profile_load(&profile, argv[1], argc == 4 ? argv[3] : NULL, &ei) : ERR_USAGE;
     if (err == ERR_OK)
-        err = remoting_transport_new(&t, argc == 3 ? argv[2] : "ssh", &profile, NULL, NULL, &ei);
+        err = krb_setup(&profile, &ei);
+    if (err == ERR_OK)
+        err = remoting_transport_new(&t, argc > 2 ? argv[2] : "ssh", &profile, NULL, NULL, &ei);
     if (err != ERR_OK) {
         fprintf(stderr, "push: %s: %s\n", err_text(err), ei.what);
         goto out;

@@ -160,7 +160,7 @@ BAD = [
         'not a valid host name',
         'ParameterArgumentTransformationError',
     ),
-    ('Get-Service Spooler', 'is not recognized', 'CommandNotFoundException'),
+    ('Get-Process Spooler', 'is not recognized', 'CommandNotFoundException'),
     (
         'Restart-Service Spooler',
         "Cannot find any service with service name 'Spooler'",

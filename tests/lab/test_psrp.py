@@ -129,7 +129,8 @@ def test_wrong_endpoints_and_versions(fresh, engine):
     ):
         with pytest.raises(AssertionError, match='2150858811'):
             client(fresh, engine, url, configuration, CASES[:1])
-    knobs(fresh, 'winrm-no-auth', 'winrm-max-shells 0.1')
+    with pytest.raises(AssertionError, match='maximum of 0 concurrent shells'):
+        exchange_with(fresh, engine, 'winrm-max-shells 0')
     with pytest.raises(AssertionError, match='2150859173'):
         exchange_with(fresh, engine, 'winrm-throttle 60000')
     with pytest.raises(AssertionError, match='Redirect location reported: https://other'):

@@ -176,7 +176,7 @@ def test_much_output_comes_whole(lab):
 
 
 def test_quotas(faulty):
-    knobs(faulty, 'EXCAS01', 'winrm-max-commands 0.5')
+    knobs(faulty, 'EXCAS01', 'winrm-max-commands 0')
     got = pywinrm(faulty, url('https'), 'hostname', transport='basic')
     assert '2150859174' in got.text
     knobs(faulty, 'EXCAS01', 'winrm-throttle 60000')
@@ -229,3 +229,97 @@ def test_exchanges_endpoint_is_elsewhere(lab):
         ['curl', '-s', '-m', '5', f'http://{lab.hosts["e2k7cas01.contoso.lab"]}:10080/PowerShell/'], check=False
     )
     assert done.returncode == 7
+
+
+# ---- envelopes by hand
+
+
+ENVELOPE = (
+    '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/'
+    'addressing" xmlns:w="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd" '
+    'xmlns:rsp="http://schemas.microsoft.com/wbem/wsman/1/windows/shell"><s:Header>'
+    '<a:To>https://x/wsman</a:To><a:Action s:mustUnderstand="true">{action}</a:Action><a:MessageID>uuid:1</a:MessageID>'
+    '<a:ReplyTo><a:Address>http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous</a:Address></a:ReplyTo>'
+    '<w:ResourceURI>http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd</w:ResourceURI>'
+    '<w:OperationTimeout>{timeout}</w:OperationTimeout>{more}</s:Header><s:Body>{body}</s:Body></s:Envelope>'
+)
+CREATE = 'http://schemas.xmlsoap.org/ws/2004/09/transfer/Create'
+DELETE = 'http://schemas.xmlsoap.org/ws/2004/09/transfer/Delete'
+SHELL = '<rsp:Shell><rsp:InputStreams>stdin</rsp:InputStreams><rsp:OutputStreams>stdout stderr</rsp:OutputStreams></rsp:Shell>'
+
+
+def post(lab, data, *options, user='admin', where='https', head=''):
+    credentials = ['-u', f'{user}@contoso.lab:{PASSWORD}'] if where == 'https' else []
+    done = subprocess.run(
+        ['curl', '-s', '-k', '-m', '10', '-w', '%{http_code}', '--data-binary', '@-', *credentials, '-H',
+         head or 'Content-Type: application/soap+xml;charset=UTF-8', *options,
+         url(where, lab.hosts[EXCAS01])],
+        input=data, capture_output=True, check=False,
+    )  # fmt: skip
+    return int(done.stdout[-3:]), done.stdout[:-3].decode()
+
+
+def envelope(action=CREATE, timeout='PT20S', more='', body=SHELL):
+    return ENVELOPE.format(action=action, timeout=timeout, more=more, body=body).encode()
+
+
+def shell_id(text):
+    return f'<w:SelectorSet><w:Selector Name="ShellId">{text}</w:Selector></w:SelectorSet>'
+
+
+def test_what_is_no_request_is_a_fault(lab):
+    for data, code in (
+        (b'', None),
+        (b'<a', 2150858769),
+        (envelope()[:-20], 2150858769),
+        (b'<!DOCTYPE s [<!ENTITY x "y">]>' + envelope(), 2150858769),
+        (envelope(timeout='PT-1S'), 2150858767),
+        (envelope(timeout='soon'), 2150858767),
+        (envelope(action='urn:nothing'), 2150858752),
+        (envelope(more='<q:New xmlns:q="urn:q" s:mustUnderstand="true"/>'), 2150858764),
+        (envelope(more='<w:MaxEnvelopeSize>8191</w:MaxEnvelopeSize>'), 2150858747),
+        (envelope(body=''), 2150858769),
+        (envelope(DELETE, more=shell_id('1B2E2A2A-0000-0000-0000-000000000000')), 2150858843),
+    ):
+        status, text = post(lab, data)
+        if code is None:
+            assert status == 200 and text == ''
+        else:
+            assert status == 500 and f'Code="{code}"' in text, (data[:200], text)
+    assert shells(lab)['shells'] == []
+
+
+def test_a_shell_is_its_owners(lab):
+    status, text = post(lab, envelope())
+    assert status == 200
+    number = re.search(r'Name="ShellId">([0-9A-F-]{36})<', text)[1]
+    assert 'RelatesTo>uuid:1<' in text
+    delete = envelope(DELETE, more=shell_id(number), body='')
+    assert 'AccessDenied' in post(lab, delete, user='carol')[1]
+    assert len(shells(lab)['shells']) == 1
+    assert post(lab, delete)[0] == 200
+    assert shells(lab)['shells'] == []
+
+
+def test_sealed_means_sealed(lab):
+    """Without a context, with the context of nobody, and in plain after a login: refused, each in Windows' manner."""
+    sealed = 'Content-Type: multipart/encrypted;protocol="application/HTTP-SPNEGO-session-encrypted";boundary="Encrypted Boundary"'
+    assert post(lab, b'--Encrypted Boundary\r\n', where='http', head=sealed)[0] == 401
+    done = subprocess.run(
+        ['curl', '-s', '-o', '/dev/null', '-w', '%{http_code}', '--negotiate', '-u', ':', '--resolve',
+         f'{EXCAS01}:10985:{lab.hosts[EXCAS01]}', '-H', sealed, '--data-binary', 'x' * 300, url('http')],
+        env=lab.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == '400' and 'not the layout' in log(lab)
+
+
+def test_a_stranger_may_ask_who_we_are(lab):
+    identify = (
+        b'<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:i="http://schemas.dmtf.org/wbem/wsman/'
+        b'identity/1/wsmanidentity.xsd"><s:Header/><s:Body><i:Identify/></s:Body></s:Envelope>'
+    )
+    assert post(lab, identify, where='http')[0] == 401
+    status, text = post(lab, identify, '-H', 'WSMANIDENTIFY: unauthenticated', where='http')
+    assert status == 200 and 'ProductVendor' in text
+    status, text = post(lab, envelope(), '-H', 'WSMANIDENTIFY: unauthenticated', where='http')
+    assert status == 500 and 'AccessDenied' in text

@@ -54,6 +54,7 @@ KINDS = (
     'wrong-name-certificate',
     'legacy-url',
     'no-internal-url',
+    'no-bypass-url',
     'no-forms',
     'server-name-url',
     'wrong-scp',
@@ -61,6 +62,10 @@ KINDS = (
     'old-tls',
     'ssl-offloading',
     'moved-server',
+    'old-rollup',
+    'no-hotfix',
+    'stopped-service',
+    'extended-protection',
 )
 LEGACY_METHODS = ('basic', 'ntlm', 'negotiate', 'windows', 'anonymous', 'none')
 

@@ -19,6 +19,7 @@ def environment(lab, server):
         'LAB_DIR': lab.dir,
         'LAB_SERVER': server.name,
         'HOME': lab.dir,
+        '__SuppressAnsiEscapeSequences': '1',
     }
 
 

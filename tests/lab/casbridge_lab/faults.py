@@ -29,12 +29,19 @@ KNOBS = {
     'winrm-no-auth': 'flag',
     'winrm-plain-wrap': 'flag',
     'winrm-utf16': 'flag',
+    'app': 'text',
+    'plain': 'text',
     # the stand-in powershell
     'ssh-delay': 'number',
     'fail': 'text',
     'drop-before-write': 'flag',
     'drop-after-write': 'flag',
     'no-op': 'flag',
+    # what the server says of itself
+    'build': 'text',
+    'no-hotfix': 'flag',
+    'no-service': 'flag',
+    'extended-protection': 'text',
 }
 _NUMBER = re.compile(r'[0-9]+(\.[0-9]+)?')
 

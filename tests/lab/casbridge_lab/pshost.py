@@ -186,7 +186,10 @@ class Host:
     # ---- output
 
     def _show(self, item):
-        """As Format-List does."""
+        """As Format-List does; a text as it is."""
+        if isinstance(item, str):
+            self.out.append(item)
+            return
         width = max(map(len, item))
         self.out.append('')
         self.out += [f'{name:<{width}} : {_shown(value)}'.rstrip() for name, value in item.items()]

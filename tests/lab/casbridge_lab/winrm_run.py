@@ -73,6 +73,7 @@ def _child(lab, request):
     if request['kind'] == 'invoke':
         from . import pshost
 
+        time.sleep(Faults(lab, server.name).number('winrm-delay'))
         return pshost.invoke_from_standard_input(lab, server)
     if request['kind'] == 'engine':
         engine.run(lab, server, request['arguments'])

@@ -131,7 +131,7 @@ class Shells:
             if now < until:
                 raise Fault('throttled', max(1, round((until - now) * 1000)))
         standard = EXCHANGE_SHELLS if exchange else SHELLS[min(self.server.generation, 2013)]
-        limit = int(self.faults.number('winrm-max-shells') or standard)
+        limit = int(self.faults.number('winrm-max-shells')) if self.faults.has('winrm-max-shells') else standard
         mine = [s for s in self.table.values() if s.user == user and (s.resource == EXCHANGE) == exchange]
         if len(mine) >= limit:
             raise Fault('exchange-shells' if exchange else 'too-many-shells', limit)
@@ -207,7 +207,7 @@ class Shells:
 
     async def _command(self, message, user, connection, address, exchange):
         shell, line = self.shell(message, user), message.need('CommandLine')
-        limit = int(self.faults.number('winrm-max-commands') or COMMANDS)
+        limit = int(self.faults.number('winrm-max-commands')) if self.faults.has('winrm-max-commands') else COMMANDS
         if len(shell.commands) >= limit:
             raise Fault('too-many-commands')
         number = (line.get('CommandId') or str(uuid.uuid4())).upper()
