@@ -33,11 +33,13 @@ static void first_logon_free(void *arg)
 static void record(struct evidence *e, const char *user, enum outcome outcome, const char *detail, int ms)
 {
     char shown[400];
-    struct observation *o = evidence_add(e, OBSERVATION_STEP, EVIDENCE_KERBEROS);
+    struct observation *o = evidence_add(e, OBSERVATION_LOGON, EVIDENCE_KERBEROS);
     if (!o)
         return;
     o->step = "login";
     o->subject = arena_str(&e->arena, user);
+    o->u.logon.method = "password";
+    o->u.logon.user = o->subject;
     str_show_fixed(shown, sizeof shown, detail, strlen(detail));
     o->detail = arena_str(&e->arena, shown);
     o->outcome = outcome;
