@@ -45,7 +45,7 @@ class LabUnderTest:
         ini = configparser.ConfigParser(interpolation=None)
         ini.read(os.path.join(directory, 'config.ini'))
         self.config = ini['lab']
-        self.hosts = {k[5:]: v.rpartition(':')[0] for k, v in self.config.items() if k.startswith('host.')}
+        self.hosts = {k[5:]: v.rpartition(':')[0] for k, v in self.config.items() if k.startswith('host.') and '/' not in k}
         with open(os.path.join(directory, 'hosts'), 'w', encoding='utf-8') as f:
             f.write(''.join(f'{address} {name}\n' for name, address in self.hosts.items()))
 
