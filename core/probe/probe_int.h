@@ -37,6 +37,7 @@ struct prober {
     pthread_mutex_t lock;
     char dead[PROBE_DEAD_MAX][PROBE_NAME_MAX];
     size_t n_dead;
+    bool ways_asked; /* Autodiscover's ways by the domain, once a run; under lock */
 };
 
 struct target {

@@ -142,6 +142,8 @@ static void probe_one(struct prober *b, const struct server *server, const struc
             left &= ~(1u << p);
             probe_protocol(&t, (enum protocol)p, ticket, left == 0);
         }
+    if (!b->req.deep)
+        app_rollup(&t);
 out:
     target_fini(&t);
 }

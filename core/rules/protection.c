@@ -34,7 +34,9 @@ static enum tri supports(struct rule_run *run, const struct server *s)
         newest = floors[i].build > newest ? floors[i].build : newest;
         /* the directory knows cumulative updates and no security updates */
         if (floors[i].build == v.build)
-            return v.revision >= floors[i].revision ? TRI_YES : exact ? TRI_NO : TRI_UNKNOWN;
+            return v.revision >= floors[i].revision ? TRI_YES
+                   : exact && v.has_revision        ? TRI_NO
+                                                    : TRI_UNKNOWN;
     }
     return v.build > newest ? TRI_YES : TRI_NO;
 }

@@ -6,6 +6,7 @@
 #include "core/iis/iis.h"
 #include "core/probe/probe.h"
 #include "core/report/json.h"
+#include "core/report/report.h"
 #include "core/rules/rules.h"
 #include "tui/commands/cli.h"
 
@@ -14,6 +15,8 @@
 
 const struct arg_spec check_specs[] = {
     {"probe", 0, ARG_FLAG, offsetof(struct check_options, probe), NULL, "ask every CAS on the wire as well"},
+    {"kept", 0, ARG_FLAG, offsetof(struct check_options, kept), NULL,
+     "with the evidence that anybody gathered last, kept in the store"},
     {"remote", 0, ARG_FLAG, offsetof(struct check_options, remote), NULL,
      "ask the servers themselves too: exact build, KB3140410, IIS; needs SSH or WinRM"},
     {"via", 0, ARG_TEXT, offsetof(struct check_options, via), "ssh|winrm", "how --remote reaches them"},
@@ -168,6 +171,8 @@ COMMAND_RUN(cmd_check)
     if (words->n)
         return err_set(ei, ERR_USAGE, "casbridge help check", "check takes no words: %s", words->v[0]);
     enum err e = cli_read(cli, ei);
+    if (!e && o->kept)
+        e = cli_recall_evidence(cli, ei);
     for (size_t i = 0; !e && i < o->iis.n; i++)
         e = take_iis(cli, o->iis.v[i], ei);
     if (!e && o->via && !o->remote)
@@ -196,16 +201,18 @@ static void probe_text(struct buf *out, const struct evidence *e)
     const char *server = NULL;
     for (size_t i = 0; i < e->items.n; i++) {
         const struct observation *o = &e->items.v[i];
-        if (!server || !str_eq(server, o->server)) {
-            server = o->server ? o->server : "-";
-            cli_cell(out, server, 0);
+        /* of no server: names that clients guess, or who is tried */
+        const char *head = o->server ? o->server : o->by_name ? "by the domain" : "test user";
+        if (!server || !str_eq(server, head)) {
+            server = head;
+            cli_cell(out, head, 0);
             buf_adds(out, "\n");
         }
         buf_addf(out, "  %-8s %-20s ", outcome_name(o->outcome), o->step ? o->step : "-");
         if (o->protocol < PROTOCOL_COUNT)
-            buf_addf(out, "%-5s ", protocol_id(o->protocol));
+            buf_addf(out, "%-12s ", protocol_id(o->protocol));
         else
-            buf_adds(out, "      ");
+            buf_adds(out, "             ");
         cli_cell(out, o->subject, 44);
         cli_cell(out, o->detail, 0);
         buf_addf(out, "  (%d ms)\n", o->elapsed_ms);
@@ -306,6 +313,7 @@ COMMAND_RUN(cmd_probe)
                   &cli->evidence, ei);
     if (e && e != ERR_INTERRUPTED)
         goto out;
+    cli_keep_evidence(cli, true);
     for (size_t i = 0; i < cli->evidence.items.n; i++) {
         const struct observation *seen = &cli->evidence.items.v[i];
         if (seen->outcome == OUTCOME_ERROR && *code != err_exit_code(ERR_AUTH))
@@ -318,6 +326,11 @@ COMMAND_RUN(cmd_probe)
                     "probing: the time is over; what was seen so far is kept");
     if (cli->format == FORMAT_JSON) {
         enum err written = cli_json(cli, json_probe(&cli->evidence), e ? NULL : ei);
+        e = e ? e : written;
+    } else if (cli->format == FORMAT_XML) {
+        const struct report r = {
+            .in = {.org = cli->org, .evidence = &cli->evidence}}; /* all that this writer reads */
+        enum err written = report_xml(&r, &cli->out, e ? NULL : ei);
         e = e ? e : written;
     } else {
         probe_text(&cli->out, &cli->evidence);
