@@ -149,6 +149,7 @@ static bool add_server(struct decode *d, const struct entry *e)
         return true;
     s.fqdn = fqdn_of(d, e);
     s.legacy_dn = decode_text(d, e, ATTRIBUTE_LEGACY_DN);
+    s.install_path = decode_text(d, e, ATTRIBUTE_INSTALL_PATH);
     s.site_dn = decode_text(d, e, ATTRIBUTE_SERVER_SITE);
     s.dag_dn = decode_text(d, e, ATTRIBUTE_DAG_LINK);
     s.changed_at = decode_changed_at(e);
@@ -202,7 +203,7 @@ static bool add_vdir(struct decode *d, const struct entry *e)
     r.v.back_end = str_ieq(r.v.website, "Exchange Back End");
     r.internal_host = decode_text(d, e, ATTRIBUTE_INTERNAL_HOST);
     r.external_host = decode_text(d, e, ATTRIBUTE_EXTERNAL_HOST);
-    r.v.external_ssl = r.v.internal_ssl = r.v.ssl_offloading = TRI_UNKNOWN;
+    r.v.external_ssl = r.v.internal_ssl = r.v.ssl_offloading = r.v.nlb_bypass = TRI_UNKNOWN;
     if (decode_integer(d, e, ATTRIBUTE_INTERNAL_AUTH, &r.v.iis_auth_raw)) {
         r.v.has_iis_auth = true;
         r.v.iis_auth = (auth_set)(uint64_t)r.v.iis_auth_raw & AUTH_ALL;
@@ -226,6 +227,7 @@ static bool add_vdir(struct decode *d, const struct entry *e)
         r.v.external_url = r.external_host;
     }
     r.v.metabase_path = decode_text(d, e, ATTRIBUTE_METABASE_PATH);
+    r.v.nlb_bypass_url = decode_text(d, e, ATTRIBUTE_NLB_BYPASS);
     r.v.exchange2003_url = decode_text(d, e, ATTRIBUTE_URL_2003);
     r.v.changed_at = decode_changed_at(e);
     return VEC_PUSH(&d->vdirs, DECODE_MAX_OBJECTS, r);

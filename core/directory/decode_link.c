@@ -188,6 +188,17 @@ void decode_oa_hosts(struct decode *d, struct raw_vdir *v)
         v->v.iis_auth = AUTH_BASIC | AUTH_NTLM | AUTH_NEGOTIATE;
 }
 
+/* Setup gives every 2010 server one: where none is to be seen, it is the attribute's assumed name that is wrong. */
+static void judge_nlb_bypass(struct org *org)
+{
+    bool known = false;
+    for (size_t k = 0; k < org->n_vdirs; k++)
+        known |= org->vdirs[k].protocol == PROTOCOL_EWS && org->vdirs[k].nlb_bypass_url;
+    for (size_t k = 0; known && k < org->n_vdirs; k++)
+        if (org->vdirs[k].protocol == PROTOCOL_EWS)
+            org->vdirs[k].nlb_bypass = org->vdirs[k].nlb_bypass_url ? TRI_YES : TRI_NO;
+}
+
 static bool link_vdirs(struct linking *l)
 {
     struct decode *d = l->d;
@@ -205,6 +216,7 @@ static bool link_vdirs(struct linking *l)
             decode_oa_hosts(d, r);
         org->vdirs[org->n_vdirs++] = r->v;
     }
+    judge_nlb_bypass(org);
     for (size_t k = 0; k < org->n_servers; k++) {
         struct server *s = &org->servers[k];
         s->vdirs = arena_array(&org->arena, s->n_vdirs, sizeof *s->vdirs);

@@ -1,4 +1,4 @@
-#include "core/directory/directory_int.h"
+#include "core/directory/forest.h"
 
 #include "core/base/str.h"
 #include "core/directory/mailbox.h"
@@ -79,6 +79,7 @@ void directory_close(struct directory **d)
     if (!*d)
         return;
     ldap_session_close(&(*d)->session);
+    ldap_session_close(&(*d)->catalogue);
     ldif_index_fini(&(*d)->index);
     ldif_file_close(&(*d)->file);
     pthread_mutex_destroy(&(*d)->lock);
@@ -132,34 +133,73 @@ static enum err take_mailbox(void *arg, const struct entry *e, struct errinfo *e
     return ERR_OK;
 }
 
+static bool stops(enum err e)
+{
+    return e == ERR_INTERRUPTED || e == ERR_TIMEOUT || e == ERR_NOMEM;
+}
+
+/*
+ * Where to look: a short name of a domain before the backslash chooses that one; otherwise the controller's own, and when nobody is found
+ * there, the forest by the global catalogue, which holds what routing needs of a mailbox.
+ */
 static enum err mailbox_live(struct directory *d, const struct org *org, const struct mailbox_key *k,
                              struct mailbox *out, const struct stop *stop, struct errinfo *ei)
 {
     struct mailbox found;
     struct looking l = {.org = org, .out = &found};
     struct buf filter;
-    const char *base = org->default_naming_context ? org->default_naming_context : d->session.default_nc;
-    buf_init(&filter, (size_t)16 * 1024);
-    enum err e = mailbox_key_filter(k, &filter);
-    if (e || !base) {
-        e = err_set(ei, ERR_INPUT, NULL, "%s cannot be searched for", k->text);
-    } else {
-        const struct ldap_query q = {.base = base,
-                                     .scope = LDAP_SCOPE_SUBTREE,
-                                     .filter = buf_str(&filter),
-                                     .who = FOR_MAILBOX,
-                                     .what = "looking a mailbox up"};
-        e = directory_search(d, &q, take_mailbox, &l, forget_mailbox, stop, ei);
+    struct errinfo why = {0};
+    char chosen[ENTRY_DN_MAX] = "";
+    const char *own = org->default_naming_context ? org->default_naming_context : d->session.default_nc;
+    bool forest = false;
+    enum err e = ERR_OK, beyond = ERR_OK;
+    if (k->domain[0]) { /* a domain that cannot be looked up is not compared */
+        e = forest_naming_context(d, k->domain, chosen, sizeof chosen, stop, ei);
+        if (e && (e == ERR_NOTFOUND || stops(e)))
+            return e;
     }
+    buf_init(&filter, (size_t)16 * 1024);
+    if (mailbox_key_filter(k, &filter) || !own) {
+        e = err_set(ei, ERR_INPUT, NULL, "%s cannot be searched for", k->text);
+        goto out;
+    }
+    struct ldap_query q = {.base = own,
+                           .scope = LDAP_SCOPE_SUBTREE,
+                           .filter = buf_str(&filter),
+                           .who = FOR_MAILBOX,
+                           .what = "looking a mailbox up"};
+    e = ERR_OK;
+    if (!chosen[0] || dn_equal(chosen, own))
+        e = directory_search(d, &q, take_mailbox, &l, forget_mailbox, stop, ei);
+    forest = !e && !l.n && (chosen[0] ? !dn_equal(chosen, own) : forest_domains(d, stop) != 1);
+    if (forest) {
+        q.base = chosen;
+        beyond = forest_search(d, &q, take_mailbox, &l, forget_mailbox, stop, &why);
+    }
+    if (stops(beyond)) {
+        e = beyond;
+        if (ei)
+            *ei = why;
+    }
+out:
     buf_fini(&filter);
     if (e)
         return e;
     if (l.n > 1)
         return err_set(ei, ERR_INPUT, "use another of its names, or correct the directory",
                        "%s: %u have it: %s, %s", k->text, l.n, l.first_dn, l.second_dn);
+    if (!l.n && beyond)
+        return err_set(
+            ei, ERR_NOTFOUND,
+            "name a controller that is a global catalogue with --source, or one of the user's domain",
+            "no mailbox %s on %s, and the forest's other domains could not be asked: %s", k->text,
+            d->controller, why.what);
     if (!l.n)
-        return err_set(ei, ERR_NOTFOUND, "check the name; is it a user of this domain?",
-                       "no mailbox %s on %s", k->text, d->controller);
+        return err_set(ei, ERR_NOTFOUND,
+                       forest      ? "check the name"
+                       : chosen[0] ? "check the name; only that domain was searched"
+                                   : "check the name; the forest has this one domain",
+                       "no mailbox %s %s %s", k->text, forest ? "in the forest of" : "on", d->controller);
     *out = found;
     return ERR_OK;
 }

@@ -41,8 +41,8 @@ enum err directory_open(struct directory **out, const struct profile *p, const c
                         const struct stop *stop, struct errinfo *ei) MUST_CHECK;
 void directory_close(struct directory **d);
 /* By userPrincipalName, SMTP address, DOMAIN\sam or sam, legacyExchangeDN, mailbox GUID (with or without @domain); "smtp:" and
-   "x500:" before it are allowed. DOMAIN is not compared: one domain, that of the controller, is searched.
-   ERR_NOTFOUND when nobody has it; ERR_INPUT when several have. Reconnects once when the connection was lost. */
+   "x500:" before it are allowed. DOMAIN, when live, chooses the domain by its short name; without it the controller's own is searched,
+   then, by the global catalogue on the same controller, the forest. ERR_NOTFOUND when nobody has it; ERR_INPUT when several have. Reconnects once when the connection was lost. */
 enum err directory_mailbox(struct directory *d, const struct org *org, const char *who, struct mailbox *out,
                            const struct stop *stop, struct errinfo *ei) MUST_CHECK;
 /* One attribute of one object, all values; for preconditions and re-reading. n 0 when absent. ERR_NOTFOUND: no such object. Values are
@@ -55,6 +55,13 @@ enum err directory_attribute(struct directory *d, const char *dn, const char *at
                              struct directory_values *out, const struct stop *stop,
                              struct errinfo *ei) MUST_CHECK;
 void directory_values_free(struct directory_values *v);
+/*
+ * The other controllers that hold the same configuration, as sources to open (malloc'ed: directory_values_free). Of the profile's key
+ * `controllers` ("none": nobody), else every controller of the forest: the configuration partition, where Exchange keeps its settings,
+ * is on all of them, and names them itself (NTDS Settings below CN=Sites). At most 64; of an export there are none.
+ */
+enum err directory_replicas(struct directory *d, struct directory_values *out, const struct stop *stop,
+                            struct errinfo *ei) MUST_CHECK;
 /* The controller that answers, for "said by DC1". Borrowed. */
 const char *directory_controller(const struct directory *d);
 

@@ -16,6 +16,7 @@ struct directory {
     struct ldif_file file;
     struct ldif_index index;
     struct ldap_session session;
+    struct ldap_session catalogue; /* the global catalogue's, once it was asked (forest.h) */
     char controller[256];
 };
 

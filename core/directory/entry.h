@@ -35,6 +35,7 @@ enum { FOR_ORG = 1, FOR_MAILBOX = 2, FOR_COMPUTER = 4, FOR_OWNER = 8 };
     X(SERVER_SITE, "msExchServerSite", FOR_ORG)                                                              \
     X(NETWORK_ADDRESS, "networkAddress", FOR_ORG)                                                            \
     X(LEGACY_DN, "legacyExchangeDN", FOR_ORG | FOR_MAILBOX)                                                  \
+    X(INSTALL_PATH, "msExchInstallPath", FOR_ORG)                                                            \
     X(DAG_LINK, "msExchMDBAvailabilityGroupLink", FOR_ORG)                                                   \
     X(INTERNAL_HOST, "msExchInternalHostName", FOR_ORG)                                                      \
     X(EXTERNAL_HOST, "msExchExternalHostName", FOR_ORG)                                                      \
@@ -44,6 +45,7 @@ enum { FOR_ORG = 1, FOR_MAILBOX = 2, FOR_COMPUTER = 4, FOR_OWNER = 8 };
     X(RPC_HTTP_FLAGS, "msExchRpcHttpFlags", FOR_ORG)                                                         \
     X(METABASE_PATH, "msExchMetabasePath", FOR_ORG)                                                          \
     X(URL, "url", FOR_ORG)                                                                                   \
+    X(NLB_BYPASS, "msExchInternalNLBBypassHostName", FOR_ORG)                                                \
     X(URL_2003, "msExch2003Url", FOR_ORG)                                                                    \
     X(ENCRYPTION_REQUIRED, "msExchEncryptionRequired", FOR_ORG)                                              \
     X(KEYWORDS, "keywords", FOR_ORG)                                                                         \

@@ -54,6 +54,7 @@ static bool guid_octets(const char *s, unsigned char octets[16])
 enum err mailbox_key_parse(struct mailbox_key *k, const char *who, struct errinfo *ei)
 {
     unsigned char octets[16];
+    k->domain[0] = '\0';
     const char *s = who + (*who == '{');
     size_t len = strlen(who);
     if (guid_octets(s, octets)) {
@@ -80,8 +81,13 @@ enum err mailbox_key_parse(struct mailbox_key *k, const char *who, struct errinf
         return ERR_OK;
     const char *slash = strchr(who, '\\');
     if (slash && !strchr(slash + 1, '\\')) {
-        if (set_key(k, MAILBOX_BY_SAM, slash + 1, strlen(slash + 1)))
+        size_t n = (size_t)(slash - who);
+        if (n < sizeof k->domain && set_key(k, MAILBOX_BY_SAM, slash + 1, strlen(slash + 1))) {
+            for (size_t i = 0; i < n; i++)
+                k->domain[i] = who[i] >= 'A' && who[i] <= 'Z' ? (char)(who[i] + 32) : who[i];
+            k->domain[n] = '\0';
             return ERR_OK;
+        }
     } else if (!slash && set_key(k, strchr(who, '@') ? MAILBOX_BY_ADDRESS : MAILBOX_BY_SAM, who, len)) {
         return ERR_OK;
     }

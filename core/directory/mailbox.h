@@ -15,10 +15,12 @@ enum mailbox_key_kind { MAILBOX_BY_ADDRESS, MAILBOX_BY_SAM, MAILBOX_BY_LEGACY_DN
 struct mailbox_key {
     enum mailbox_key_kind kind;
     char text[512];
+    char domain
+        [64]; /* short name before the backslash of DOMAIN\sam, lower case; "" for all else. Not part of the key */
 };
 
 /* "user@domain" (UPN or SMTP, "smtp:" before it allowed), "DOMAIN\sam", "sam", "/o=..." (also "x500:/o=..."), "{guid}", "guid@domain".
-   The domain of "DOMAIN\sam" is not compared. ERR_INPUT when it is none of these. */
+   ERR_INPUT when it is none of these. */
 enum err mailbox_key_parse(struct mailbox_key *k, const char *who, struct errinfo *ei) MUST_CHECK;
 enum err mailbox_key_filter(const struct mailbox_key *k, struct buf *out) MUST_CHECK;
 bool mailbox_key_matches(const struct mailbox_key *k, const struct entry *e);

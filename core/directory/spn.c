@@ -4,7 +4,7 @@
 #include "core/base/log.h"
 #include "core/base/name_map.h"
 #include "core/base/str.h"
-#include "core/directory/directory_int.h"
+#include "core/directory/forest.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +16,6 @@
 #define MAX_OTHERS      16
 #define MAX_SPN         512
 #define OWNERS_LIMIT    ((size_t)64 << 20)
-#define GC_PORT         3268
-#define GC_TLS_PORT     3269
 #define ACCOUNT_DISABLE 0x2 /* userAccountControl, [MS-ADTS] 2.2.16 */
 #define DES_KEY_ONLY    0x200000
 #define ENCTYPES_DES    3u /* msDS-SupportedEncryptionTypes, [MS-KILE] 2.2.7 */
@@ -128,9 +126,9 @@ static enum err build_filter(const struct looking *l, size_t from, struct buf *o
     return buf_addc(out, ')') ? err_set(ei, ERR_LIMIT, NULL, "the names do not fit a filter") : ERR_OK;
 }
 
-/* All hosts, over the directory's own connection or (session) that of a global catalogue. */
-static enum err search_all(struct looking *l, struct ldap_session *session, const char *base,
-                           const struct stop *stop, struct errinfo *ei)
+/* All hosts, over the directory's own connection or that of the global catalogue. */
+static enum err search_all(struct looking *l, bool forest, const char *base, const struct stop *stop,
+                           struct errinfo *ei)
 {
     struct buf filter;
     enum err e = ERR_OK;
@@ -144,8 +142,7 @@ static enum err search_all(struct looking *l, struct ldap_session *session, cons
                                      .who = FOR_OWNER,
                                      .what = "looking for the owners of service names"};
         if (!e)
-            e = session ? ldap_session_search(session, &q, take_owner, l, stop, ei)
-                        : directory_search(l->d, &q, take_owner, l, forget_owners, stop, ei);
+            e = (forest ? forest_search : directory_search)(l->d, &q, take_owner, l, forget_owners, stop, ei);
     }
     buf_fini(&filter);
     return e;
@@ -153,67 +150,21 @@ static enum err search_all(struct looking *l, struct ldap_session *session, cons
 
 /* ---- the forest */
 
-static enum err count_domain(void *arg, const struct entry *e, struct errinfo *ei)
-{
-    (void)e, (void)ei;
-    ++*(size_t *)arg;
-    return ERR_OK;
-}
-
-static void forget_count(void *arg)
-{
-    *(size_t *)arg = 0;
-}
-
-/* Domains of the forest: cross references with a NetBIOS name. 0 when that cannot be read. */
-static size_t count_domains(struct directory *d, const struct stop *stop)
-{
-    char base[ENTRY_DN_MAX];
-    size_t n = 0;
-    str_fmt(base, sizeof base, "CN=Partitions,%s", d->session.config_nc ? d->session.config_nc : "");
-    const struct ldap_query q = {.base = base,
-                                 .scope = LDAP_SCOPE_ONELEVEL,
-                                 .filter = "(&(objectClass=crossRef)(nETBIOSName=*))",
-                                 .extra = "nCName",
-                                 .what = "counting the domains of the forest"};
-    struct errinfo why = {0};
-    if (!directory_search(d, &q, count_domain, &n, forget_count, stop, &why))
-        return n;
-    log_line(LOG_LEVEL_DEBUG, "%s", why.what);
-    return 0;
-}
-
-/* The same controller by the catalogue's port. */
-static enum err ask_catalogue(struct looking *l, const struct stop *stop, struct errinfo *ei)
-{
-    struct ldap_session gc;
-    char uri[300];
-    const struct ldap_session *s = &l->d->session;
-    const char *host = s->controller[0] ? s->controller : s->host;
-    str_fmt(uri, sizeof uri, "%s://%s:%d", s->tls ? "ldaps" : "ldap", host, s->tls ? GC_TLS_PORT : GC_PORT);
-    enum err e = ldap_session_open(&gc, l->d->profile, uri, stop, ei);
-    if (e)
-        return e;
-    l->known = s->default_nc;
-    l->partial = true;
-    e = search_all(l, &gc, "", stop, ei);
-    ldap_session_close(&gc);
-    return e;
-}
-
 static enum err look_live(struct looking *l, bool *whole, const struct stop *stop, struct errinfo *ei)
 {
     struct errinfo why = {0};
     /* the first search also brings a lost connection back, which tells the naming contexts anew */
-    size_t domains = count_domains(l->d, stop);
+    size_t domains = forest_domains(l->d, stop);
     char base[ENTRY_DN_MAX]; /* a copy: a new connection forgets what the old one said */
     bool there = l->d->session.default_nc && str_copy(base, sizeof base, l->d->session.default_nc);
     *whole = domains == 1;
-    enum err e = there ? search_all(l, NULL, base, stop, ei)
+    enum err e = there ? search_all(l, false, base, stop, ei)
                        : err_set(ei, ERR_UNREACHABLE, NULL, "%s: the connection is gone", l->d->controller);
     if (e || domains == 1)
         return e;
-    e = ask_catalogue(l, stop, &why);
+    l->known = base; /* read in full: the catalogue's copies say less */
+    l->partial = true;
+    e = search_all(l, true, "", stop, &why);
     if (!e)
         *whole = true;
     else if (e == ERR_INTERRUPTED || e == ERR_NOMEM || e == ERR_LIMIT) {

@@ -69,6 +69,28 @@ enum err spnego_token(struct krb_login *login, const char *service, const char *
                       const void *channel_binding, size_t channel_binding_len, struct buf *out,
                       struct errinfo *ei) MUST_CHECK;
 
+/* For a GSSAPI context made elsewhere (remoting's, which needs mutual authentication and protects messages): the credential cache
+   of the login, "MEMORY:...", good until the login is refreshed for the second time or freed; and a service as Kerberos writes it,
+   "HTTP/host@REALM", the realm by krb5.conf, without DNS. spn: "HTTP/host". */
+void krb_login_cache(const struct krb_login *login, char *out, size_t cap);
+enum err krb_service_name(struct krb_login *login, const char *spn, struct buf *out,
+                          struct errinfo *ei) MUST_CHECK;
+/*
+ * NTLM with a password, for HTTP: tokens in turn with the server's, until done. Raw ("NTLM ...") or within SPNEGO ("Negotiate ...",
+ * Kerberos not even offered). Needs the mechanism gss-ntlmssp: ERR_NOTFOUND without it. No network of its own. One thread at a time.
+ */
+struct ntlm_exchange;
+/* user: "alice@contoso.lab", "CONTOSO\\alice" or "alice". service and host are the target's name, which the server may check. */
+enum err ntlm_exchange_new(struct ntlm_exchange **out, bool spnego, const char *user,
+                           const struct secret *password, const char *service, const char *host,
+                           struct errinfo *ei) MUST_CHECK;
+/* in: the server's token, NULL at first. Appends ours to out (nothing when done without one more). channel_binding as for spnego_token();
+   the one of the last token counts. */
+enum err ntlm_exchange_step(struct ntlm_exchange *x, const void *in, size_t in_len,
+                            const void *channel_binding, size_t channel_binding_len, struct buf *out,
+                            bool *done, struct errinfo *ei) MUST_CHECK;
+void ntlm_exchange_free(struct ntlm_exchange **x);
+
 /* Text for an RFC 4120 error code. */
 const char *krb_error_words(int code);
 

@@ -59,6 +59,11 @@ void krb_user_fini(krb5_context ctx, struct krb_user *u);
 enum err krb_service_parse(krb5_context ctx, const char *spn, krb5_principal *out,
                            struct errinfo *ei) MUST_CHECK;
 
+/* "tls-server-end-point:" and the hash, as GSSAPI takes it; cb points into bound. hash NULL: nothing is set. */
+#define KRB_BINDING_SIZE 96
+enum err krb_binding_set(char bound[static KRB_BINDING_SIZE], struct gss_channel_bindings_struct *cb,
+                         const void *hash, size_t len, struct errinfo *ei) MUST_CHECK;
+
 /* Logs in by keytab into the cache named. One AS exchange. */
 enum err krb_keytab_into(krb5_context ctx, const char *principal, const char *keytab, const char *cache,
                          char name[static KRB_NAME_MAX], int64_t *end, struct errinfo *ei) MUST_CHECK;

@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOKEN_MAX         (128 * 1024) /* an AD ticket with a large PAC stays below 64 KiB */
-#define BINDING_PREFIX    "tls-server-end-point:"
-#define BINDING_VALUE_MAX 64
+#define TOKEN_MAX      (128 * 1024) /* an AD ticket with a large PAC stays below 64 KiB */
+#define BINDING_PREFIX "tls-server-end-point:"
 
 static gss_OID_desc spnego_oid = {6, (void *)"\x2b\x06\x01\x05\x05\x02"};
 static gss_OID_desc krb5_oid = {9, (void *)"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02"};
@@ -71,31 +70,62 @@ out:
     return e;
 }
 
-/* The target as a Kerberos name: a host-based name would be looked up in DNS where krb5.conf does not forbid it. */
-static enum err target_name(struct krb_login *l, const char *service, const char *host, gss_name_t *out,
-                            struct errinfo *ei)
+void krb_login_cache(const struct krb_login *login, char *out, size_t cap)
 {
-    char spn[KRB_NAME_MAX + 64], *text = NULL;
+    struct krb_login *l = (struct krb_login *)login; /* the lock is no part of the value */
+    pthread_mutex_lock(&l->lock);
+    str_copy(out, cap, l->cache);
+    pthread_mutex_unlock(&l->lock);
+}
+
+enum err krb_service_name(struct krb_login *l, const char *spn, struct buf *out, struct errinfo *ei)
+{
+    char *text = NULL;
     krb5_principal p = NULL;
-    OM_uint32 minor, major = GSS_S_FAILURE;
-    str_fmt(spn, sizeof spn, "%s/%s", service, host);
     pthread_mutex_lock(&l->lock);
     enum err e = krb_service_parse(l->ctx, spn, &p, ei);
     if (!e) {
         krb5_error_code code = krb5_unparse_name(l->ctx, p, &text);
-        if (code)
-            e = krb_error_set(l->ctx, code, ei, spn);
-    }
-    if (!e) {
-        gss_buffer_desc name = {strlen(text), text};
-        major = gss_import_name(&minor, &name, GSS_KRB5_NT_PRINCIPAL_NAME, out);
-        if (GSS_ERROR(major))
-            e = gss_error(major, minor, ei, host);
+        e = code ? krb_error_set(l->ctx, code, ei, spn) : buf_adds(out, text);
     }
     krb5_free_unparsed_name(l->ctx, text);
     krb5_free_principal(l->ctx, p);
     pthread_mutex_unlock(&l->lock);
     return e;
+}
+
+/* The target as a Kerberos name: a host-based name would be looked up in DNS where krb5.conf does not forbid it. */
+static enum err target_name(struct krb_login *l, const char *service, const char *host, gss_name_t *out,
+                            struct errinfo *ei)
+{
+    char spn[KRB_NAME_MAX + 64];
+    struct buf text;
+    OM_uint32 minor;
+    str_fmt(spn, sizeof spn, "%s/%s", service, host);
+    buf_init(&text, 1024);
+    enum err e = krb_service_name(l, spn, &text, ei);
+    if (!e) {
+        gss_buffer_desc name = {text.len, text.data};
+        OM_uint32 major = gss_import_name(&minor, &name, GSS_KRB5_NT_PRINCIPAL_NAME, out);
+        if (GSS_ERROR(major))
+            e = gss_error(major, minor, ei, host);
+    }
+    buf_fini(&text);
+    return e;
+}
+
+enum err krb_binding_set(char bound[static KRB_BINDING_SIZE], struct gss_channel_bindings_struct *cb,
+                         const void *hash, size_t len, struct errinfo *ei)
+{
+    if (!hash)
+        return ERR_OK;
+    if (len > KRB_BINDING_SIZE - sizeof BINDING_PREFIX)
+        return err_set(ei, ERR_INTERNAL, NULL, "a channel binding of %zu bytes", len);
+    memcpy(bound, BINDING_PREFIX, sizeof BINDING_PREFIX - 1);
+    memcpy(bound + sizeof BINDING_PREFIX - 1, hash, len);
+    cb->application_data.value = bound;
+    cb->application_data.length = sizeof BINDING_PREFIX - 1 + len;
+    return ERR_OK;
 }
 
 enum err spnego_token(struct krb_login *login, const char *service, const char *host,
@@ -106,17 +136,12 @@ enum err spnego_token(struct krb_login *login, const char *service, const char *
     gss_ctx_id_t gss = GSS_C_NO_CONTEXT;
     gss_name_t name = GSS_C_NO_NAME;
     gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
-    char bound[sizeof BINDING_PREFIX + BINDING_VALUE_MAX] = BINDING_PREFIX;
+    char bound[KRB_BINDING_SIZE];
     struct gss_channel_bindings_struct cb = {0};
     OM_uint32 minor, major;
-    enum err e;
-    if (channel_binding) {
-        if (channel_binding_len > BINDING_VALUE_MAX)
-            return err_set(ei, ERR_INTERNAL, NULL, "a channel binding of %zu bytes", channel_binding_len);
-        memcpy(bound + sizeof BINDING_PREFIX - 1, channel_binding, channel_binding_len);
-        cb.application_data.value = bound;
-        cb.application_data.length = sizeof BINDING_PREFIX - 1 + channel_binding_len;
-    }
+    enum err e = krb_binding_set(bound, &cb, channel_binding, channel_binding_len, ei);
+    if (e)
+        return e;
     if ((e = borrow(login, &cred, ei)) || (e = target_name(login, service, host, &name, ei)))
         goto out;
     major = gss_init_sec_context(&minor, cred->cred, &gss, name, &spnego_oid, 0, 0,

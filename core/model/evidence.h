@@ -59,6 +59,8 @@ enum outcome {
 };
 const char *outcome_name(enum outcome o);
 
+enum { TLS_SSL_3_0 = 1, TLS_1_0 = 2, TLS_1_1 = 4, TLS_1_2 = 8, TLS_1_3 = 16 };
+
 struct certificate {
     const char *subject_cn, *issuer;
     const char **names; /* DNS SANs as written, then the CN when there are none */
@@ -95,6 +97,9 @@ struct observation {
             const char *version, *cipher; /* "TLSv1.2" */
             struct certificate cert;
             bool name_ok; /* by_name is among the names */
+            /* bit per version from SSL 3.0 (1) to TLS 1.3 (16): asked for on its own and answered, agreed to; 0: not tried */
+            uint32_t versions_tried, versions_offered;
+            bool asks_for_certificate, needs_certificate; /* a client certificate */
         } tls;
         struct {
             int etype, kvno;

@@ -24,6 +24,8 @@ struct fix {
     const char *server;
     struct cmdlet cmdlet;
     bool automatic;
+    const char *
+        choice; /* not automatic because a person must choose, and between what; NULL: no plan may hold it. Static. */
 };
 
 struct accepted {

@@ -95,6 +95,9 @@ struct vdir {
     const char *metabase_path;
     const char *xrop_url;
     const char *exchange2003_url;
+    const char *nlb_bypass_url; /* EWS: InternalNLBBypassUrl */
+    /* EWS: has it one? The attribute's name is assumed (routing.md 12.11): UNKNOWN when nothing in the organisation has it */
+    enum tri nlb_bypass;
     int64_t changed_at; /* whenChanged, Unix seconds; 0 when not there */
 };
 
@@ -113,8 +116,10 @@ struct server {
     const char **spns;       /* servicePrincipalName of it */
     size_t n_spns;
     bool has_enctypes;
-    uint32_t enctypes;          /* msDS-SupportedEncryptionTypes */
-    int64_t pwd_last_set;       /* Unix seconds, 0 unknown */
+    uint32_t enctypes;    /* msDS-SupportedEncryptionTypes */
+    int64_t pwd_last_set; /* Unix seconds, 0 unknown */
+    const char
+        *install_path; /* msExchInstallPath: "C:\\Program Files\\Microsoft\\Exchange Server\\V14"; NULL */
     const char *os_version;     /* operatingSystemVersion "6.1 (7601)" */
     enum tri rpc_encryption;    /* msExchEncryptionRequired; TRI_UNKNOWN when absent */
     bool has_rpc_client_access; /* a RpcClientAccess object exists */

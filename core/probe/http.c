@@ -15,14 +15,19 @@ struct http_session {
     CURL *curl;
     struct curl_slist *connect_to;
     int fd; /* connected already, for the first request; -1 */
+    bool plain;
     char host[256];
+    unsigned char binding[CERTIFICATE_BINDING_MAX];
+    size_t binding_len;
     char error[CURL_ERROR_SIZE];
 };
 
 /* What the callbacks of one request share. */
 struct exchange {
+    struct http_session *session;
     struct http_answer *answer;
     const struct stop *stop;
+    size_t keep;
     size_t header_bytes, body_bytes;
     int status; /* of the head being read */
     bool head_done, too_long;
@@ -45,7 +50,7 @@ static CURLcode allow_old(CURL *curl, void *ctx, void *arg)
 }
 
 enum err http_session_new(struct http_session **out, const char *host, const char *addr, uint16_t port,
-                          int fd, struct errinfo *ei)
+                          bool plain, int fd, struct errinfo *ei)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     char connect_to[512];
@@ -54,6 +59,7 @@ enum err http_session_new(struct http_session **out, const char *host, const cha
     if (!s)
         goto nomem;
     s->fd = -1; /* the caller's until we succeed */
+    s->plain = plain;
     s->curl = curl_easy_init();
     bool v6 = strchr(addr, ':') != NULL;
     if (!str_copy(s->host, sizeof s->host, host) ||
@@ -118,6 +124,18 @@ static bool header_is(const char *line, size_t len, const char *name, const char
     return true;
 }
 
+/* libcurl shows its connection only while a request is under way. */
+static void keep_binding(struct http_session *s)
+{
+    struct curl_tlssessioninfo *tls = NULL;
+    if (s->plain || curl_easy_getinfo(s->curl, CURLINFO_TLS_SSL_PTR, &tls) || !tls || !tls->internals)
+        return;
+    X509 *leaf = SSL_get1_peer_certificate(tls->internals);
+    if (!leaf || !certificate_binding(leaf, s->binding, &s->binding_len))
+        s->binding_len = 0;
+    X509_free(leaf);
+}
+
 static size_t on_header(char *data, size_t size, size_t n, void *arg)
 {
     struct exchange *x = arg;
@@ -137,6 +155,8 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
         x->head_done = false;
         a->challenge = (struct challenge_set){0};
         *a->server = *a->fe_server = *a->location = '\0';
+        buf_reset(&a->head);
+        keep_binding(x->session);
         const char *p = memchr(data, ' ', len);
         for (int i = 0; p && i < 3 && p + 1 + i < data + len && p[1 + i] >= '0' && p[1 + i] <= '9'; i++)
             status = status * 10 + (p[1 + i] - '0');
@@ -148,6 +168,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
             a->status = x->status;
         }
     } else if (x->head_done) { /* a trailer */
+        return whole;
     } else if (header_is(data, len, "WWW-Authenticate", &value, &value_len)) {
         challenge_add(&a->challenge, value, value_len);
     } else if (header_is(data, len, "Server", &value, &value_len)) {
@@ -157,6 +178,10 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
     } else if (header_is(data, len, "Location", &value, &value_len)) {
         str_show_fixed(a->location, sizeof a->location, value, value_len);
     }
+    if (len && !x->head_done && !(len > 5 && memcmp(data, "HTTP/", 5) == 0)) {
+        buf_add(&a->head, data, len);
+        buf_addc(&a->head, '\n');
+    }
     return whole;
 }
 
@@ -164,20 +189,20 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
     struct exchange *x = arg;
     struct http_answer *a = x->answer;
-    size_t len = size * n, room = sizeof a->body - a->body_len;
-    size_t part = len < room ? len : room;
-    memcpy(a->body + a->body_len, data, part);
-    a->body_len += part;
+    size_t len = size * n, room = x->keep > a->body.len ? x->keep - a->body.len : 0;
+    buf_add(&a->body, data, len < room ? len : room);
     a->bytes += len;
     x->body_bytes += len;
     return x->body_bytes > HTTP_BODY_MAX ? 0 : len;
 }
 
+/* A body that nobody wants may not cost the deadline. */
 static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
     (void)a, (void)b, (void)c, (void)d;
     struct exchange *x = arg;
-    return stop_left_ms(x->stop, 1) == 0 || (x->head_done && clock_mono_ms() - x->head_at > BODY_PATIENCE_MS);
+    return stop_left_ms(x->stop, 1) == 0 ||
+           (x->head_done && x->keep <= HTTP_BODY_FIRST && clock_mono_ms() - x->head_at > BODY_PATIENCE_MS);
 }
 
 static enum err words(struct http_session *s, CURLcode rc, const struct exchange *x, int waited_ms,
@@ -224,7 +249,7 @@ static CURLcode prepare(struct http_session *s, const struct http_request *req, 
 #define SET(option, value) rc = rc ? rc : curl_easy_setopt(c, option, value)
     SET(CURLOPT_ERRORBUFFER, s->error);
     SET(CURLOPT_URL, url);
-    SET(CURLOPT_PROTOCOLS_STR, "https");
+    SET(CURLOPT_PROTOCOLS_STR, s->plain ? "http" : "https");
     SET(CURLOPT_PROXY, "");
     SET(CURLOPT_CONNECT_TO, s->connect_to);
     SET(CURLOPT_HTTP_VERSION,
@@ -244,18 +269,16 @@ static CURLcode prepare(struct http_session *s, const struct http_request *req, 
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_OPENSOCKETDATA, s);
     SET(CURLOPT_SOCKOPTFUNCTION, socket_is_connected);
-    SET(CURLOPT_USERAGENT, req->agent);
+    SET(CURLOPT_USERAGENT, req->agent ? req->agent : "casbridge");
     SET(CURLOPT_HTTPHEADER, headers);
-    if (req->empty_body) {
+    if (req->empty_body || req->body) {
         SET(CURLOPT_POST, 1L);
-        SET(CURLOPT_POSTFIELDS, "");
-        SET(CURLOPT_POSTFIELDSIZE, 0L);
+        SET(CURLOPT_POSTFIELDS, req->body ? req->body : "");
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)req->body_len);
+    } else if (str_ieq(req->method, "HEAD")) {
+        SET(CURLOPT_NOBODY, 1L); /* else libcurl waits for the body it was told of */
     }
     SET(CURLOPT_CUSTOMREQUEST, req->method);
-    if (req->authorization) {
-        SET(CURLOPT_FRESH_CONNECT, 1L);
-        SET(CURLOPT_FORBID_REUSE, 1L);
-    }
     SET(CURLOPT_HEADERFUNCTION, on_header);
     SET(CURLOPT_HEADERDATA, x);
     SET(CURLOPT_WRITEFUNCTION, on_body);
@@ -275,31 +298,67 @@ static bool add_header(struct curl_slist **list, const char *text)
     return more != NULL;
 }
 
+static bool names_header(const struct http_request *req, const char *name)
+{
+    const char *value;
+    size_t len;
+    for (size_t i = 0; req->headers && req->headers[i]; i++)
+        if (header_is(req->headers[i], strlen(req->headers[i]), name, &value, &len))
+            return true;
+    return false;
+}
+
+/* Everything of the head that is not libcurl's own. text is scratch. */
+static bool head_lines(const struct http_request *req, struct buf *text, struct curl_slist **headers)
+{
+    bool ok = add_header(headers, "Expect:") &&
+              (names_header(req, "Content-Type") || add_header(headers, "Content-Type:")) &&
+              (names_header(req, "Cache-Control") || add_header(headers, "Cache-Control: no-cache"));
+    buf_addf(text, "Accept: %s", req->accept ? req->accept : "*/*");
+    ok = ok && !text->failed && add_header(headers, buf_str(text));
+    buf_reset(text);
+    if (req->authorization) {
+        buf_addf(text, "Authorization: %s", req->authorization);
+        ok = ok && !text->failed && add_header(headers, buf_str(text));
+        if (text->data)
+            explicit_bzero(text->data, text->len);
+        buf_reset(text);
+    }
+    for (size_t i = 0; ok && req->headers && req->headers[i]; i++)
+        ok = add_header(headers, req->headers[i]);
+    return ok;
+}
+
+/* The list holds a password or a ticket. */
+static void forget_headers(struct curl_slist *headers)
+{
+    for (struct curl_slist *h = headers; h; h = h->next)
+        if (str_incmp(h->data, "Authorization", 13) == 0)
+            explicit_bzero(h->data, strlen(h->data));
+    curl_slist_free_all(headers);
+}
+
 enum err http_ask(struct http_session *s, const struct http_request *req, const struct stop *stop,
                   struct http_answer *out, struct errinfo *ei)
 {
-    struct exchange x = {.answer = out, .stop = stop};
+    struct exchange x = {.session = s, .answer = out, .stop = stop, .keep = req->keep};
     struct curl_slist *headers = NULL;
     struct buf text;
+    long connections = 0;
+    if (x.keep < HTTP_BODY_FIRST)
+        x.keep = HTTP_BODY_FIRST;
+    if (x.keep > HTTP_BODY_MAX)
+        x.keep = HTTP_BODY_MAX;
     *out = (struct http_answer){0};
+    buf_init(&out->head, HTTP_HEADERS_MAX + 1);
+    buf_init(&out->body, x.keep);
     buf_init(&text, (size_t)256 * 1024);
     enum err e = stop_check(stop, ei, "the request");
     if (e)
         goto out;
     int64_t from = clock_mono_ms();
-    bool ok = add_header(&headers, "Expect:") && add_header(&headers, "Content-Type:") &&
-              add_header(&headers, "Cache-Control: no-cache");
-    buf_addf(&text, "Accept: %s", req->accept ? req->accept : "*/*");
-    ok = ok && !text.failed && add_header(&headers, buf_str(&text));
-    buf_reset(&text);
-    if (req->authorization) {
-        buf_addf(&text, "Authorization: %s", req->authorization);
-        ok = ok && !text.failed && add_header(&headers, buf_str(&text));
-        if (text.data)
-            explicit_bzero(text.data, text.len);
-        buf_reset(&text);
-    }
-    buf_addf(&text, "https://%s%s", s->host, req->path);
+    bool ok = head_lines(req, &text, &headers);
+    buf_addf(&text, "%s://%s%s", s->plain ? "http" : "https", s->host, req->path);
     if (!ok || text.failed) {
         e = err_set(ei, ERR_NOMEM, NULL, "no memory for a request");
         goto out;
@@ -308,12 +367,39 @@ enum err http_ask(struct http_session *s, const struct http_request *req, const 
     if (!rc)
         rc = curl_easy_perform(s->curl);
     out->elapsed_ms = (int)(clock_mono_ms() - from);
+    curl_easy_getinfo(s->curl, CURLINFO_NUM_CONNECTS, &connections);
+    out->connections = connections > 0 ? (unsigned)connections : 0;
+    out->body_whole = !rc && x.body_bytes <= x.keep && !out->body.failed;
     if (rc && !out->status)
         e = words(s, rc, &x, out->elapsed_ms, ei);
     else if (!out->status)
         e = err_set(ei, ERR_PROTOCOL, NULL, "the answer has no status");
 out:
-    curl_slist_free_all(headers);
+    forget_headers(headers);
     buf_fini(&text);
     return e;
+}
+
+void http_answer_fini(struct http_answer *a)
+{
+    buf_fini(&a->head);
+    buf_fini(&a->body);
+}
+
+size_t http_session_binding(const struct http_session *s, unsigned char out[static CERTIFICATE_BINDING_MAX])
+{
+    memcpy(out, s->binding, s->binding_len);
+    return s->binding_len;
+}
+
+bool http_answer_header(const struct http_answer *a, const char *name, unsigned n, char *out, size_t cap)
+{
+    const char *p = buf_str(&a->head), *value;
+    size_t value_len;
+    for (const char *end; (end = strchr(p, '\n')); p = end + 1)
+        if (header_is(p, (size_t)(end - p), name, &value, &value_len) && n-- == 0) {
+            str_show_fixed(out, cap, value, value_len);
+            return true;
+        }
+    return false;
 }

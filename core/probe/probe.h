@@ -15,13 +15,24 @@
 #include "core/model/org.h"
 #include "core/model/profile.h"
 
+/* A mailbox user to log on as. One account for a whole run: its failed attempts are counted (budget.h). */
+struct probe_user {
+    const char *name;              /* "alice@contoso.lab", "CONTOSO\\alice"; NULL: nobody */
+    const struct mailbox *mailbox; /* what the directory says of it; NULL: not known */
+    const struct secret *password; /* NULL: only the ticket of struct probe_request is used */
+};
+
 /* What to ask of each server. */
 struct probe_request {
     uint32_t protocols;      /* bit per enum protocol; 0: Outlook Anywhere */
     bool tickets;            /* ask the KDC for HTTP/<fqdn> */
     struct krb_login *login; /* NULL: no Kerberos steps (recorded as skipped with the reason) */
-    int timeout_ms;          /* per server, default 15,000 */
-    unsigned parallel;       /* default 32 */
+    /* Each method of a challenge on its own, then the protocol behind it; what cannot be tried is recorded as skipped, with the reason.
+       Otherwise what the rules need: of the methods only Kerberos, on Outlook Anywhere. */
+    bool deep;
+    struct probe_user user;
+    int timeout_ms;    /* per server, default 15,000 */
+    unsigned parallel; /* default 32 */
 };
 
 /* Called on the collecting thread as each server ends (progress). */

@@ -1,4 +1,5 @@
 #include "core/base/str.h"
+#include "core/probe/apps.h"
 #include "core/probe/probe_int.h"
 
 #include <stdlib.h>
@@ -19,6 +20,7 @@ static void prober_init(struct prober *b, const struct profile *p, const struct 
         b->req.parallel = PROBE_PARALLEL;
     if (b->req.protocols == 0)
         b->req.protocols = 1u << PROTOCOL_OA;
+    b->budget = logon_budget_new(org ? org->lockout_threshold : -1);
     pthread_mutex_init(&b->lock, NULL);
 }
 
@@ -33,6 +35,8 @@ static enum err prober_trust(struct prober *b, struct errinfo *ei)
 static void prober_fini(struct prober *b)
 {
     SSL_CTX_free(b->tls);
+    krb_login_free(&b->user_login);
+    logon_budget_free(&b->budget);
     pthread_mutex_destroy(&b->lock);
 }
 
@@ -92,13 +96,34 @@ static const char *unusable(const struct server *s)
     return !s->fqdn ? no_fqdn : !name_is_usable(s->fqdn) ? "the FQDN in the directory is no host name" : NULL;
 }
 
+/* last: no other protocol comes after. A server that did not answer without a token is not asked again with one. */
+static void probe_protocol(struct target *t, enum protocol p, bool ticket, bool last)
+{
+    bool deep = t->prober->req.deep, with_ticket = !deep && ticket && p == PROTOCOL_OA;
+    if (deep && (p == PROTOCOL_POP || p == PROTOCOL_IMAP)) { /* ports of their own: web server or not */
+        step_mail(t, p, last);
+        return;
+    }
+    int status = step_challenge(t, p, last && !deep && !with_ticket);
+    if (with_ticket && status)
+        step_method(t, p, LOGON_KERBEROS, last);
+    if (!deep || !t->reached)
+        return;
+    if (status == 401 || (status >= 200 && status < 400))
+        step_methods(t, p, false);
+    if (status)
+        step_health(t, p, false);
+    if (p == PROTOCOL_OA && target_method(t, p) != LOGON_NONE)
+        step_rpc(t, last);
+    app_probe(t, p, last);
+}
+
 static void probe_one(struct prober *b, const struct server *server, const struct stop *outer,
                       struct evidence *e)
 {
     struct stop stop;
     struct target t;
     bool ticket = false;
-    int status = 0;
     uint32_t left = b->req.protocols;
     stop_init(&stop, b->req.timeout_ms, (struct stop *)outer);
     target_init(&t, b, server, &stop, e);
@@ -112,17 +137,13 @@ static void probe_one(struct prober *b, const struct server *server, const struc
     /* before the requests: what the KDC says does not depend on a server that is slow to answer */
     if (b->req.tickets)
         step_ticket(&t, &ticket);
-    for (int p = 0; p < PROTOCOL_COUNT; p++) {
-        if (!(left & (1u << p)))
-            continue;
-        left &= ~(1u << p);
-        int got = step_challenge(&t, (enum protocol)p, left == 0 && !ticket);
-        if (p == PROTOCOL_OA)
-            status = got;
-    }
-    /* a server that did not answer without a token is not asked again with one */
-    if (ticket && status)
-        step_logon(&t, PROTOCOL_OA);
+    for (int p = 0; p < PROTOCOL_COUNT; p++)
+        if (left & (1u << p)) {
+            left &= ~(1u << p);
+            probe_protocol(&t, (enum protocol)p, ticket, left == 0);
+        }
+    if (!b->req.deep)
+        app_rollup(&t);
 out:
     target_fini(&t);
 }
@@ -133,6 +154,7 @@ void probe_server(const struct profile *p, const struct org *org, const struct s
     struct prober b;
     prober_init(&b, p, org, req);
     (void)!prober_trust(&b, NULL); /* recorded at the step that needs it */
+    prober_logon(&b, stop, e);
     probe_one(&b, server, stop, e);
     prober_fini(&b);
 }
@@ -226,6 +248,8 @@ enum err probe_run(const struct profile *p, const struct org *org, const struct 
             (struct work){.prober = &b, .server = s, .stop = stop, .progress = progress, .progress_arg = arg};
         evidence_init(&w->e, PROBE_EVIDENCE_MAX);
     }
+    if (n_works)
+        prober_logon(&b, stop, e);
     if (n_works)
         err = run_all(&b, works, n_works, ei);
     /* In the servers' order, not that of their answers, so that two runs read alike. */

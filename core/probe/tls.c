@@ -13,6 +13,7 @@
 
 /* A leaf, a few intermediates; a server may send up to 100 KiB otherwise. */
 #define CERTIFICATES_MAX (64 * 1024)
+#define REFUSAL_MS       300
 
 void tls_allow_old(SSL_CTX *ctx)
 {
@@ -55,10 +56,46 @@ enum err tls_client_new(SSL_CTX **out, const char *pem_file, struct errinfo *ei)
     return ERR_OK;
 }
 
-static bool is_address(const char *name)
+void tls_set_name(SSL *ssl, const char *name)
 {
     unsigned char addr[sizeof(struct in6_addr)];
-    return inet_pton(AF_INET, name, addr) == 1 || inet_pton(AF_INET6, name, addr) == 1;
+    if (inet_pton(AF_INET, name, addr) != 1 && inet_pton(AF_INET6, name, addr) != 1)
+        SSL_set_tlsext_host_name(ssl, name);
+}
+
+/* The alerts of RFC 5246 and 8446 that may mean "no certificate, no service" once one was asked for. */
+static bool is_certificate_alert(unsigned long e)
+{
+    if (ERR_GET_LIB(e) != ERR_LIB_SSL)
+        return false;
+    switch (ERR_GET_REASON(e)) {
+    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+    case SSL_R_TLSV1_ALERT_ACCESS_DENIED: return true;
+    default: return false;
+    }
+}
+
+/* In TLS 1.3 the server judges our certificate after we are done; its alert or its first ticket comes then, or (it waits for a request)
+   nothing. */
+static bool refused_afterwards(SSL *ssl, int fd, const struct stop *stop)
+{
+    struct stop soon;
+    char byte;
+    stop_init(&soon, stop_left_ms(stop, REFUSAL_MS), (struct stop *)stop);
+    do {
+        ERR_clear_error();
+        int rc = SSL_peek(ssl, &byte, 1);
+        if (rc > 0)
+            return false;
+        if (SSL_get_error(ssl, rc) != SSL_ERROR_WANT_READ)
+            return is_certificate_alert(ERR_peek_last_error());
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        (void)poll(&p, 1, stop_left_ms(&soon, REFUSAL_MS));
+    } while (stop_left_ms(&soon, 1) > 0);
+    return false;
 }
 
 /* Why a handshake failed, in an admin's words where we have some. */
@@ -95,7 +132,7 @@ static enum err handshake_error(int code, int sys, struct errinfo *ei)
     return err_set(ei, ERR_TLS, hint, "TLS: %s", words ? words : "the handshake failed");
 }
 
-static enum err shake(SSL *ssl, int fd, const struct stop *stop, struct errinfo *ei)
+enum err tls_shake(SSL *ssl, int fd, const struct stop *stop, struct errinfo *ei)
 {
     for (;;) {
         ERR_clear_error();
@@ -125,10 +162,17 @@ enum err tls_handshake(int fd, const char *name, SSL_CTX *client, const struct s
         e = err_set(ei, ERR_NOMEM, NULL, "no memory for a TLS connection");
         goto out;
     }
-    if (!is_address(name))
-        SSL_set_tlsext_host_name(ssl, name);
-    if ((e = shake(ssl, fd, stop, ei)))
+    tls_set_name(ssl, name);
+    e = tls_shake(ssl, fd, stop, ei);
+    if (e == ERR_TLS && a.asks_for_certificate && is_certificate_alert(ERR_peek_last_error())) {
+        a.needs_certificate = true;
+        e = ERR_OK;
+    }
+    if (e)
         goto out;
+    if (!a.needs_certificate && a.asks_for_certificate && SSL_version(ssl) == TLS1_3_VERSION)
+        a.needs_certificate = refused_afterwards(ssl, fd, stop);
+    a.elapsed_ms = (int)(clock_mono_ms() - from);
     str_copy(a.version, sizeof a.version, SSL_get_version(ssl));
     str_copy(a.cipher, sizeof a.cipher, SSL_get_cipher_name(ssl));
     a.leaf = SSL_get1_peer_certificate(ssl);
@@ -139,8 +183,8 @@ enum err tls_handshake(int fd, const char *name, SSL_CTX *client, const struct s
     long verify = SSL_get_verify_result(ssl);
     a.chain_ok = verify == X509_V_OK;
     a.chain_error = a.chain_ok ? NULL : X509_verify_cert_error_string(verify);
-    a.elapsed_ms = (int)(clock_mono_ms() - from);
-    SSL_shutdown(ssl); /* sends close_notify; the answer is not waited for */
+    if (!a.needs_certificate)
+        SSL_shutdown(ssl); /* sends close_notify; the answer is not waited for */
     *out = a;
 out:
     SSL_free(ssl);

@@ -139,6 +139,23 @@ size_t target_namespaces(const struct target *t, char out[static PROBE_MAX_NAMES
     return n;
 }
 
+/* Only a finding when there is something to tell: nearly no server asks. */
+static void record_client_certificate(struct target *t, const struct tls_answer *a, const char *name,
+                                      const char *as)
+{
+    char subject[PROBE_NAME_MAX + 8];
+    if (!a->asks_for_certificate)
+        return;
+    str_fmt(subject, sizeof subject, "%s:%u", t->fqdn, PROBE_PORT);
+    target_say(t,
+               target_note(t, OBSERVATION_STEP, EVIDENCE_WIRE, "client-certificate", PROTOCOL_UNKNOWN,
+                           subject, name),
+               a->needs_certificate ? OUTCOME_FAILED : OUTCOME_OK, "%s%s",
+               a->needs_certificate ? "required: clients and proxies without one are turned away"
+                                    : "asked for, but not required",
+               as);
+}
+
 /* What the handshake by this name showed, as two facts: that it came about, and what the certificate is worth. */
 static void record_tls(struct target *t, struct observation *o, struct tls_answer *a, const char *name)
 {
@@ -160,8 +177,10 @@ static void record_tls(struct target *t, struct observation *o, struct tls_answe
     o->u.tls.cipher = arena_str(&t->e->arena, a->cipher);
     o->u.tls.cert = cert;
     o->u.tls.name_ok = name_ok;
-    target_say(t, o, OUTCOME_OK, "%s, %s%s%s", a->version, a->cipher,
-               a->asks_for_certificate ? ", asks for a client certificate" : "", as);
+    o->u.tls.asks_for_certificate = a->asks_for_certificate;
+    o->u.tls.needs_certificate = a->needs_certificate;
+    target_say(t, o, OUTCOME_OK, "%s, %s%s", a->version, a->cipher, as);
+    record_client_certificate(t, a, name, as);
     str_fmt(subject, sizeof subject, "%s:%u", t->fqdn, PROBE_PORT);
     o = target_note(t, OBSERVATION_STEP, EVIDENCE_WIRE, "certificate", PROTOCOL_UNKNOWN, subject, name);
     if (!o)
@@ -219,11 +238,25 @@ static void tls_by_name(struct target *t, const char *name, bool own)
     tls_answer_fini(&a);
 }
 
+/* Versions are the server's, whatever the name: each of its handshakes says them. */
+static void spread_versions(struct target *t, size_t from)
+{
+    for (size_t i = from; i < t->e->items.n; i++)
+        if (t->e->items.v[i].kind == OBSERVATION_TLS) {
+            t->e->items.v[i].u.tls.versions_tried = t->tls_tried;
+            t->e->items.v[i].u.tls.versions_offered = t->tls_offered;
+        }
+}
+
 void step_tls(struct target *t)
 {
     char names[PROBE_MAX_NAMESPACES][PROBE_NAME_MAX];
-    size_t n = target_namespaces(t, names);
+    size_t n = target_namespaces(t, names), from = t->e->items.n;
     tls_by_name(t, t->fqdn, true);
+    const struct observation *own = from < t->e->items.n ? &t->e->items.v[from] : NULL;
+    if (own && t->reached && own->outcome != OUTCOME_ERROR)
+        step_versions(t, own->u.tls.version);
     for (size_t i = 0; i < n; i++)
         tls_by_name(t, names[i], false);
+    spread_versions(t, from);
 }

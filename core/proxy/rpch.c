@@ -3,7 +3,7 @@
  * not understand makes it look away, never the stream stop.
  */
 #include "core/proxy/proxy_int.h"
-#include "core/proxy/rts.h"
+#include "core/rpch/rts.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -119,6 +119,7 @@ static void vdir_facts(struct facts *f, const struct vdir *v)
     yes_no(f, "external SSL", v->external_ssl);
     property(f, "metabase path", v->metabase_path);
     property(f, "Exchange 2003 URL", v->exchange2003_url);
+    property(f, "InternalNLBBypassUrl", v->nlb_bypass_url);
     property(f, "URL in the directory", v->xrop_url);
 }
 

@@ -264,6 +264,17 @@ json_t *json_check(const struct findings *f)
     return o;
 }
 
+/* null: not tried. */
+static json_t *tls_versions(const struct observation *o)
+{
+    static const char *const ids[] = {"SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"};
+    json_t *list = o->u.tls.versions_tried ? json_array() : json_null();
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+        if (o->u.tls.versions_tried & o->u.tls.versions_offered & (1u << i))
+            json_array_append_new(list, json_string(ids[i]));
+    return list;
+}
+
 static void put_details(json_t *j, const struct observation *o)
 {
     switch (o->kind) {
@@ -278,6 +289,11 @@ static void put_details(json_t *j, const struct observation *o)
         json_t *cert = json_object();
         json_object_set_new(j, "tls_version", json_text(o->u.tls.version));
         json_object_set_new(j, "cipher", json_text(o->u.tls.cipher));
+        json_object_set_new(j, "versions_offered", tls_versions(o));
+        json_object_set_new(j, "client_certificate",
+                            json_string(o->u.tls.needs_certificate      ? "required"
+                                        : o->u.tls.asks_for_certificate ? "asked"
+                                                                        : "no"));
         json_object_set_new(j, "name_ok", json_boolean(o->u.tls.name_ok));
         json_object_set_new(cert, "subject", json_text(c->subject_cn));
         json_object_set_new(cert, "issuer", json_text(c->issuer));

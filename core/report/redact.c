@@ -218,6 +218,7 @@ static void add_server(struct redactor *r, const struct server *s)
         add_host(r, v->external_hostname);
         add_url(r, v->xrop_url);
         add_url(r, v->exchange2003_url);
+        add_url(r, v->nlb_bypass_url);
     }
     for (size_t i = 0; i < s->n_spns; i++)
         add_spn(r, s->spns[i]);

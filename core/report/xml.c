@@ -86,35 +86,107 @@ static enum status status_of(enum outcome o)
     return o == OUTCOME_OK ? SUCCESS : o == OUTCOME_SKIPPED ? WARNINGS : ERROR;
 }
 
+/* The Analyzer's own words where it has such a test, our own in its manner where not. protocol: PROTOCOL_UNKNOWN any. */
+static const struct words {
+    const char *step;
+    enum protocol protocol;
+    const char *test, *good, *bad;
+} words[] = {
+    {"dns", PROTOCOL_UNKNOWN, "Attempting to resolve the host name %s in DNS.",
+     "The host name resolved successfully.", "The host name couldn't be resolved."},
+    {"tcp", PROTOCOL_UNKNOWN, "Testing TCP port 443 on host %s to ensure it's listening and open.",
+     "The port was opened successfully.",
+     "The specified port is either blocked, not listening, or not producing the expected response."},
+    {"tls", PROTOCOL_UNKNOWN, "Obtaining the TLS handshake of %s.", "The TLS handshake succeeded.",
+     "The TLS handshake failed."},
+    {"certificate", PROTOCOL_UNKNOWN, "Testing the SSL certificate of %s to make sure it's valid.",
+     "The certificate passed all validation requirements.",
+     "The SSL certificate failed one or more certificate validation checks."},
+    {"challenge", PROTOCOL_UNKNOWN, "Testing the authentication methods offered at %s.",
+     "The methods offered are sufficient.", "The methods offered are not what is needed."},
+    {"ticket", PROTOCOL_UNKNOWN, "Requesting a Kerberos service ticket for %s.", "The ticket was issued.",
+     "The ticket was not issued."},
+    {"scp", PROTOCOL_AUTODISCOVER, "Looking up the Autodiscover service connection points for %s.",
+     "Service connection points were found.", "No service connection point was found."},
+    {"settings", PROTOCOL_AUTODISCOVER, "Sending an Autodiscover POST request to %s.",
+     "Autodiscover settings were retrieved.",
+     "Autodiscover settings were not obtained when the Autodiscover POST request was sent."},
+    {"mobilesync", PROTOCOL_AUTODISCOVER,
+     "Sending an Autodiscover POST request for Exchange ActiveSync to %s.",
+     "The Exchange ActiveSync URL was validated successfully.",
+     "No valid Exchange ActiveSync URL was obtained."},
+    {"exch", PROTOCOL_AUTODISCOVER, "Validating the EXCH provider in the Autodiscover answer of %s.",
+     "The EXCH provider is valid.", "The EXCH provider is missing or wrong."},
+    {"expr", PROTOCOL_AUTODISCOVER, "Validating the EXPR provider in the Autodiscover answer of %s.",
+     "The EXPR provider is valid.", "The EXPR provider is missing or wrong."},
+    {"web", PROTOCOL_AUTODISCOVER, "Validating the WEB provider in the Autodiscover answer of %s.",
+     "The WEB provider is valid.", "The WEB provider is wrong."},
+    {"domain-url", PROTOCOL_AUTODISCOVER, "Attempting to test potential Autodiscover URL %s.",
+     "Autodiscover settings were retrieved from the URL.",
+     "Testing of this potential Autodiscover URL failed."},
+    {"autodiscover-url", PROTOCOL_AUTODISCOVER, "Attempting to test potential Autodiscover URL %s.",
+     "Autodiscover settings were retrieved from the URL.",
+     "Testing of this potential Autodiscover URL failed."},
+    {"http-redirect", PROTOCOL_AUTODISCOVER,
+     "Attempting to contact the Autodiscover service using the HTTP redirect method: %s.",
+     "The HTTP redirect led to the Autodiscover service.",
+     "Attempts to contact Autodiscover using the HTTP redirect method failed."},
+    {"srv", PROTOCOL_AUTODISCOVER,
+     "Attempting to contact the Autodiscover service using the DNS SRV redirect method: %s.",
+     "The SRV record led to the Autodiscover service.",
+     "The Autodiscover service could not be contacted using the DNS SRV redirect method."},
+    {"by-domain", PROTOCOL_AUTODISCOVER,
+     "Attempting each method of contacting the Autodiscover service of %s.",
+     "Autodiscover was tested successfully.",
+     "The Autodiscover service could not be contacted successfully by any method."},
+    {"get-folder", PROTOCOL_EWS, "Sending a GetFolder request for the inbox to %s.", "The inbox answers.",
+     "Exchange Web Services did not return the inbox."},
+    {"options", PROTOCOL_EAS, "Attempting to send the OPTIONS command to %s.",
+     "The OPTIONS response was successfully received and is valid.",
+     "Testing of the OPTIONS command failed."},
+    {"folder-sync", PROTOCOL_EAS, "Attempting the FolderSync command on the Exchange ActiveSync session: %s.",
+     "The FolderSync command completed successfully.", "The FolderSync command failed."},
+    {"proxy-door", PROTOCOL_EAS, "Testing whether a newer front end can pass devices on to %s.",
+     "Windows authentication is offered there.", "A newer front end cannot log on there."},
+    {"redirects", PROTOCOL_UNKNOWN, "Following the way to the logon page from %s.",
+     "The logon page was reached.", "The logon page was not reached."},
+    {"form", PROTOCOL_UNKNOWN, "Looking for the logon form at %s.", "The logon form was found.",
+     "There is no logon form as expected."},
+    {"manifest", PROTOCOL_OAB, "Reading the manifest of the offline address book, %s.",
+     "The manifest lists a complete address book.",
+     "The manifest could not be read, or lists no complete address book."},
+    {"ping-emsmdb", PROTOCOL_MAPI, "Testing the MAPI over HTTP mail store endpoint %s.",
+     "The endpoint answers.", "The endpoint does not answer as it should."},
+    {"ping-nspi", PROTOCOL_MAPI, "Testing the MAPI over HTTP address book endpoint %s.",
+     "The endpoint answers.", "The endpoint does not answer as it should."},
+    {"http", PROTOCOL_POWERSHELL, "Testing Remote PowerShell without TLS at %s.",
+     "The endpoint asks for a Kerberos logon.", "The endpoint does not ask for a Kerberos logon."},
+    {"build", PROTOCOL_UNKNOWN, "Determining the build of the server from %s.", "The build was determined.",
+     "The build could not be determined."},
+};
+
+/* Steps about a name rather than an URL. */
+static bool is_of_name(const struct observation *o)
+{
+    static const char *const steps[] = {"dns", "tcp", "certificate"};
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+        if (str_eq(steps[i], o->step))
+            return true;
+    return o->kind == OBSERVATION_TLS || (o->kind == OBSERVATION_STEP && o->protocol == PROTOCOL_UNKNOWN);
+}
+
 static void leaf(struct writer *w, int depth, const struct observation *o)
 {
-    static const struct {
-        const char *step, *test, *good, *bad;
-    } words[] = {
-        {"dns", "Attempting to resolve the host name %s in DNS.", "The host name resolved successfully.",
-         "The host name couldn't be resolved."},
-        {"tcp", "Testing TCP port 443 on host %s to ensure it's listening and open.",
-         "The port was opened successfully.",
-         "The specified port is either blocked, not listening, or not producing the expected response."},
-        {"tls", "Obtaining the TLS handshake of %s.", "The TLS handshake succeeded.",
-         "The TLS handshake failed."},
-        {"certificate", "Testing the SSL certificate of %s to make sure it's valid.",
-         "The certificate passed all validation requirements.",
-         "The SSL certificate failed one or more certificate validation checks."},
-        {"challenge", "Testing the authentication methods offered at %s.",
-         "The methods offered are sufficient.", "The methods offered are not what is needed."},
-        {"ticket", "Requesting a Kerberos service ticket for %s.", "The ticket was issued.",
-         "The ticket was not issued."},
-    };
     char test[400], guid[37] = GUID_SUCCESS;
     const char *good = "The step succeeded.", *bad = "The step failed.";
     const char *subject = o->subject ? o->subject : o->by_name ? o->by_name : "";
-    if (o->by_name && (o->kind == OBSERVATION_STEP || o->kind == OBSERVATION_TLS))
+    if (o->by_name && is_of_name(o))
         subject = o->by_name;
     str_fmt(test, sizeof test, "Testing %s: %s.", o->step ? o->step : "a step", subject);
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         size_t before = strcspn(words[i].test, "%");
-        if (!str_eq(words[i].step, o->step))
+        if (!str_eq(words[i].step, o->step) ||
+            (words[i].protocol != PROTOCOL_UNKNOWN && words[i].protocol != o->protocol))
             continue;
         str_fmt(test, sizeof test, "%.*s%s%s", (int)before, words[i].test, subject,
                 words[i].test + before + 2);
@@ -133,7 +205,13 @@ static void leaf(struct writer *w, int depth, const struct observation *o)
     close_result(w, depth);
 }
 
-/* ---- the tree: sorted by server, then by the name used, the steps in their order */
+/* ---- the tree: sorted by server, then by the name used, then by protocol, the steps in their order */
+
+/* What is of no protocol comes first: names, ports, certificates. */
+static unsigned rank_of(enum protocol p)
+{
+    return p < PROTOCOL_COUNT ? (unsigned)p + 1 : 0;
+}
 
 static int by_server(const void *x, const void *y)
 {
@@ -141,6 +219,7 @@ static int by_server(const void *x, const void *y)
                              *b = *(const struct observation *const *)y;
     int c = str_icmp(a->server ? a->server : "", b->server ? b->server : "");
     c = c ? c : str_icmp(a->by_name ? a->by_name : "", b->by_name ? b->by_name : "");
+    c = c ? c : (int)rank_of(a->protocol) - (int)rank_of(b->protocol);
     return c ? c : (a > b) - (a < b);
 }
 
@@ -178,6 +257,26 @@ static size_t run_of(const struct observation *const *o, size_t n, bool same_nam
     return k;
 }
 
+/* One protocol's steps below a result of their own, as the Analyzer has it; those of none stand by themselves. */
+static void protocol_result(struct writer *w, const struct observation *const *o, size_t n)
+{
+    char text[200];
+    long elapsed;
+    enum status s = sum(o, n, &elapsed);
+    bool own = o[0]->protocol < PROTOCOL_COUNT;
+    if (own) {
+        str_fmt(text, sizeof text, "Testing %s.", protocol_words(o[0]->protocol));
+        open_result(w, 6, s, guid_for(s), text, result_for(s), "", elapsed);
+        buf_adds(w->out, "              <children>\n");
+    }
+    for (size_t i = 0; i < n; i++)
+        leaf(w, own ? 8 : 6, o[i]);
+    if (own) {
+        buf_adds(w->out, "              </children>\n");
+        close_result(w, 6);
+    }
+}
+
 static void server_result(struct writer *w, const struct observation *const *o, size_t n)
 {
     char text[400];
@@ -194,8 +293,11 @@ static void server_result(struct writer *w, const struct observation *const *o, 
                 o[i]->by_name ? o[i]->by_name : "of a service");
         open_result(w, 4, s, guid_for(s), text, result_for(s), "", elapsed);
         buf_adds(w->out, "          <children>\n");
-        for (size_t j = 0; j < k; j++)
-            leaf(w, 6, o[i + j]);
+        for (size_t j = 0, m; j < k; j += m) {
+            for (m = 1; j + m < k && o[i + j + m]->protocol == o[i + j]->protocol;)
+                m++;
+            protocol_result(w, o + i + j, m);
+        }
         buf_adds(w->out, "          </children>\n");
         close_result(w, 4);
     }

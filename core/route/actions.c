@@ -162,8 +162,9 @@ void route_proxy_legacy(struct route_work *w)
         {PROTOCOL_OWA, ROUTE_NEED_INTERNAL_URL, "an internal URL for Outlook Web App"},
         {PROTOCOL_ECP, ROUTE_NEED_INTERNAL_URL, "an internal URL for the control panel"},
         {PROTOCOL_EAS, ROUTE_NEED_INTERNAL_URL, "an internal URL for ActiveSync"},
-        {PROTOCOL_EWS, ROUTE_NEED_EWS, "an EWS virtual directory"},
-        {PROTOCOL_AUTODISCOVER, ROUTE_NEED_EWS, "an EWS virtual directory, by which it is chosen"},
+        {PROTOCOL_EWS, ROUTE_NEED_EWS, "an EWS virtual directory with InternalNLBBypassUrl"},
+        {PROTOCOL_AUTODISCOVER, ROUTE_NEED_EWS,
+         "an EWS virtual directory with InternalNLBBypassUrl, by which it is chosen"},
         {PROTOCOL_POP, ROUTE_NEED_NOTHING, ""},
         {PROTOCOL_IMAP, ROUTE_NEED_NOTHING, ""},
     };

@@ -184,6 +184,12 @@ static bool same_site_with_external_url(const struct route_work *w)
            route_has(w->out->target, PROTOCOL_OWA, ROUTE_NEED_EXTERNAL_URL);
 }
 
+static bool bypass_url_unread(const struct route_work *w)
+{
+    const struct vdir *v = w->out->target ? server_vdir(w->out->target, PROTOCOL_EWS) : NULL;
+    return v && v->nlb_bypass == TRI_UNKNOWN;
+}
+
 static bool new_mailbox(const struct route_work *w)
 {
     return !generation_is_legacy(w->req->mailbox_generation);
@@ -213,12 +219,12 @@ static const struct {
     {PROTOCOL_OA, GENERATION_UNKNOWN, offloading_unknown,
      "SSL offloading of Outlook Anywhere: 2013 help says it is on by default, the cmdlet reference says off. "
      "Set it explicitly."},
-    {PROTOCOL_EWS, GENERATION_2010, always,
+    {PROTOCOL_EWS, GENERATION_2010, bypass_url_unread,
      "InternalNLBBypassUrl: a 2010 EWS virtual directory must have it (observed), a 2013 front end must not "
-     "(HealthChecker). It was not read."},
-    {PROTOCOL_AUTODISCOVER, GENERATION_2010, always,
+     "(HealthChecker). The attribute that is assumed to hold it was not found."},
+    {PROTOCOL_AUTODISCOVER, GENERATION_2010, bypass_url_unread,
      "InternalNLBBypassUrl: a 2010 EWS virtual directory must have it (observed), a 2013 front end must not "
-     "(HealthChecker). It was not read."},
+     "(HealthChecker). The attribute that is assumed to hold it was not found."},
     {PROTOCOL_OA, GENERATION_2007, oa_to_legacy_with_negotiate,
      "Negotiate as client method: an example of the 2013 configuration page sets it, its own note keeps it "
      "for organisations of 2013 only."},

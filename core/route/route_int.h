@@ -31,7 +31,7 @@ enum route_need {
     ROUTE_NEED_VDIR,         /* the protocol's virtual directory */
     ROUTE_NEED_INTERNAL_URL, /* with an internal URL */
     ROUTE_NEED_EXTERNAL_URL, /* with an external URL, or external host name */
-    ROUTE_NEED_EWS /* the EWS virtual directory (its InternalNLBBypassUrl the directory reader does not know) */
+    ROUTE_NEED_EWS /* the EWS virtual directory, with an InternalNLBBypassUrl as far as the directory shows it */
 };
 
 struct route_pick {

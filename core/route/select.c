@@ -12,8 +12,8 @@ bool route_has(const struct server *s, enum protocol p, enum route_need need)
     const struct vdir *v = server_vdir(s, need == ROUTE_NEED_EWS ? PROTOCOL_EWS : p);
     switch (need) {
     case ROUTE_NEED_NOTHING: return true;
-    case ROUTE_NEED_VDIR:
-    case ROUTE_NEED_EWS: return v != NULL;
+    case ROUTE_NEED_VDIR: return v != NULL;
+    case ROUTE_NEED_EWS: return v && v->nlb_bypass != TRI_NO;
     case ROUTE_NEED_INTERNAL_URL: return v && v->internal_url && *v->internal_url;
     case ROUTE_NEED_EXTERNAL_URL: return v && ((v->external_url && *v->external_url) || v->external_hostname);
     }

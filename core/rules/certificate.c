@@ -183,25 +183,46 @@ void judge_certificate(struct rule_run *run)
     }
 }
 
+/* The best version known: what the handshake agreed on, or of those asked for one by one. */
+static const char *best_version(const struct observation *o)
+{
+    static const char *const names[] = {"SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"};
+    if (o->u.tls.version)
+        return o->u.tls.version;
+    for (size_t i = ARRAY_LEN(names); i-- > 0;)
+        if (o->u.tls.versions_tried & o->u.tls.versions_offered & (1u << i))
+            return names[i];
+    return NULL;
+}
+
 void judge_tls_version(struct rule_run *run)
 {
     for (size_t i = 0; i < run->facts.n_cas; i++) {
         const struct server *s = run->facts.cas[i];
         const struct observation *o = facts_newest(run, s->name, OBSERVATION_TLS, PROTOCOL_UNKNOWN, NULL);
-        if (!o || (o->outcome != OUTCOME_OK && o->outcome != OUTCOME_FAILED) || !o->u.tls.version) {
+        const char *best =
+            o && (o->outcome == OUTCOME_OK || o->outcome == OUTCOME_FAILED) ? best_version(o) : NULL;
+        if (!best) {
             rule_unknown(run, s, "%s", rule_why_unseen(run, o, "TLS handshake"));
             continue;
         }
-        const char *version = o->u.tls.version;
-        if (str_ieq(version, "TLSv1.2") || str_ieq(version, "TLSv1.3")) {
+        bool modern = str_ieq(best, "TLSv1.2") || str_ieq(best, "TLSv1.3");
+        bool broken = o->u.tls.versions_offered & TLS_SSL_3_0;
+        if (modern && !broken) {
             rule_pass(run, s);
             continue;
         }
         struct draft d;
         draft_init(&d, run, s);
-        draft_prove_observation(run, &d, o, version, "TLSv1.2 or TLSv1.3");
-        rule_found(run, &d,
-                   "%s agrees on %s at best: clients and servers that insist on TLS 1.2 cannot connect to it",
-                   s->name, version);
+        if (!modern) {
+            draft_prove_observation(run, &d, o, best, "TLSv1.2 or TLSv1.3");
+            rule_found(
+                run, &d,
+                "%s agrees on %s at best: clients and servers that insist on TLS 1.2 cannot connect to it",
+                s->name, best);
+        } else {
+            draft_prove_observation(run, &d, o, "SSLv3 offered as well", "no SSLv3");
+            rule_found(run, &d, "%s still offers SSL 3.0, which is broken (POODLE)", s->name);
+        }
     }
 }

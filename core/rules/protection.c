@@ -34,7 +34,9 @@ static enum tri supports(struct rule_run *run, const struct server *s)
         newest = floors[i].build > newest ? floors[i].build : newest;
         /* the directory knows cumulative updates and no security updates */
         if (floors[i].build == v.build)
-            return v.revision >= floors[i].revision ? TRI_YES : exact ? TRI_NO : TRI_UNKNOWN;
+            return v.revision >= floors[i].revision ? TRI_YES
+                   : exact && v.has_revision        ? TRI_NO
+                                                    : TRI_UNKNOWN;
     }
     return v.build > newest ? TRI_YES : TRI_NO;
 }
@@ -263,7 +265,8 @@ static void judge_server(struct rule_run *run, const struct server *s, const str
     struct draft d;
     look(run, s, &st);
     if (!st.at) {
-        rule_unknown(run, s, "its applicationHost.config was not read (check --iis %s=FILE)", s->name);
+        rule_unknown(run, s, "its applicationHost.config was not read (check --remote, or --iis %s=FILE)",
+                     s->name);
         return;
     }
     if (st.legacy_on) {
@@ -305,7 +308,8 @@ void judge_extended_protection(struct rule_run *run)
     for (size_t i = 0; i < e->items.n && !any; i++)
         any = e->items.v[i].kind == OBSERVATION_IIS;
     if (!any) {
-        rule_unknown(run, NULL, "no server's applicationHost.config was read (check --iis SERVER=FILE)");
+        rule_unknown(run, NULL,
+                     "no server's applicationHost.config was read (check --remote, or --iis SERVER=FILE)");
         return;
     }
     const struct bridges bridges = find_bridges(run);

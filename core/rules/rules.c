@@ -85,6 +85,12 @@ static const struct rule catalogue[] = {
       "proxied at all.",
       "routing.md 3.6, 5"},
      judge_internal_url},
+    {{"nlb-bypass-url", SEVERITY_ERROR, "2010 web services have their bypass URL",
+      "The new CAS chooses a 2010 server for web services and Autodiscover only when its "
+      "InternalNLBBypassUrl is set: setup sets it, "
+      "clean-ups remove it. On 2013 and later it belongs to the back end alone.",
+      "routing.md 3.6, 5, 11 (7); migration.md 6 (15)"},
+     judge_nlb_bypass},
     {{"fba-match", SEVERITY_WARNING, "Forms authentication on both sides of a redirect",
       "Single sign-on from the new CAS's Outlook Web App to an old one needs forms authentication on both. "
       "Otherwise users log on "

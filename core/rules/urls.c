@@ -154,6 +154,53 @@ void judge_internal_url(struct rule_run *run)
     }
 }
 
+static void nlb_bypass_of(struct rule_run *run, const struct server *s, const struct vdir *v)
+{
+    static const char attribute[] = "msExchInternalNLBBypassHostName";
+    bool legacy = s->generation == GENERATION_2010;
+    struct draft d;
+    if (v->nlb_bypass == TRI_UNKNOWN) {
+        rule_unknown(run, s,
+                     "no web services of this organisation show one in %s, whose name is assumed: ask with "
+                     "Get-WebServicesVirtualDirectory",
+                     attribute);
+        return;
+    }
+    if ((v->nlb_bypass == TRI_YES) == legacy) {
+        rule_pass(run, s);
+        return;
+    }
+    draft_init(&d, run, s);
+    const char *want =
+        legacy ? rule_text(run, "https://%s/ews/exchange.asmx", s->fqdn ? s->fqdn : s->name) : "absent";
+    draft_prove_attribute(run, &d, v->dn, attribute, legacy ? "absent" : v->nlb_bypass_url, want);
+    if (legacy) {
+        if (s->fqdn)
+            d.f.fix = fix_vdir_url(run, v, "InternalNLBBypassUrl", want, false);
+        rule_found(run, &d,
+                   "Web services of %s have no InternalNLBBypassUrl: %s does not choose it for web services "
+                   "and Autodiscover of %s",
+                   s->name, rule_arriving_text(run), rule_place_text(run, s));
+    } else {
+        d.f.severity = SEVERITY_WARNING;
+        rule_found(
+            run, &d,
+            "The front end's web services of %s have an InternalNLBBypassUrl, which belongs to the back "
+            "end alone: it can break since KB5001779",
+            s->name);
+    }
+}
+
+void judge_nlb_bypass(struct rule_run *run)
+{
+    for (size_t i = 0; i < run->facts.n_cas; i++) {
+        const struct server *s = run->facts.cas[i];
+        const struct vdir *v = server_vdir(s, PROTOCOL_EWS);
+        if (v && s->generation >= GENERATION_2010)
+            nlb_bypass_of(run, s, v);
+    }
+}
+
 void judge_url_server_name(struct rule_run *run)
 {
     for (size_t i = 0; i < run->facts.n_cas; i++) {

@@ -1,5 +1,5 @@
 /* RTS PDUs from a hostile stream. */
-#include "core/proxy/rts.h"
+#include "core/rpch/rts.h"
 #include "core/base/err.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

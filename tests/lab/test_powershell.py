@@ -160,7 +160,7 @@ BAD = [
         'not a valid host name',
         'ParameterArgumentTransformationError',
     ),
-    ('Get-Service Spooler', 'is not recognized', 'CommandNotFoundException'),
+    ('Get-Process Spooler', 'is not recognized', 'CommandNotFoundException'),
     (
         'Restart-Service Spooler',
         "Cannot find any service with service name 'Spooler'",
@@ -417,16 +417,6 @@ def test_binder():
     for text in ('x -I y', 'x -Ext y', 'x y', 'x -SSLOffloading $true -SSLOffloading $true', 'x -Confirm:1'):
         with pytest.raises(CmdletError):
             bind(text)
-
-
-@pytest.fixture(scope='session')
-def engine(shared):
-    archive = os.path.join(shared, 'peers', 'pwsh.tar.xz')
-    if not os.path.exists(archive):
-        pytest.skip('PowerShell\'s engine is not at hand')
-    with tempfile.TemporaryDirectory(prefix='casbridge-pwsh.') as directory:
-        subprocess.run(['tar', '-xf', archive, '-C', directory], check=True)
-        yield os.path.join(directory, 'pwsh', 'pwsh')
 
 
 def run_engine(lab, engine, server, script):

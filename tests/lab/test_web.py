@@ -246,8 +246,11 @@ def test_ews(lab):
     url = 'https://ex10ntlm.contoso.lab:10443/EWS/Exchange.asmx'
     post = ('-H', 'Content-Type: text/xml; charset=utf-8', '--data-binary', '@-')
     assert offered(lab.curl(url, *post, data=body.encode())[1]) == ['Negotiate', 'NTLM']
+    status, text = lab.curl(url, *NEGOTIATE, *post, data=body.encode())
+    assert status == 500 and 'ErrorNonExistentMailbox' in text  # the administrator has none
+    assert lab.kinit('alice').returncode == 0
     for chunked in ((), ('-H', 'Transfer-Encoding: chunked')):
-        status, text = lab.curl(url, *NEGOTIATE, *post, *chunked, data=body.encode())
+        status, text = lab.curl(url, *NEGOTIATE, *post, *chunked, user='alice', data=body.encode())
         tree = ET.fromstring(text.partition('\r\n\r\n')[2])
         types = '{http://schemas.microsoft.com/exchange/services/2006/types}'
         assert status == 200 and tree.find(f'.//{types}DisplayName').text == 'Inbox'

@@ -172,7 +172,7 @@ static void test_certificates(void **state)
         assert_string_equal(o->u.tls.version, "TLSv1.3");
         assert_int_equal(o->u.tls.cert.chain_ok, cases[i].chain_ok);
         assert_string_equal(s.peers[0].sni, "cas01.contoso.lab");
-        assert_string_equal(s.peers[1].sni, "mail.contoso.lab");
+        assert_string_equal(s.peers[5].sni, "mail.contoso.lab"); /* after four other versions */
         tls_server_stop(&s);
         bench_fini(&b);
         X509_free(x);
@@ -197,6 +197,9 @@ static void test_old_tls(void **state)
     bench_init(&b, s.port);
     bench_probe(&b);
     is(seen(&b, "tls", NULL), OUTCOME_OK, "TLSv1, AES128-SHA");
+    is(seen(&b, "tls-versions", NULL), OUTCOME_FAILED, "TLS 1.0 offered");
+    assert_int_equal(seen(&b, "tls", NULL)->u.tls.versions_tried, 31);
+    assert_int_equal(seen(&b, "tls", NULL)->u.tls.versions_offered, TLS_1_0);
     const struct certificate *c = &seen(&b, "tls", NULL)->u.tls.cert;
     assert_string_equal(c->key_type, "RSA");
     assert_int_equal(c->key_bits, 1024);
@@ -206,6 +209,48 @@ static void test_old_tls(void **state)
     bench_fini(&b);
     X509_free(x);
     EVP_PKEY_free(weak);
+}
+
+/* A server that wants a client certificate: some only ask, some insist, and TLS 1.3 tells only afterwards. */
+static int any_certificate(int ok, X509_STORE_CTX *store)
+{
+    (void)ok, (void)store;
+    return 1;
+}
+
+static void test_client_certificate(void **state)
+{
+    (void)state;
+    static const struct {
+        int max_version, mode;
+        enum outcome outcome;
+        const char *words;
+        bool needs;
+    } cases[] = {
+        {TLS1_2_VERSION, SSL_VERIFY_PEER, OUTCOME_OK, "asked for, but not required", false},
+        {TLS1_3_VERSION, SSL_VERIFY_PEER, OUTCOME_OK, "asked for, but not required", false},
+        {TLS1_2_VERSION, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, OUTCOME_FAILED,
+         "required: ", true},
+        {TLS1_3_VERSION, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, OUTCOME_FAILED,
+         "required: ", true},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct tls_server s = {
+            .serve = say_arg, .arg = "HTTP/1.1 401 x\r\nWWW-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n"};
+        struct bench b;
+        assert_true(tls_server_start(&s, good, key));
+        SSL_CTX_set_max_proto_version(s.ctx, cases[i].max_version);
+        SSL_CTX_set_verify(s.ctx, cases[i].mode, any_certificate);
+        bench_init(&b, s.port);
+        bench_probe(&b);
+        is(seen(&b, "client-certificate", NULL), cases[i].outcome, cases[i].words);
+        is(seen(&b, "certificate", NULL), OUTCOME_OK, "good for cas01.contoso.lab");
+        assert_true(seen(&b, "tls", NULL)->u.tls.asks_for_certificate);
+        assert_int_equal(seen(&b, "tls", NULL)->u.tls.needs_certificate, cases[i].needs);
+        is(seen(&b, "challenge", NULL), cases[i].needs ? OUTCOME_ERROR : OUTCOME_OK, "");
+        tls_server_stop(&s);
+        bench_fini(&b);
+    }
 }
 
 static void test_challenge_alone(void **state)
@@ -337,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_certificates),
         cmocka_unit_test(test_old_tls),
+        cmocka_unit_test(test_client_certificate),
         cmocka_unit_test(test_challenge_alone),
         cmocka_unit_test(test_run),
         cmocka_unit_test(test_late),

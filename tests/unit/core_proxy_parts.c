@@ -5,8 +5,8 @@
 #include "core/proxy/proxy_int.h"
 #include "core/proxy/ring.h"
 #include "core/proxy/rows.h"
-#include "core/proxy/rts.h"
 #include "core/proxy/wheel.h"
+#include "core/rpch/rts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

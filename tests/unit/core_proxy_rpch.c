@@ -1,6 +1,6 @@
 /* RTS decoding against recordings of independent programs (fixtures/rpch): every PDU, its header and its name. */
 #include "core/base/str.h"
-#include "core/proxy/rts.h"
+#include "core/rpch/rts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -173,8 +173,8 @@ static void conflicts(void **state)
         {CAROL, PROTOCOL_EAS, 1, "ActiveSync external URL"},
         {ALICE, PROTOCOL_OWA, 1, "same site"},
         {BOB, PROTOCOL_OWA, 0, NULL},
-        {ALICE, PROTOCOL_EWS, 1, "InternalNLBBypassUrl"},
-        {ALICE, PROTOCOL_AUTODISCOVER, 1, "InternalNLBBypassUrl"},
+        {ALICE, PROTOCOL_EWS, 0, NULL},
+        {ALICE, PROTOCOL_AUTODISCOVER, 0, NULL},
         {ALICE, PROTOCOL_OA, 0, NULL},
         {DAVE, PROTOCOL_OAB, 1, "address book"},
         {ALICE, PROTOCOL_OAB, 0, NULL},
@@ -188,6 +188,21 @@ static void conflicts(void **state)
         assert_int_equal(c.d.n_conflicts, cases[i].n);
         if (cases[i].n)
             assert_non_null(strstr(c.d.conflicts[0], cases[i].words));
+        end(&c);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        begin(&c);
+        mailbox(&c, ALICE);
+        c.r.protocol = i ? PROTOCOL_AUTODISCOVER : PROTOCOL_EWS;
+        builder_vdir(c.org, "EXCAS01", PROTOCOL_EWS)->nlb_bypass = TRI_UNKNOWN;
+        decide(&c, NULL);
+        assert_int_equal(c.d.n_conflicts, 1);
+        assert_non_null(strstr(c.d.conflicts[0], "InternalNLBBypassUrl"));
+        assert_string_equal(c.d.target->name, "EXCAS01"); /* what cannot be seen rules nobody out */
+        builder_vdir(c.org, "EXCAS01", PROTOCOL_EWS)->nlb_bypass = TRI_NO;
+        decide(&c, NULL);
+        assert_null(c.d.target);
+        assert_non_null(strstr(c.d.why, "InternalNLBBypassUrl"));
         end(&c);
     }
     begin(&c);

@@ -14,10 +14,11 @@ static void catalogue(void **state)
         {"auth-drift", SEVERITY_WARNING},         {"spn-unique", SEVERITY_ERROR},
         {"kerberos-ticket", SEVERITY_ERROR},      {"certificate", SEVERITY_ERROR},
         {"legacy-namespace", SEVERITY_ERROR},     {"internal-url", SEVERITY_ERROR},
-        {"fba-match", SEVERITY_WARNING},          {"url-server-name", SEVERITY_WARNING},
-        {"autodiscover-scp", SEVERITY_WARNING},   {"rpc-encryption", SEVERITY_WARNING},
-        {"tls-version", SEVERITY_WARNING},        {"ssl-offloading", SEVERITY_WARNING},
-        {"site-consistency", SEVERITY_WARNING},   {"kb3140410", SEVERITY_WARNING},
+        {"nlb-bypass-url", SEVERITY_ERROR},       {"fba-match", SEVERITY_WARNING},
+        {"url-server-name", SEVERITY_WARNING},    {"autodiscover-scp", SEVERITY_WARNING},
+        {"rpc-encryption", SEVERITY_WARNING},     {"tls-version", SEVERITY_WARNING},
+        {"ssl-offloading", SEVERITY_WARNING},     {"site-consistency", SEVERITY_WARNING},
+        {"kb3140410", SEVERITY_WARNING},
     };
     assert_true(rules_count() >= ARRAY_LEN(contract));
     for (size_t i = 0; i < ARRAY_LEN(contract); i++) {

@@ -77,6 +77,41 @@ static void internal_url(void **state)
     bench_fini(&t);
 }
 
+static void nlb_bypass(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *server;
+        enum tri has;
+        char said;
+        const char *text; /* of the fix, or of why */
+    } cases[] = {
+        {"EXCAS01", TRI_YES, 'P', NULL},
+        {"EXCAS01", TRI_NO, 'F',
+         "Set-WebServicesVirtualDirectory -Identity 'EXCAS01\\EWS (Default Web Site)' -InternalNLBBypassUrl "
+         "'https://excas01.contoso.lab/ews/exchange.asmx'"},
+        {"EXCAS01", TRI_UNKNOWN, 'U', "Get-WebServicesVirtualDirectory"},
+        {"EX13CAS01", TRI_NO, 'P', NULL},
+        {"EX13CAS01", TRI_YES, 'F', ""},
+        {"E2K7CAS01", TRI_NO, '-', NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct bench t;
+        bench_init(&t, true);
+        struct vdir *v = builder_vdir(t.b.org, cases[i].server, PROTOCOL_EWS);
+        v->nlb_bypass = cases[i].has;
+        v->nlb_bypass_url = cases[i].has == TRI_YES ? "https://x.contoso.lab/ews/exchange.asmx" : NULL;
+        bench_run(&t);
+        print_message("case %zu\n", i);
+        assert_said(&t, "nlb-bypass-url", cases[i].server, cases[i].said);
+        if (cases[i].said == 'F')
+            assert_string_equal(fix_text(found(&t, "nlb-bypass-url", cases[i].server)), cases[i].text);
+        if (cases[i].said == 'U')
+            assert_non_null(strstr(unknown(&t, "nlb-bypass-url", cases[i].server), cases[i].text));
+        bench_fini(&t);
+    }
+}
+
 static void server_names(void **state)
 {
     (void)state;
@@ -163,6 +198,7 @@ static void offloading(void **state)
     assert_said(&t, "ssl-offloading", "EX10NTLM", 'U');
     assert_said(&t, "ssl-offloading", "E2K7CAS01", 'P');
     assert_false(found(&t, "ssl-offloading", "EXCAS01")->fix->automatic);
+    assert_non_null(found(&t, "ssl-offloading", "EXCAS01")->fix->choice);
     bench_fini(&t);
 }
 
@@ -226,6 +262,14 @@ static void rpc_encryption(void **state)
     assert_int_equal(found(&t, "rpc-encryption", "EX1")->severity, SEVERITY_WARNING);
     assert_int_equal(found(&t, "rpc-encryption", "EX2")->severity, SEVERITY_INFO);
     assert_non_null(strstr(found(&t, "rpc-encryption", "EX2")->summary, "Outlook 2003"));
+    for (int i = 1; i <= 2; i++) {
+        const struct fix *fix = found(&t, "rpc-encryption", i == 1 ? "EX1" : "EX2")->fix;
+        assert_string_equal(fix->cmdlet.name, "Set-RpcClientAccess");
+        assert_true(
+            cmdlet_param(&fix->cmdlet, "EncryptionRequired")->value.flag); /* as EX0; as it should be */
+        assert_false(fix->automatic);
+        assert_non_null(fix->choice);
+    }
     assert_said(&t, "rpc-encryption", "EX3", 'U');
     bench_fini(&t);
 }
@@ -263,14 +307,9 @@ static void kb3140410(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(legacy_namespace),
-        cmocka_unit_test(internal_url),
-        cmocka_unit_test(server_names),
-        cmocka_unit_test(scp),
-        cmocka_unit_test(forms),
-        cmocka_unit_test(offloading),
-        cmocka_unit_test(consistency),
-        cmocka_unit_test(rpc_encryption),
+        cmocka_unit_test(legacy_namespace), cmocka_unit_test(internal_url), cmocka_unit_test(nlb_bypass),
+        cmocka_unit_test(server_names),     cmocka_unit_test(scp),          cmocka_unit_test(forms),
+        cmocka_unit_test(offloading),       cmocka_unit_test(consistency),  cmocka_unit_test(rpc_encryption),
         cmocka_unit_test(kb3140410),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

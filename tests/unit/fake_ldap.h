@@ -216,10 +216,25 @@ static void fake_owners(int fd, int id, bool catalogue)
     fake_result(fd, id, LDAP_RES_SEARCH_RESULT, 0, NULL, "");
 }
 
-static void fake_domains(const struct fake *f, int fd, int id)
+/* All of them, or the one whose short name the filter has. */
+static void fake_domains(const struct fake *f, int fd, int id, const char *raw, size_t raw_len)
 {
     static const char *const reference[] = {"objectClass", "crossRef", "nCName", "DC=x", NULL};
+    static const char *const named[][2] = {{"contoso", "DC=contoso,DC=lab"},
+                                           {"child", "DC=child,DC=example"}};
+    static const char attribute[] = "nETBIOSName";
+    const char *name = memmem(raw, raw_len, attribute, sizeof attribute - 1);
     char dn[80];
+    /* an assertion of equality: the value is an octet string of its own behind the name */
+    if (name && name[sizeof attribute - 1] == '\x04') {
+        for (size_t i = 0; i < 2; i++) {
+            const char *const one[] = {"objectClass", "crossRef", "nCName", named[i][1], NULL};
+            if (memcmp(name + sizeof attribute + 1, named[i][0], strlen(named[i][0])) == 0)
+                fake_entry(fd, id, "CN=D,CN=Partitions," FAKE_CONFIG, one);
+        }
+        fake_result(fd, id, LDAP_RES_SEARCH_RESULT, 0, NULL, "");
+        return;
+    }
     for (int i = 0; i < f->domains; i++) {
         snprintf(dn, sizeof dn, "CN=D%d,CN=Partitions,%s", i, FAKE_CONFIG);
         fake_entry(fd, id, dn, reference);
@@ -238,6 +253,29 @@ static void fake_users(const struct fake *f, int fd, int id)
         fake_entry(fd, id, dn, user);
     }
     fake_result(fd, id, LDAP_RES_SEARCH_RESULT, 0, NULL, "");
+}
+
+/* What the catalogue knows: an owner of a service name, or a mailbox, of another domain. */
+static void fake_forest(struct fake *f, int fd, int id, const char *raw, size_t raw_len)
+{
+    static const char *const user[] = {"objectClass",
+                                       "user",
+                                       "sAMAccountName",
+                                       "zoe",
+                                       "proxyAddresses",
+                                       "SMTP:zoe@child.example",
+                                       "msExchHomeServerName",
+                                       "/o=Contoso/cn=Servers/cn=EX0000",
+                                       NULL};
+    if (!f->catalogue) {
+        fake_result(fd, id, LDAP_RES_SEARCH_RESULT, LDAP_NO_SUCH_OBJECT, "NameErr", "");
+    } else if (memmem(raw, raw_len, "http/", 5)) {
+        fake_owners(fd, id, true);
+    } else {
+        if (memmem(raw, raw_len, "zoe", 3))
+            fake_entry(fd, id, "CN=zoe,CN=Users,DC=child,DC=example", user);
+        fake_result(fd, id, LDAP_RES_SEARCH_RESULT, 0, NULL, "");
+    }
 }
 
 static void fake_base(const struct fake *f, int fd, int id, const char *base, const char *attribute)
@@ -306,14 +344,13 @@ static bool fake_search(struct fake *f, int fd, int id, BerElement *ber, const c
     if (scope == LDAP_SCOPE_BASE && !text[0]) {
         fake_root(f, fd, id);
     } else if (!text[0]) {
-        if (f->catalogue)
-            fake_owners(fd, id, true);
-        else
-            fake_result(fd, id, LDAP_RES_SEARCH_RESULT, LDAP_NO_SUCH_OBJECT, "NameErr", "");
+        fake_forest(f, fd, id, raw, raw_len);
+    } else if (strcmp(text, "DC=child,DC=example") == 0) {
+        fake_forest(f, fd, id, raw, raw_len);
     } else if (scope == LDAP_SCOPE_BASE) {
         fake_base(f, fd, id, text, wanted);
     } else if (strncmp(text, "CN=Partitions,", 14) == 0) {
-        fake_domains(f, fd, id);
+        fake_domains(f, fd, id, raw, raw_len);
     } else if (scope == LDAP_SCOPE_ONELEVEL) {
         static const char *const org[] = {"objectClass", "msExchOrganizationContainer", NULL};
         fake_entry(fd, id, FAKE_ORG, org);

@@ -161,7 +161,7 @@ BUILDER_UNUSED static struct vdir *add_vdir(struct org_builder *b, struct server
     v->internal_url = arena_str(b->arena, internal_url);
     v->external_url = arena_str(b->arena, external_url);
     v->external_ssl = v->internal_ssl = TRI_UNKNOWN;
-    v->ssl_offloading = TRI_UNKNOWN;
+    v->ssl_offloading = v->nlb_bypass = TRI_UNKNOWN;
     v->changed_at = BUILDER_TIME - 86400;
     s->vdirs[s->n_vdirs++] = v;
     return v;
@@ -223,6 +223,10 @@ BUILDER_UNUSED static void add_client_access(struct org_builder *b, struct serve
         if ((iis & AUTH_FBA) && !external)
             iis = AUTH_BASIC | AUTH_WINDOWS;
         set_auth(v, iis, iis & AUTH_FBA ? AUTH_FBA : iis);
+        if (v->protocol == PROTOCOL_EWS) {
+            v->nlb_bypass = s->generation == GENERATION_2010 ? TRI_YES : TRI_NO;
+            v->nlb_bypass_url = v->nlb_bypass == TRI_YES ? v->internal_url : NULL;
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 /*
  * A TLS server on a port of loopback for unit tests: one thread accepts, one serves each connection. What it does is a function.
- * Header only. Bounded: 64 connections, then it stops accepting.
+ * Header only. Bounded: 256 connections, then it stops accepting.
  */
 #ifndef TESTS_UNIT_TLS_SERVER_H
 #define TESTS_UNIT_TLS_SERVER_H
@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TLS_SERVER_MAX 64
+#define TLS_SERVER_MAX 256
 
 struct tls_server;
 

@@ -2,9 +2,11 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
+#include "core/host/host.h"
 #include "core/iis/iis.h"
 #include "core/probe/probe.h"
 #include "core/report/json.h"
+#include "core/report/report.h"
 #include "core/rules/rules.h"
 #include "tui/commands/cli.h"
 
@@ -13,6 +15,11 @@
 
 const struct arg_spec check_specs[] = {
     {"probe", 0, ARG_FLAG, offsetof(struct check_options, probe), NULL, "ask every CAS on the wire as well"},
+    {"kept", 0, ARG_FLAG, offsetof(struct check_options, kept), NULL,
+     "with the evidence that anybody gathered last, kept in the store"},
+    {"remote", 0, ARG_FLAG, offsetof(struct check_options, remote), NULL,
+     "ask the servers themselves too: exact build, KB3140410, IIS; needs SSH or WinRM"},
+    {"via", 0, ARG_TEXT, offsetof(struct check_options, via), "ssh|winrm", "how --remote reaches them"},
     {"iis", 0, ARG_LIST, offsetof(struct check_options, iis), "SERVER=FILE",
      "applicationHost.config of a server, true as of when the file was last written; repeatable"},
     {0},
@@ -20,7 +27,10 @@ const struct arg_spec check_specs[] = {
 const struct arg_spec probe_specs[] = {
     {"protocol", 0, ARG_LIST, offsetof(struct probe_options, protocols), "P",
      "oa, ews, owa, ...; repeatable; default oa"},
-    {"user", 0, ARG_TEXT, offsetof(struct probe_options, user), "U", "a mailbox whose CAS is probed"},
+    {"user", 0, ARG_TEXT, offsetof(struct probe_options, user), "U",
+     "a mailbox to log on as; without SERVER its Client Access Servers are probed"},
+    {"password", 0, ARG_TEXT, offsetof(struct probe_options, password), "SECRET",
+     "of --user: file:PATH, env:NAME or ask; else the profile's probe_password, else the ticket alone"},
     {0},
 };
 
@@ -141,6 +151,19 @@ static enum err take_iis(struct cli *cli, const char *word, struct errinfo *ei)
     return e;
 }
 
+/* What only the servers themselves know. */
+static enum err ask_hosts(struct cli *cli, const char *via, struct errinfo *ei)
+{
+    struct host_request req = {0};
+    via = via ? via : profile_get(&cli->profile, PROFILE_via, NULL);
+    enum err e = cli->transport_new(&req.transport, via ? via : "ssh", &cli->profile, ei);
+    if (!e)
+        e = host_ask(cli->org, NULL, 0, &req, &cli->stop, &cli->evidence, ei);
+    if (req.transport)
+        req.transport->free(req.transport);
+    return e;
+}
+
 COMMAND_RUN(cmd_check)
 {
     const struct check_options *o = options;
@@ -148,8 +171,14 @@ COMMAND_RUN(cmd_check)
     if (words->n)
         return err_set(ei, ERR_USAGE, "casbridge help check", "check takes no words: %s", words->v[0]);
     enum err e = cli_read(cli, ei);
+    if (!e && o->kept)
+        e = cli_recall_evidence(cli, ei);
     for (size_t i = 0; !e && i < o->iis.n; i++)
         e = take_iis(cli, o->iis.v[i], ei);
+    if (!e && o->via && !o->remote)
+        e = err_set(ei, ERR_USAGE, "add --remote", "--via says how --remote reaches the servers");
+    if (!e && o->remote)
+        e = ask_hosts(cli, o->via, ei);
     if (!e)
         e = cli_evaluate(cli, o->probe, ei);
     if (e)
@@ -172,27 +201,32 @@ static void probe_text(struct buf *out, const struct evidence *e)
     const char *server = NULL;
     for (size_t i = 0; i < e->items.n; i++) {
         const struct observation *o = &e->items.v[i];
-        if (!server || !str_eq(server, o->server)) {
-            server = o->server ? o->server : "-";
-            cli_cell(out, server, 0);
+        /* of no server: names that clients guess, or who is tried */
+        const char *head = o->server ? o->server : o->by_name ? "by the domain" : "test user";
+        if (!server || !str_eq(server, head)) {
+            server = head;
+            cli_cell(out, head, 0);
             buf_adds(out, "\n");
         }
-        buf_addf(out, "  %-8s %-16s ", outcome_name(o->outcome), o->step ? o->step : "-");
+        buf_addf(out, "  %-8s %-20s ", outcome_name(o->outcome), o->step ? o->step : "-");
         if (o->protocol < PROTOCOL_COUNT)
-            buf_addf(out, "%-5s ", protocol_id(o->protocol));
+            buf_addf(out, "%-12s ", protocol_id(o->protocol));
         else
-            buf_adds(out, "      ");
+            buf_adds(out, "             ");
         cli_cell(out, o->subject, 44);
         cli_cell(out, o->detail, 0);
         buf_addf(out, "  (%d ms)\n", o->elapsed_ms);
     }
 }
 
-/* Servers named by words; every CAS when there are none and no user was given. */
+/* Servers named by words; without any those of the user's mailbox; every CAS when there is no user either. The mailbox is looked up for
+   servers named, too: how it is asked for depends on it. has_box is false when the source cannot tell. */
 static enum err choose(struct cli *cli, const struct probe_options *o, const struct arg_list *words,
-                       const struct server **out, size_t *n, struct errinfo *ei)
+                       const struct server **out, size_t *n, struct mailbox *box, bool *has_box,
+                       struct errinfo *ei)
 {
     *n = 0;
+    *has_box = false;
     for (size_t i = 0; i < words->n; i++) {
         const struct server *s = org_server(cli->org, words->v[i]);
         if (!s)
@@ -202,15 +236,15 @@ static enum err choose(struct cli *cli, const struct probe_options *o, const str
     }
     if (!o->user)
         return ERR_OK;
-    struct mailbox box;
     enum err e = cli_directory(cli, ei);
     if (!e)
-        e = directory_mailbox(cli->directory, cli->org, o->user, &box, &cli->stop, ei);
-    if (e)
-        return e;
+        e = directory_mailbox(cli->directory, cli->org, o->user, box, &cli->stop, ei);
+    *has_box = !e;
+    if (e || *n)
+        return *n && e == ERR_NOTFOUND ? ERR_OK : e;
     for (size_t i = 0; i < cli->org->n_servers && *n < ARG_MAX_VALUES; i++) {
         const struct server *s = &cli->org->servers[i];
-        if (s->site && s->site == box.site && s->generation == box.generation && server_is_cas(s))
+        if (s->site && s->site == box->site && s->generation == box->generation && server_is_cas(s))
             out[(*n)++] = s;
     }
     return *n ? ERR_OK
@@ -218,40 +252,90 @@ static enum err choose(struct cli *cli, const struct probe_options *o, const str
                         "no Client Access Server of the mailbox's version is in its site");
 }
 
-COMMAND_RUN(cmd_probe)
+static enum err probe_protocols(const struct probe_options *o, uint32_t *out, struct errinfo *ei)
 {
-    const struct probe_options *o = options;
-    static const struct server *servers[ARG_MAX_VALUES];
-    size_t n = 0;
-    (void)rest;
-    struct probe_request req = {.tickets = true,
-                                .parallel = (unsigned)profile_int(&cli->profile, PROFILE_parallel, 32)};
+    *out = 0;
     for (size_t i = 0; i < o->protocols.n; i++) {
         enum protocol p;
         if (!protocol_from_id(o->protocols.v[i], &p))
             return err_set(ei, ERR_USAGE,
                            "oa, mapi, owa, ecp, ews, eas, oab, autodiscover, powershell, pop, imap",
                            "unknown protocol %s", o->protocols.v[i]);
-        req.protocols |= 1u << p;
+        *out |= 1u << p;
     }
-    enum err e = cli_read(cli, ei);
+    return ERR_OK;
+}
+
+/* Empty when nobody said where it is: then the ticket alone is used. */
+static enum err probe_password(const struct cli *cli, const struct probe_options *o, struct secret *out,
+                               struct errinfo *ei)
+{
+    char prompt[300];
+    const char *ref = o->password ? o->password : profile_get(&cli->profile, PROFILE_probe_password, NULL);
+    if (!o->user)
+        return o->password
+                   ? err_set(ei, ERR_USAGE, "add --user U", "--password is given, but nobody to log on as")
+                   : ERR_OK;
+    if (!ref)
+        return ERR_OK;
+    str_fmt(prompt, sizeof prompt, "password of %s", o->user);
+    return secret_resolve(out, ref, prompt, ei);
+}
+
+COMMAND_RUN(cmd_probe)
+{
+    const struct probe_options *o = options;
+    static const struct server *servers[ARG_MAX_VALUES];
+    struct secret password = {0};
+    struct mailbox box;
+    bool has_box = false;
+    size_t n = 0;
+    (void)rest;
+    struct probe_request req = {.tickets = true,
+                                .deep = true,
+                                .user = {.name = o->user, .password = &password},
+                                .parallel = (unsigned)profile_int(&cli->profile, PROFILE_parallel, 32)};
+    enum err e = probe_protocols(o, &req.protocols, ei);
     if (!e)
-        e = choose(cli, o, words, servers, &n, ei);
+        e = cli_read(cli, ei);
+    if (!e)
+        e = choose(cli, o, words, servers, &n, &box, &has_box, ei);
+    if (!e)
+        e = probe_password(cli, o, &password, ei);
     if (e)
-        return e;
+        goto out;
+    req.user.mailbox = has_box ? &box : NULL;
     struct errinfo why = {0};
     if (cli_kerberos(cli, &why) || krb_login_default(&cli->login, &why))
         log_err(&why);
     req.login = cli->login;
     e = probe_run(&cli->profile, cli->org, n ? servers : NULL, n, &req, &cli->stop, NULL, NULL,
                   &cli->evidence, ei);
-    if (e)
-        return e;
-    for (size_t i = 0; i < cli->evidence.items.n; i++)
-        if (cli->evidence.items.v[i].outcome == OUTCOME_ERROR)
+    if (e && e != ERR_INTERRUPTED)
+        goto out;
+    cli_keep_evidence(cli, true);
+    for (size_t i = 0; i < cli->evidence.items.n; i++) {
+        const struct observation *seen = &cli->evidence.items.v[i];
+        if (seen->outcome == OUTCOME_ERROR && *code != err_exit_code(ERR_AUTH))
             *code = err_exit_code(ERR_PARTIAL);
-    if (cli->format == FORMAT_JSON)
-        return cli_json(cli, json_probe(&cli->evidence), ei);
-    probe_text(&cli->out, &cli->evidence);
-    return ERR_OK;
+        if (str_eq(seen->step, "login") && seen->outcome == OUTCOME_FAILED) /* whatever the servers said */
+            *code = err_exit_code(ERR_AUTH);
+    }
+    if (!e && stop_left_ms(&cli->stop, 1) == 0)
+        e = err_set(ei, ERR_TIMEOUT, "give it more with --timeout",
+                    "probing: the time is over; what was seen so far is kept");
+    if (cli->format == FORMAT_JSON) {
+        enum err written = cli_json(cli, json_probe(&cli->evidence), e ? NULL : ei);
+        e = e ? e : written;
+    } else if (cli->format == FORMAT_XML) {
+        const struct report r = {
+            .in = {.org = cli->org, .evidence = &cli->evidence}}; /* all that this writer reads */
+        enum err written = report_xml(&r, &cli->out, e ? NULL : ei);
+        e = e ? e : written;
+    } else {
+        probe_text(&cli->out, &cli->evidence);
+    }
+out:
+    secret_fini(&password);
+    return e;
 }

@@ -355,7 +355,9 @@ static void describe(struct view *v, bool has_row, size_t row)
     bool first = true;
     for (size_t i = 0; i < w->evidence.items.n; i++) {
         const struct observation *o = &w->evidence.items.v[i];
-        if (!str_ieq(o->server, d->server->name) || !is_step_of(o, f))
+        /* what was found by the domain alone is of no server, and shown with each one's Autodiscover */
+        bool of_all = !o->server && o->protocol == PROTOCOL_AUTODISCOVER;
+        if ((!of_all && !str_ieq(o->server, d->server->name)) || !is_step_of(o, f))
             continue;
         if (first)
             pane_add(p, PAINT_TITLE, 0, "Asked on the wire");

@@ -32,7 +32,13 @@ SESSION_LIMIT = 1000
 
 
 def build(server):
-    return '.'.join(map(str, server.version))
+    return '.'.join(map(str, server.build))
+
+
+def themes(server):
+    """Where the logon page's pictures lie: a folder of OWA's own version, as each generation names it."""
+    folder = f'auth/{build(server).rpartition(".")[0]}' if server.generation >= 2013 else build(server)
+    return f'/owa/{folder}/themes/resources'
 
 
 # ---- OWA and ECP
@@ -63,6 +69,7 @@ async def forms_user(site, vdir, request):
             200,
             _page(
                 'Outlook Web App',
+                f'<link rel="shortcut icon" href="{themes(site.server)}/favicon.ico">'
                 f'<form action="{action}" method="POST" name="logonForm">'
                 f'<input type="hidden" name="destination" value="{html.escape(target)}"><input '
                 'type="hidden" name="flags" value="0">'
@@ -118,7 +125,7 @@ async def owa(site, request, user):
 
 
 def _soap(site, body, status=200):
-    version = site.server.version
+    version = site.server.build
     head = (
         f'<h:ServerVersionInfo MajorVersion="{version[0]}" MinorVersion="{version[1]}" '
         f'MajorBuildNumber="{version[2]}" '
@@ -206,6 +213,8 @@ async def ews(site, request, user):
     except (ET.ParseError, TypeError, StopIteration):
         return _soap_fault(site, 'ErrorSchemaValidation', 'The request failed schema validation.')
     name = operation.tag.rpartition('}')[2]
+    if '$' not in user and await site.mailbox(user) is None:  # another server asks for somebody else
+        return _soap_fault(site, 'ErrorNonExistentMailbox', 'No mailbox with such guid.')
     if name not in EWS_OPERATIONS or not operation.tag.startswith(f'{{{M}}}'):
         return _soap_fault(site, 'ErrorInvalidOperation', f'The stand-in has no operation {name}.')
     answer = EWS_OPERATIONS[name](operation)
@@ -273,7 +282,7 @@ async def oab(site, request, user):
             200,
             '<?xml version="1.0" encoding="UTF-8"?><OAB><OAL id="casbridge-lab" dn="/" name="\\Global '
             'Address List">'
-            '<Full seq="1" ver="32" size="0" uncompressedsize="0" '
+            '<Full seq="1" ver="32" size="1964" uncompressedsize="4711" '
             'SHA="0000000000000000000000000000000000000000">'
             'data.lzx</Full></OAL></OAB>',
             'text/xml',
@@ -297,7 +306,7 @@ async def mapi(site, request, user):
         return Response(400)
     headers = [
         ('X-RequestType', kind if kind.isalnum() else 'Unknown'),
-        ('X-ServerApplication', f'Exchange/{_padded(site.server.version)}'),
+        ('X-ServerApplication', f'Exchange/{_padded(site.server.build)}'),
         ('X-RequestId', request.get('x-requestid', '{00000000-0000-0000-0000-000000000000}:1')),
     ]
     if kind == 'PING':

@@ -12,6 +12,8 @@ from .http import Response
 from .layout import DOMAIN
 
 REQUEST_NS = '{http://schemas.microsoft.com/exchange/autodiscover/outlook/requestschema/2006}'
+MOBILE_REQUEST_NS = '{http://schemas.microsoft.com/exchange/autodiscover/mobilesync/requestschema/2006}'
+MOBILE_NS = 'http://schemas.microsoft.com/exchange/autodiscover/mobilesync/responseschema/2006'
 RESPONSE_NS = 'http://schemas.microsoft.com/exchange/autodiscover/outlook/responseschema/2006a'
 ERROR_NS = 'http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006'
 METHODS = {org.BASIC: 'Basic', org.NTLM: 'Ntlm', org.NEGOTIATE: 'Negotiate', org.NEGOEX: 'NegoEx'}
@@ -119,6 +121,24 @@ def _protocols(site, user, owner):
     return protocols + [web]
 
 
+def _for_devices(site, user, owner):
+    """The devices' schema: one server, its outer URL where it has one."""
+    vdirs = site.vdir_rows(_site_server(owner).name)
+    url = _urls(vdirs, 'external').get('Mobile') or _urls(vdirs, 'internal').get('Mobile')
+    return Response(
+        200,
+        f'<?xml version="1.0" encoding="utf-8"?><Autodiscover xmlns:autodiscover="{MOBILE_NS}">'
+        f'<autodiscover:Response><autodiscover:Culture>en:us</autodiscover:Culture><autodiscover:User>'
+        f'<autodiscover:DisplayName>{escape(text(user, "displayName"))}</autodiscover:DisplayName>'
+        f'<autodiscover:EMailAddress>{escape(text(user, "mail"))}</autodiscover:EMailAddress></autodiscover:User>'
+        f'<autodiscover:Action><autodiscover:Settings><autodiscover:Server><autodiscover:Type>MobileSync'
+        f'</autodiscover:Type><autodiscover:Url>{escape(url or "")}</autodiscover:Url><autodiscover:Name>'
+        f'{escape(url or "")}</autodiscover:Name></autodiscover:Server></autodiscover:Settings></autodiscover:Action>'
+        f'</autodiscover:Response></Autodiscover>',
+        'text/xml; charset=utf-8',
+    )
+
+
 async def autodiscover(site, request, user):
     """Answers POST /Autodiscover/Autodiscover.xml; GET of it is error 600, as the product says."""
     if request.path.lower() != '/autodiscover/autodiscover.xml':
@@ -127,9 +147,12 @@ async def autodiscover(site, request, user):
     if request.method != 'POST':
         return _error(600, 'Invalid Request')
     try:
-        address = ET.fromstring(body).findtext(f'{REQUEST_NS}Request/{REQUEST_NS}EMailAddress')
+        document = ET.fromstring(body)
+        address = document.findtext(f'{REQUEST_NS}Request/{REQUEST_NS}EMailAddress')
+        mobile = document.findtext(f'{MOBILE_REQUEST_NS}Request/{MOBILE_REQUEST_NS}EMailAddress')
     except ET.ParseError:
-        address = None
+        address = mobile = None
+    address = address or mobile
     if not address or len(address) > 320:
         return _error(600, 'Invalid Request')
     found = await site.mailbox(address.strip())
@@ -138,6 +161,8 @@ async def autodiscover(site, request, user):
     owner = org.server(text(found, 'msExchHomeServerName').rpartition('/cn=')[2])
     if owner.generation > site.server.generation:
         return _error(500, f'The mailbox is on a newer version than {site.server.name}.')
+    if mobile:
+        return _for_devices(site, found, owner)
     account = ''.join(f'<Protocol>{p}</Protocol>' for p in _protocols(site, found, owner))
     head = _elements(
         [

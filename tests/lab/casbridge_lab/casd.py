@@ -152,6 +152,11 @@ class Daemon:
             )
         return {'servers': rows}
 
+    async def do_iis(self, server):
+        """All that its IIS would have configured."""
+        vdirs = self._site(server).iis.vdirs.values()
+        return {'vdirs': [[v.name, v.switches.anonymous, v.switches.basic, v.switches.windows] for v in vdirs]}
+
     async def do_edit(self, server, methods):
         site = self._site(server)
         site.iis.edit(methods)

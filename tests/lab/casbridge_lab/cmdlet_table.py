@@ -70,10 +70,20 @@ Get-AutodiscoverVirtualDirectory 2007 2013
 Set-AutodiscoverVirtualDirectory 2007 2013
     Identity:id! InternalUrl:uri@2007-2010 ExternalUrl:uri@2007-2010 {_AUTH}
     WSSecurityAuthentication:bool@2010 OAuthAuthentication:bool@2013 {_EP} {_COMMON_SET}
+Restart-Service 2007 2013
+    Name:text! Force:switch
 Get-MapiVirtualDirectory 2013 2013
     {_GET}
 Set-MapiVirtualDirectory 2013 2013
     Identity:id! {_URLS} IISAuthenticationMethods:methods {_EP} {_COMMON_SET}
+Get-ItemProperty 2007 2013
+    LiteralPath:text! Name:text
+Get-HotFix 2007 2013
+    Id:text!
+Get-Service 2007 2013
+    Name:text!
+Get-Content 2007 2013
+    LiteralPath:text!
 '''
 GENERATIONS = (2007, 2010, 2013)
 # no confirmation can be given to a shell without a terminal: the caller says -Confirm:$false

@@ -8,6 +8,7 @@ from .directory import NoSuchObject, number, text
 from .naming import server_dn, server_legacy_dn
 from .pserror import CmdletError
 from .vdir_cmdlets import VdirCmdlets
+from .windows import WindowsCmdlets
 
 VDIR_NOUNS = {
     'owavirtualdirectory': 'OWA',
@@ -21,7 +22,7 @@ VDIR_NOUNS = {
 }
 
 
-class Shell(VdirCmdlets):
+class Shell(VdirCmdlets, WindowsCmdlets):
     """The cmdlets as they run on one server."""
 
     def run(self, cmdlet, values):
@@ -155,6 +156,18 @@ class Shell(VdirCmdlets):
                 }
             )
         return out
+
+    def restart_service(self, cmdlet, values):
+        """No cmdlet of Exchange: of Windows, and of the one service whose start makes IIS take the directory's settings."""
+        if values['Name'].lower() != 'msexchangeservicehost':
+            raise CmdletError(
+                f"Cannot find any service with service name '{values['Name']}'.",
+                'NoServiceFoundForGivenName,Microsoft.PowerShell.Commands.RestartServiceCommand',
+                'ObjectNotFound',
+                exception='ServiceCommandException',
+            )
+        self.tell_iis(command='poll', server=self.server.name)
+        return []
 
     def set_rpcclientaccess(self, cmdlet, values):
         s = self.find_server(cmdlet, values['Server'])

@@ -1,8 +1,22 @@
 """DIR/config.ini: the profile that lets the console reach the whole lab without any environment variable."""
 import os
 
-from . import org
-from .layout import ARRAY, AUTODISCOVER, DC_FQDN, HTTPS_PORT, LDAP_PORT, LEGACY, NAMESPACE, REALM, SSH_PORT
+from . import mail, org
+from .layout import (
+    ARRAY,
+    AUTODISCOVER,
+    DC_FQDN,
+    EXCHANGE_PORT,
+    HTTP_PORT,
+    HTTPS_PORT,
+    LDAP_PORT,
+    LEGACY,
+    NAMESPACE,
+    REALM,
+    SSH_PORT,
+    WINRM_PORT,
+    WINRMS_PORT,
+)
 from .sshd import CLIENT_KEY
 
 
@@ -28,6 +42,16 @@ def _settings(lab):
     yield 'target', '2013'
     for name, address, port in hosts(lab):
         yield f'host.{name}', f'{address}:{port}'
+        if port == HTTPS_PORT:
+            yield f'host.{name}/80', f'{address}:{HTTP_PORT}'
+    for s in org.SERVERS:
+        address = lab.server_address(org.server_index(s.name))
+        for port in (WINRM_PORT, WINRMS_PORT, EXCHANGE_PORT):
+            yield f'host.{s.fqdn}/{port}', f'{address}:{port}'
+    for i, s in enumerate(org.SERVERS):
+        if s.web:  # where the services are off the port refuses, as in life
+            for port, wanted in mail.WANTED.items():
+                yield f'host.{s.fqdn}/{wanted}', f'{lab.server_address(i)}:{port}'
     yield 'namespace', NAMESPACE
     yield 'trust', lab.path('ca.pem')
     yield 'via', 'ssh'
@@ -35,6 +59,10 @@ def _settings(lab):
     yield 'ssh_key', lab.path('ssh', CLIENT_KEY)
     yield 'ssh_port', SSH_PORT
     yield 'ssh_known_hosts', lab.path('ssh', 'known_hosts')
+    yield 'winrm_url', f'http://{{fqdn}}:{WINRM_PORT}/wsman'
+    yield 'winrm_auth', 'negotiate'
+    yield 'psrp_url', f'http://{{fqdn}}:{EXCHANGE_PORT}/PowerShell/'
+    yield 'psrp_configuration', 'Microsoft.Exchange'
     yield 'store', f'sqlite:{lab.path("store.db")}'
     yield 'krb5_config', lab.path('krb5.conf')
     yield 'krb5_principal', f'{org.ADMIN}@{REALM}'

@@ -12,12 +12,36 @@ KNOBS = {
     'no-poll': 'flag',
     'old-tls': 'flag',
     'rpc-recycle': 'number',
+    # WinRM and Exchange's PowerShell virtual directory
+    'winrm-drop-before': 'text',
+    'winrm-drop-after': 'text',
+    'winrm-fault': 'text',
+    'winrm-slow': 'number',
+    'winrm-delay': 'number',
+    'winrm-idle-close': 'number',
+    'winrm-close-after': 'number',
+    'winrm-max-shells': 'number',
+    'winrm-max-commands': 'number',
+    'winrm-throttle': 'number',
+    'winrm-redirect': 'text',
+    'winrm-identity-change': 'flag',
+    'winrm-allow-unencrypted': 'flag',
+    'winrm-no-auth': 'flag',
+    'winrm-plain-wrap': 'flag',
+    'winrm-utf16': 'flag',
+    'app': 'text',
+    'plain': 'text',
     # the stand-in powershell
     'ssh-delay': 'number',
     'fail': 'text',
     'drop-before-write': 'flag',
     'drop-after-write': 'flag',
     'no-op': 'flag',
+    # what the server says of itself
+    'build': 'text',
+    'no-hotfix': 'flag',
+    'no-service': 'flag',
+    'extended-protection': 'text',
 }
 _NUMBER = re.compile(r'[0-9]+(\.[0-9]+)?')
 

@@ -21,8 +21,10 @@ REASONS = {
     405: 'Method Not Allowed',
     411: 'Length Required',
     413: 'Request Entity Too Large',
+    307: 'Temporary Redirect',
     440: 'Login Timeout',
     449: 'Retry after sending a PROVISION command',
+    451: 'Redirect',
     500: 'Internal Server Error',
     501: 'Not Implemented',
     503: 'Service Unavailable',
@@ -145,6 +147,7 @@ class Connection:
         self.peer = (writer.get_extra_info('peername') or ('?', 0))[0]
         self.user = None  # authenticated by Negotiate or NTLM
         self.context = None  # a handshake under way
+        self.plain = False  # without TLS
 
     async def read_head(self, idle):
         """The next request, or None when the client is done. Raises BadRequest, asyncio.TimeoutError."""

@@ -122,6 +122,16 @@ def _no_forms(g):
     control.ask(g.lab, command='refresh')
 
 
+def _old_service_pack(g):
+    g.version('EXMBX01', 14, 1, 218, 15)
+    g.fault('EXMBX01', 'build 14.1.218.15')
+
+
+def _stopped(g):
+    _edited(g)
+    g.fault('EX10NTLM', 'no-service')
+
+
 def _scp(g):
     g.set(
         f'CN=EX10NTLM,CN=Autodiscover,CN=Protocols,{server_dn("EX10NTLM")}',
@@ -139,7 +149,7 @@ PLANTS = {
     'old-service-pack': Plant(
         (('version-floor', 'EXMBX01'),),
         'EXMBX01 is at 2010 SP1',
-        lambda g: g.version('EXMBX01', 14, 1, 218, 15),
+        _old_service_pack,
     ),
     'no-outlook-anywhere': Plant(
         (('oa-enabled', NTLM10), ('oa-wire', NTLM10)),
@@ -196,6 +206,11 @@ PLANTS = {
         'the control panel of EX10NTLM has no internal URL',
         lambda g: g.vdir(NTLM10, 'ecp', msExchInternalHostName=None),
     ),
+    'no-bypass-url': Plant(
+        (('nlb-bypass-url', NTLM10),),
+        'web services of EX10NTLM have no InternalNLBBypassUrl',
+        lambda g: g.vdir(NTLM10, 'EWS', msExchInternalNLBBypassHostName=None),
+    ),
     'no-forms': Plant(
         (('fba-match', 'E2K7CAS01'),), 'Outlook Web App of E2K7CAS01 takes no forms', _no_forms
     ),
@@ -217,6 +232,25 @@ PLANTS = {
         (('ssl-offloading', 'EXCAS01'),),
         'EXCAS01 offloads SSL and its neighbours do not',
         lambda g: _rpc(g, 'EXCAS01', msExchRpcHttpFlags=org.SSL_OFFLOADING),
+    ),
+    # what only the servers themselves can tell
+    'old-rollup': Plant(
+        (('version-floor', 'E2K7CAS01'),),
+        'E2K7CAS01 is at 2007 SP3 RU9, which the directory does not show',
+        lambda g: g.fault('E2K7CAS01', 'build 8.3.297.2'),
+    ),
+    'no-hotfix': Plant(
+        (('kb3140410', 'EXCAS01'),), 'EXCAS01 lacks KB3140410', lambda g: g.fault('EXCAS01', 'no-hotfix')
+    ),
+    'stopped-service': Plant(
+        (('auth-drift', NTLM10),),
+        '/rpc of EX10NTLM was edited in IIS, and the service that would put it back is stopped',
+        _stopped,
+    ),
+    'extended-protection': Plant(
+        (('extended-protection', 'EXCAS02'),),
+        'web services of EXCAS02 require Extended Protection, while 2010 is in the path',
+        lambda g: g.fault('EXCAS02', 'extended-protection EWS'),
     ),
     'moved-server': Plant(
         (('site-consistency', 'EXCAS02'),), 'EX10NTLM stands in Dublin, configured as for Seattle', _moved

@@ -6,12 +6,13 @@ import ssl
 import time
 import traceback
 
-from . import apps, org
+from . import appfaults, apps, org
 from .auth import Authenticator, Challenge
 from .faults import Faults
 from .http import HEAD_LIMIT, BadRequest, Connection, Response
 from .iis import Iis
-from .layout import ARRAY, DOMAIN, HTTPS_PORT
+from .layout import ARRAY, DOMAIN, HTTP_PORT, HTTPS_PORT
+from .mail import MailServices
 from .rpch import RpcProxy
 
 IDLE = 120.0  # seconds an idle connection is kept, as http.sys does
@@ -29,11 +30,12 @@ class WebSite:
         self.iis = Iis(server)
         self.faults = Faults(lab, server.name)
         self.authenticator = Authenticator(lab, server, basic)
+        self.mail = MailServices(lab, server, self.address, basic)
         self.rpc = RpcProxy(server, self._valid_rpc_target, lambda: self.faults.number('rpc-recycle'))
         self.rows = {}  # all servers' virtual directories, as last read
         self.databases = {}
         self.mailbox_guids = set()
-        self.listener = None
+        self.listener = self.plain_listener = None
         self.tasks = set()
         self.common = [
             ('Server', SERVER_HEADER[server.generation]),
@@ -62,23 +64,34 @@ class WebSite:
             self.listener = await asyncio.start_server(
                 self._client, self.address, HTTPS_PORT, ssl=self._tls(), limit=HEAD_LIMIT + 4, backlog=512
             )
+            self.plain_listener = await asyncio.start_server(
+                self._plain_client, self.address, HTTP_PORT, limit=HEAD_LIMIT + 4, backlog=64
+            )
+        await self.mail.start()
 
     async def stop(self):
         """Stops listening and drops what is open, as a stopped service does."""
         if self.listener is not None:
             self.listener.close()
             await self.listener.wait_closed()
-            self.listener = None
+            self.plain_listener.close()
+            await self.plain_listener.wait_closed()
+            self.listener = self.plain_listener = None
+        await self.mail.stop()
         self.rpc.close_all()
         for task in list(self.tasks):
             task.cancel()
         if self.tasks:
             await asyncio.wait(self.tasks, timeout=2)
 
-    async def _client(self, reader, writer):
+    async def _plain_client(self, reader, writer):
+        await self._client(reader, writer, plain=True)
+
+    async def _client(self, reader, writer, plain=False):
         task = asyncio.current_task()
         self.tasks.add(task)
         connection = Connection(reader, writer, self.common)
+        connection.plain = plain
         linger = True
         try:
             linger = await self._conversation(connection)
@@ -156,6 +169,8 @@ class WebSite:
         if self.faults.has('http-503'):
             return '-', Response(503, 'Service Unavailable', close=True)
         vdir = self.iis.find(request.path)
+        if connection.plain:
+            return '-', self._plain(vdir, request)
         if request.path == '/':
             return '-', Response(
                 403 if self.server.generation < 2013 else 302,
@@ -167,6 +182,9 @@ class WebSite:
             return '-', Response(200, apps.HEALTH.format(self.server.fqdn))
         if vdir.kind == 'PowerShell' and not request.get('authorization'):
             raise Challenge(['Negotiate', 'Kerberos'])
+        bent = vdir.forms and await appfaults.bend(self, vdir, request, '-')
+        if bent:
+            return '-', bent
         if vdir.forms and not request.get('authorization') and not connection.user:
             user, response = await apps.forms_user(self, vdir, request)
             if response is not None:
@@ -185,11 +203,26 @@ class WebSite:
         response = await (
             self._rpc(connection, request, user, headers)
             if vdir.kind == 'RpcHttp'
-            else apps.APPLICATIONS[vdir.kind](self, request, user)
+            else self._application(vdir, request, user)
         )
         if response is not None:
             response.headers.extend(headers)
         return user, response
+
+    async def _application(self, vdir, request, user):
+        bent = await appfaults.bend(self, vdir, request, user)
+        return bent or await apps.APPLICATIONS[vdir.kind](self, request, user)
+
+    def _plain(self, vdir, request):
+        """Without TLS everything wants TLS, but the shell: PowerShell seals its messages itself."""
+        what, _, value = (self.faults.text('plain') or '').partition(' ')
+        if what == 'redirect':
+            return Response(302, headers=[('Location', value)])
+        if what == 'page':
+            return Response(200, '<html><body>Welcome to our web site</body></html>')
+        if vdir is not None and vdir.kind == 'PowerShell' and what != 'ssl':
+            raise Challenge(['Negotiate', 'Kerberos'])
+        return Response(403, '<h2>403.4 - Forbidden: SSL is required to view this resource.</h2>')
 
     async def _ws_security(self, request):
         await request.body()

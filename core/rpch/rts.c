@@ -1,5 +1,5 @@
 /* RTS PDUs. Names come from the pattern of commands, as in the PDU table of MS-RPCH 2.2.4. */
-#include "core/proxy/rts.h"
+#include "core/rpch/rts.h"
 
 #include <string.h>
 

@@ -2,8 +2,8 @@
  * RTS PDUs of MS-RPCH 2.2.3-2.2.4 and the common DCE/RPC header, as a bystander reads them: to group an IN and an OUT channel into
  * one virtual connection and to name what passes. Pure; every length is checked; unknown things are named as such.
  */
-#ifndef CORE_PROXY_RTS_H
-#define CORE_PROXY_RTS_H
+#ifndef CORE_RPCH_RTS_H
+#define CORE_RPCH_RTS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Owners of service names over LDAP: one domain, a forest with a global catalogue, one whose catalogue does not answer. */
+/* Owners of service names, and mailboxes, over LDAP: one domain, a forest with a global catalogue, one whose catalogue does not answer. */
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/directory/spn.h"
@@ -79,8 +79,65 @@ static void test_forest(void **state)
     }
 }
 
+static void test_mailboxes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *who;
+        int domains, users; /* of the controller's own domain */
+        bool catalogue;
+        enum err err;
+        const char *sam, *text; /* found; of the error */
+        int asked;              /* searches of the catalogue, its rootDSE apart */
+    } cases[] = {
+        {"alice", 3, 1, true, ERR_OK, "alice", NULL, 0},
+        {"zoe@child.example", 3, 0, true, ERR_OK, "zoe", NULL, 1},
+        {"zoe@child.example", 1, 0, true, ERR_NOTFOUND, NULL, "no mailbox zoe@child.example on", 0},
+        {"zoe@child.example", 3, 0, false, ERR_NOTFOUND, NULL, "other domains could not be asked", 1},
+        {"nobody@child.example", 3, 0, true, ERR_NOTFOUND, NULL, "in the forest of", 1},
+        {"CHILD\\zoe", 3, 1, true, ERR_OK, "zoe", NULL, 1}, /* not the one of that name here */
+        {"Contoso\\alice", 3, 1, true, ERR_OK, "alice", NULL, 0},
+        {"CONTOSO\\zoe", 3, 0, true, ERR_NOTFOUND, NULL, "no mailbox zoe on", 0},
+        {"OTHER\\zoe", 3, 1, true, ERR_NOTFOUND, NULL, "no domain other", 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct fake dc = {.domains = cases[i].domains, .users = cases[i].users, .servers = 1, .page = 10};
+        struct fake gc = {.catalogue = cases[i].catalogue};
+        struct profile p = {0};
+        struct errinfo ei = {0};
+        struct directory *d = NULL;
+        struct org *org = NULL;
+        struct mailbox m;
+        char source[64], where[64];
+        setenv("CASBRIDGE_TEST_PASSWORD", "secret", 1);
+        assert_int_equal(profile_set(&p, PROFILE_ldap_user, "CN=reader,DC=contoso,DC=lab", &ei), ERR_OK);
+        assert_int_equal(profile_set(&p, PROFILE_ldap_password, "env:CASBRIDGE_TEST_PASSWORD", &ei), ERR_OK);
+        assert_int_equal(fake_start(&dc), 0);
+        assert_int_equal(fake_start(&gc), 0);
+        str_fmt(where, sizeof where, "127.0.0.1:%u", gc.port);
+        assert_int_equal(hostmap_add_pair(&p.hosts, "dc1.contoso.lab:3268", where, &ei), ERR_OK);
+        str_fmt(source, sizeof source, "ldap://127.0.0.1:%u", dc.port);
+        assert_int_equal(directory_read(&org, &p, source, NULL, &ei), ERR_OK);
+        assert_int_equal(directory_open(&d, &p, source, NULL, &ei), ERR_OK);
+        for (int twice = 0; twice < 2; twice++) {
+            int before = gc.searches;
+            enum err e = directory_mailbox(d, org, cases[i].who, &m, NULL, &ei);
+            if (e != cases[i].err || (e && !strstr(ei.what, cases[i].text)) ||
+                (!e && strcmp(m.sam, cases[i].sam) != 0))
+                fail_msg("%s: %d %s", cases[i].who, e, e ? ei.what : m.sam);
+            /* the catalogue's connection is kept: its rootDSE is read once */
+            assert_int_equal(gc.searches - before, cases[i].asked * (twice ? 1 : 2));
+        }
+        directory_close(&d);
+        org_free(&org);
+        fake_stop(&dc);
+        fake_stop(&gc);
+        profile_fini(&p);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forest)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forest), cmocka_unit_test(test_mailboxes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
