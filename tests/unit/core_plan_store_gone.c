@@ -58,6 +58,13 @@ static int intents(struct scene *s)
     return n;
 }
 
+static void test_server_killed_after_each_record(void **state)
+{
+    int deaths = 0;
+    for (kill_at = 1;; kill_at++) {
+        struct scene *s = *state;
+        journal_runs runs = {0};
+        size_t n = 0;
         char run[32];
         setup(s);
         int64_t begun = clock_mono_ms();
