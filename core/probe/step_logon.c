@@ -45,12 +45,12 @@ static void judge(struct target *t, struct observation *o, enum protocol p, enum
 }
 
 /* Past authentication, whatever the application then made of a bare request: a server that wanted a logon first does not want another.
-   The web server itself being unavailable proves nothing. */
+   A device that cannot reach it proves nothing. */
 static bool is_let_in(int anonymous, int status)
 {
     if (status >= 200 && status < 300)
         return true;
-    return anonymous == 401 && status != 401 && !(status >= 502 && status <= 504);
+    return anonymous == 401 && status != 401 && status != 502 && status != 504;
 }
 
 void step_method(struct target *t, enum protocol p, enum logon_method m, bool last)
