@@ -263,6 +263,22 @@ def test_a_ticket_that_ends_in_the_middle(remote):
         assert not result['unknown']
 
 
+def test_the_next_run_goes_on_with_the_connection(remote):
+    """Two runs on one server, one after the other: one login, a shell each; and another login when the server has hung up between."""
+    def logins():
+        return sum(' Login ' in line for line in (remote.lab.dir / 'winrm/EXCAS01.log').read_text().splitlines())
+
+    def twice():
+        before, shells = logins(), remote.counts()[0].get('Create', 0)
+        done = casbridge('--config', remote.config(), '--profile', 'lab', '--format', 'json', 'exec', '--on', 'EXCAS01', '--on', 'EXCAS01',
+                         '--parallel', '1', '--via', 'winrm', '--', *GET)
+        assert done.code == 0 and all(h['ok'] for h in done.json()), done.out
+        return logins() - before, remote.counts()[0]['Create'] - shells
+    assert twice() == (1, 2)
+    remote.knobs('winrm-close-after 6') # the login, Create, Command, Receive ...
+    assert twice()[0] >= 2
+
+
 @pytest.mark.parametrize('lines,on,via', [
     ((), 'EXCAS01', 'winrm'), ((), 'E2K7CAS01', 'winrm'), (('[lab server EXCAS01]', 'via = ssh'), 'EXCAS01', 'ssh'),
     (('[lab server EXCAS01]', 'winrm_url = http://{fqdn}:1/wsman', 'psrp_url = http://{fqdn}:1/'), 'EXCAS01', 'ssh')])
