@@ -30,7 +30,7 @@ OPT.fuzz     := -O1 -g -fsanitize=fuzzer-no-link,address,undefined $(SAN) -DDEBU
 ifeq ($(CONFIG),fuzz)
 CC := clang
 endif
-INCLUDES := -I. -I$(B) -I/usr/include/libxml2
+INCLUDES := -I. -I$(B) -I/usr/include/libxml2 -I/usr/include/postgresql
 CFLAGS_ALL  = $(STD) $(WARN) $(OPT.$(CONFIG)) -fPIE -pthread $(INCLUDES) $(CPPFLAGS) $(CFLAGS)
 LDFLAGS_ALL = $(OPT.$(CONFIG)) $(PIE) -pthread $(LDFLAGS)
 
@@ -39,7 +39,7 @@ LAYERS        := core remoting tui
 DEPS.core     :=
 DEPS.remoting := core
 DEPS.tui      := remoting core
-LIBS.core     := -lldap -llber -lgssapi_krb5 -lkrb5 -lcurl -lssl -lcrypto -lsqlite3 -ljansson -lxml2 -lz -lm
+LIBS.core     := -lldap -llber -lgssapi_krb5 -lkrb5 -lcurl -lssl -lcrypto -lsqlite3 -lpq -ljansson -lxml2 -lz -lm
 LIBS.remoting := -lssh2
 LIBS.tui      := -lncursesw -ltinfo
 src     = $(filter-out tui/main.c core/gen/%,$(wildcard $(1)/*.c $(1)/*/*.c)) $(GEN.$(1))
@@ -50,8 +50,8 @@ syslibs = $(LIBS.$(1)) $(foreach d,$(DEPS.$(1)),$(LIBS.$(d)))
 GEN.core := $(B)/core/model/builds.gen.c $(B)/core/route/rows.gen.c $(B)/core/report/style.gen.c
 GEN.tui  := $(B)/tui/themes.gen.c
 
-.PHONY: all setup-build setup-run setup-test run test lint unit unit-threads helpers integration console asan debug tsan \
-        coverage fuzz fuzz-bins clean install uninstall man help compile_commands.json FORCE
+.PHONY: all setup-build setup-run setup-test setup-bench run test bench bench-directory bench-psrp lint unit unit-threads helpers \
+        integration console asan debug tsan coverage fuzz fuzz-bins clean install uninstall man help compile_commands.json FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -118,7 +118,8 @@ fuzz:                     ## libFuzzer targets, run briefly each (FUZZ_SECONDS=5
 	$(Q)tests/run-fuzz build/fuzz/tests/fuzz
 
 # two threads or more: run again under the thread sanitizer
-THREADED := core_base core_host core_proxy_parts core_proxy_relay core_proxy_faults core_probe_servers core_probe_apps_ask core_probe_budget remoting_ssh_host tui_secret
+THREADED := core_base core_host core_store_shared core_proxy_parts core_proxy_relay core_proxy_faults core_probe_servers core_probe_apps_ask core_probe_budget remoting_ssh_host tui_secret
+THREADED += core_plan_apply core_plan_replica
 unit-threads: $(filter $(addprefix $(B)/tests/unit/,$(THREADED)),$(UNIT))
 	$(Q)tests/run-unit $(B) $^
 
@@ -129,12 +130,31 @@ $(B)/tests/integration/%: $(B)/tests/integration/%.o $(call chain,remoting)
 build/tests/console/%: tests/console/%.c $(wildcard tests/console/*.h)
 	@mkdir -p $(@D); echo "  LD    $@"
 	$(Q)$(HOSTCC) -std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -o $@ $< -lvterm -lutil
+build/release/tests/bench/psrp: build/release/tests/bench/psrp.o build/release/libremoting.a build/release/libcore.a
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS.remoting) $(LIBS.core)
+bench-psrp:               ## 10 MB through PSRP and CLIXML to JSON
+	$(Q)$(MAKE) --no-print-directory CONFIG=release build/release/tests/bench/psrp
+	$(Q)build/release/tests/bench/psrp
 HELPERS := $(patsubst %.c,%,$(wildcard tests/integration/*.c))
 helpers: $(addprefix $(B)/,$(HELPERS)) $(patsubst %.c,build/%,$(wildcard tests/console/*.c))
+
+# benches: apart from the tests, since a time proves nothing on another day; each prints its ratios in one run
+$(B)/tests/bench/meter: $(B)/tests/bench/meter.o # no library: what it holds itself counts as the peak of what it starts
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(call chain,core)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call syslibs,core)
+bench: bench-directory    ## every bench
+bench-directory: setup-bench ## reading, rules, probes and routes of 500 servers, beside ldapsearch, grep and curl
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/$(PROG) $(addprefix $(B)/tests/bench/,meter answers work)
+	$(Q)BENCH_BUILD=$(B) $(PYTHON) -B tests/bench/directory.py
 
 setup-build: ; $(Q)tests/setup build
 setup-run:   ; $(Q)tests/setup build lab
 setup-test:  ; $(Q)tests/setup build lab test
+setup-bench: ; $(Q)tests/setup build lab bench
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 
 run: setup-run            ## install what is missing, build, start the lab, open the console on it
@@ -154,6 +174,17 @@ console:                  ## the console as a person sees it
 	$(Q)CASBRIDGE=$(B)/$(PROG) tests/console/run
 asan debug tsan coverage: ## build and unit-test with that instrumentation
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) CONFIG=$@ build/$@/$(PROG) unit
+
+# remote commands and changes, beside ssh and beside what is possible at best; each row prints its ratio
+.PHONY: bench-remoting
+$(B)/tests/bench/remoting/%: $(B)/tests/bench/remoting/%.o $(call chain,remoting)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call syslibs,remoting)
+BENCH_REMOTING := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/remoting/*.c))
+bench-remoting:           ## remote commands and changes against ssh and the ideal schedule
+	$(Q)tests/setup build lab
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/$(PROG) $(BENCH_REMOTING)
+	$(Q)$(PYTHON) -B tests/bench/remoting/run.py
 
 PREFIX ?= /usr/local
 install: all              ## to PREFIX (/usr/local), DESTDIR honoured

@@ -31,6 +31,8 @@ struct remote_result {
     VEC(char *) warnings;
     VEC(struct remote_error) errors;
     int elapsed_ms;
+    const char
+        *via; /* the transport that carried it, where one was chosen by itself; static text, else NULL */
 };
 void remote_result_fini(struct remote_result *r);
 

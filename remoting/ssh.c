@@ -74,6 +74,7 @@ static enum err settings_of(const struct ssh_transport *t, const char *server, s
     const char *user = profile_get(p, PROFILE_ssh_user, server);
     const char *key = profile_get(p, PROFILE_ssh_key, server);
     const char *known_hosts = profile_get(p, PROFILE_ssh_known_hosts, server);
+    const char *psrp = profile_get(p, PROFILE_ssh_psrp, server);
     enum err err = put_path(&paths->known_hosts, t, known_hosts ? known_hosts : "~/.ssh/known_hosts");
     if (err == ERR_OK && key)
         err = put_path(&paths->key, t, key);
@@ -87,17 +88,54 @@ static enum err settings_of(const struct ssh_transport *t, const char *server, s
         .password = find_secret(t, server, false),
         .passphrase = find_secret(t, server, true),
         .port = profile_port(p, PROFILE_ssh_port, server, 22),
+        .psrp = str_ieq(psrp, "yes")    ? SSH_PSRP_YES
+                : str_ieq(psrp, "auto") ? SSH_PSRP_AUTO
+                                        : SSH_PSRP_NO,
     };
     return ERR_OK;
 }
 
+struct job { /* one command on one server */
+    const struct remote_target *target;
+    const struct cmdlet *cmdlet;
+    struct script script;
+    struct exec_output output;
+    struct remote_result *out;
+    bool reported; /* out is complete */
+};
+
+static enum err build_script(struct job *j, const struct ssh_settings *s, struct errinfo *ei)
+{
+    return script_build(&j->script, s->program, j->target->generation, j->cmdlet, ei);
+}
+
+/* On an open connection: as objects where that is wanted and there is somebody to speak to, else as a script. */
+static enum err run_on(struct ssh_conn *c, const struct ssh_settings *s, struct job *j, struct errinfo *ei)
+{
+    bool absent = false;
+    enum err err;
+    if (s->psrp != SSH_PSRP_NO) {
+        err = ssh_psrp(c, j->cmdlet, j->out, &absent, ei);
+        j->reported = !absent || s->psrp == SSH_PSRP_YES;
+        if (j->reported)
+            return err;
+        if (ei)
+            *ei = (struct errinfo){0};
+        err = build_script(j, s, ei);
+        if (err != ERR_OK)
+            return err;
+    }
+    return ssh_exec(c, &j->script, &j->output, ei);
+}
+
 static enum err connect_and_run(struct ssh_transport *t, const struct ssh_settings *s, const char *host,
-                                const struct script *script, const struct stop *stop,
-                                struct ssh_output *output, struct errinfo *ei)
+                                struct job *j, const struct stop *stop, struct errinfo *ei)
 {
     struct ssh_conn c;
     char types[256];
-    enum err err = ssh_hostkey_types(s, host, types, sizeof types, ei);
+    enum err err = s->psrp == SSH_PSRP_NO ? build_script(j, s, ei) : ERR_OK;
+    if (err == ERR_OK)
+        err = ssh_hostkey_types(s, host, types, sizeof types, ei);
     if (err == ERR_OK)
         err = ssh_conn_open(&c, t->profile, host, s->port, types, stop, ei);
     if (err != ERR_OK)
@@ -106,34 +144,8 @@ static enum err connect_and_run(struct ssh_transport *t, const struct ssh_settin
     if (err == ERR_OK)
         err = ssh_login(&c, s, ei);
     if (err == ERR_OK)
-        err = ssh_exec(&c, script, output, ei);
+        err = run_on(&c, s, j, ei);
     ssh_conn_close(&c);
-    return err;
-}
-
-/* What came back, even when not all of it did; and whether the caller knows what the command did. */
-static enum err report(struct remote_result *out, const struct ssh_output *o, enum err err,
-                       struct errinfo *ei)
-{
-    out->sent = o->sent;
-    out->outcome_unknown = o->sent && (err != ERR_OK || o->signal[0] != '\0');
-    out->has_exit_code = o->complete && o->signal[0] == '\0';
-    out->exit_code = out->has_exit_code ? o->exit_code : 0;
-    enum err sorted = o->sent ? ssh_result(out, o) : ERR_OK;
-    if (sorted != ERR_OK) {
-        /* The exit code stands, but what was said is lost. */
-        out->outcome_unknown = true;
-        if (err == ERR_OK)
-            return err_set(ei, sorted, NULL, "the answer could not be kept: %s", err_text(sorted));
-    }
-    if (err == ERR_OK && o->signal[0])
-        return err_set(ei, ERR_REMOTE, "read the settings again before anything else",
-                       "PowerShell was ended by signal %s: whether the change was made is not known",
-                       o->signal);
-    if (err != ERR_OK && out->outcome_unknown && ei) {
-        err_wrap(ei, "the command was sent, its outcome is not known");
-        err_hint(ei, "read the settings again before anything else");
-    }
     return err;
 }
 
@@ -143,26 +155,24 @@ static enum err ssh_run(struct transport *self, const struct remote_target *targ
 {
     struct ssh_transport *t = (struct ssh_transport *)self;
     const char *host = target->fqdn && *target->fqdn ? target->fqdn : target->server;
+    struct job j = {.target = target, .cmdlet = cmdlet, .out = out};
     struct ssh_settings s;
     struct paths paths;
-    struct script script;
-    struct ssh_output output;
     int64_t start = clock_mono_ms();
-    script_init(&script);
-    ssh_output_init(&output);
+    script_init(&j.script);
+    exec_output_init(&j.output);
     buf_init(&paths.key, 4096);
     buf_init(&paths.known_hosts, 4096);
     enum err err = settings_of(t, target->server, &paths, &s, ei);
     if (err == ERR_OK)
-        err = script_build(&script, s.program, target->generation, cmdlet, ei);
-    if (err == ERR_OK)
-        err = connect_and_run(t, &s, host, &script, stop, &output, ei);
-    err = report(out, &output, err, ei);
+        err = connect_and_run(t, &s, host, &j, stop, ei);
+    if (!j.reported)
+        err = exec_report(out, &j.output, err, ei);
     out->elapsed_ms = (int)(clock_mono_ms() - start);
     buf_fini(&paths.key);
     buf_fini(&paths.known_hosts);
-    ssh_output_fini(&output);
-    script_fini(&script);
+    exec_output_fini(&j.output);
+    script_fini(&j.script);
     return err;
 }
 

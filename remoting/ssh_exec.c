@@ -9,20 +9,7 @@
 
 #define CHUNK 32768
 
-void ssh_output_init(struct ssh_output *o)
-{
-    memset(o, 0, sizeof *o);
-    buf_init(&o->out, SSH_OUTPUT_MAX);
-    buf_init(&o->err, SSH_ERROR_MAX);
-}
-
-void ssh_output_fini(struct ssh_output *o)
-{
-    buf_fini(&o->out);
-    buf_fini(&o->err);
-}
-
-static enum err open_channel(struct ssh_conn *c, LIBSSH2_CHANNEL **out, struct errinfo *ei)
+enum err ssh_open_channel(struct ssh_conn *c, LIBSSH2_CHANNEL **out, struct errinfo *ei)
 {
     for (;;) {
         *out = libssh2_channel_open_session(c->session);
@@ -37,7 +24,7 @@ static enum err open_channel(struct ssh_conn *c, LIBSSH2_CHANNEL **out, struct e
     }
 }
 
-static enum err request(struct ssh_conn *c, LIBSSH2_CHANNEL *channel, const char *line, struct ssh_output *o,
+static enum err request(struct ssh_conn *c, LIBSSH2_CHANNEL *channel, const char *line, struct exec_output *o,
                         struct errinfo *ei)
 {
     int rc;
@@ -59,10 +46,8 @@ static ssize_t drain(LIBSSH2_CHANNEL *channel, int stream, struct buf *to, bool 
     char chunk[CHUNK];
     ssize_t n;
     while ((n = libssh2_channel_read_ex(channel, stream, chunk, sizeof chunk)) > 0) {
-        size_t room = to->limit - to->len;
         *any = true;
-        *cut = *cut || (size_t)n > room;
-        (void)buf_add(to, chunk, (size_t)n < room ? (size_t)n : room);
+        exec_output_add(to, cut, chunk, (size_t)n);
     }
     return n;
 }
@@ -97,7 +82,7 @@ static bool feed_failed(ssize_t rc)
 }
 
 static enum err converse(struct ssh_conn *c, LIBSSH2_CHANNEL *channel, const struct script *script,
-                         struct ssh_output *o, struct errinfo *ei)
+                         struct exec_output *o, struct errinfo *ei)
 {
     struct exchange x = {buf_str(&script->input), script->input.len, false};
     while (!libssh2_channel_eof(channel)) {
@@ -133,7 +118,8 @@ static enum err converse(struct ssh_conn *c, LIBSSH2_CHANNEL *channel, const str
 }
 
 /* The exit status comes after the streams' end and before the channel's. */
-static enum err finish(struct ssh_conn *c, LIBSSH2_CHANNEL *channel, struct ssh_output *o, struct errinfo *ei)
+static enum err finish(struct ssh_conn *c, LIBSSH2_CHANNEL *channel, struct exec_output *o,
+                       struct errinfo *ei)
 {
     char *signal = NULL;
     size_t len = 0;
@@ -154,10 +140,11 @@ static enum err finish(struct ssh_conn *c, LIBSSH2_CHANNEL *channel, struct ssh_
     return ERR_OK;
 }
 
-enum err ssh_exec(struct ssh_conn *c, const struct script *script, struct ssh_output *out, struct errinfo *ei)
+enum err ssh_exec(struct ssh_conn *c, const struct script *script, struct exec_output *out,
+                  struct errinfo *ei)
 {
     LIBSSH2_CHANNEL *channel = NULL;
-    enum err err = open_channel(c, &channel, ei);
+    enum err err = ssh_open_channel(c, &channel, ei);
     if (err != ERR_OK)
         return err;
     err = request(c, channel, buf_str(&script->line), out, ei);

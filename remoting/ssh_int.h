@@ -11,15 +11,20 @@
 
 #include "core/model/profile.h"
 #include "core/transport.h"
+#include "remoting/exec_output.h"
 #include "remoting/kexinit.h"
 #include "remoting/remoting.h"
 #include "remoting/script.h"
 
-#define SSH_USER_MAX       256        /* bytes; libssh2 1.10 trusts lengths too much */
-#define SSH_LOGIN_MS       60000      /* from the first byte to being logged in */
-#define SSH_OUTPUT_MAX     (16 << 20) /* bytes of standard output kept; more is read and dropped */
-#define SSH_ERROR_MAX      (1 << 20)  /* bytes of standard error kept */
-#define SSH_AGENT_MAX_KEYS 5          /* tried; servers count every one (MaxAuthTries is 6) */
+#define SSH_USER_MAX       256   /* bytes; libssh2 1.10 trusts lengths too much */
+#define SSH_LOGIN_MS       60000 /* from the first byte to being logged in */
+#define SSH_AGENT_MAX_KEYS 5     /* tried; servers count every one (MaxAuthTries is 6) */
+
+enum ssh_psrp_mode { /* objects over the subsystem "powershell": */
+                     SSH_PSRP_NO,
+                     SSH_PSRP_AUTO, /* where there is one, else a command line */
+                     SSH_PSRP_YES,
+};
 
 struct ssh_settings { /* of one server; everything is borrowed */
     const char *user;
@@ -28,6 +33,7 @@ struct ssh_settings { /* of one server; everything is borrowed */
     const char *program;     /* or NULL */
     const struct secret *password, *passphrase;
     uint16_t port;
+    enum ssh_psrp_mode psrp;
 };
 
 struct ssh_conn {
@@ -44,14 +50,6 @@ struct ssh_conn {
     /* for the keyboard-interactive callback, which libssh2 hands nothing but the session's pointer */
     const struct secret *password;
     unsigned questions, rounds;
-};
-
-struct ssh_output {
-    struct buf out, err;
-    bool out_cut, err_cut;
-    bool sent, complete; /* the request left; the server closed the channel in order */
-    int exit_code;
-    char signal[32]; /* "" when it ended by itself */
 };
 
 /* ssh_conn.c. conn must outlive its session at the same address. host and stop are borrowed. */
@@ -79,12 +77,13 @@ enum err ssh_hostkey_check(struct ssh_conn *c, struct ssh_trust *trust, const st
 enum err ssh_login(struct ssh_conn *c, const struct ssh_settings *s, struct errinfo *ei) MUST_CHECK;
 
 /* ssh_exec.c. Whatever it returns, out says how far it came. */
-void ssh_output_init(struct ssh_output *o);
-void ssh_output_fini(struct ssh_output *o);
-enum err ssh_exec(struct ssh_conn *c, const struct script *script, struct ssh_output *out,
+enum err ssh_open_channel(struct ssh_conn *c, LIBSSH2_CHANNEL **out, struct errinfo *ei) MUST_CHECK;
+enum err ssh_exec(struct ssh_conn *c, const struct script *script, struct exec_output *out,
                   struct errinfo *ei) MUST_CHECK;
 
-/* ssh_result.c: what came back, in the transport's words. Pure. */
-enum err ssh_result(struct remote_result *r, const struct ssh_output *o) MUST_CHECK;
+/* ssh_psrp.c. out as transport.run has it. *absent, with an error: there is no PowerShell behind a subsystem; nothing was sent, another
+   channel of the connection may be tried. */
+enum err ssh_psrp(struct ssh_conn *c, const struct cmdlet *cmdlet, struct remote_result *out, bool *absent,
+                  struct errinfo *ei) MUST_CHECK;
 
 #endif

@@ -111,6 +111,7 @@ static enum err run(const struct console_config *c, struct errinfo *ei)
     if (theme_problem.code != ERR_OK)
         ui_say_error(&ui, &theme_problem);
     session_read(s);
+    session_watch(s);
     e = loop(&ui, s, signals);
     if (e == ERR_SYSTEM)
         e = err_set(ei, e, NULL, "waiting for the terminal failed");

@@ -23,7 +23,7 @@ struct console_config {
     bool
         no_probe; /* do not ask the servers anything until told to (p); an LDIF source never is probed unasked */
     const char *theme;       /* NULL: the profile's, else "default" */
-    const char *via;         /* ssh, winrm, psrp; NULL: the profile's, else ssh */
+    const char *via;         /* ssh, winrm, psrp; NULL: the profile's, else by version and what answers */
     const char *arrive;      /* the CAS the engine behaves as; NULL: the newest one */
     const char *listen_addr; /* of the engine; NULL: 127.0.0.1 */
     uint16_t listen_port;    /* 0: any free one */

@@ -39,6 +39,9 @@ static void catch_signals(void)
 static void harden(void)
 {
     struct rlimit files;
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE,
+              &none); /* also where the kernel pipes cores to a program, which PR_SET_DUMPABLE decides */
 #ifndef __SANITIZE_ADDRESS__ /* the leak checker traces its own process */
     prctl(PR_SET_DUMPABLE, 0);
 #endif

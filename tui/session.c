@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define POOL_THREADS 4
+#define POOL_THREADS 5 /* one of them looks on the store */
 
 struct message { /* from a job or another thread to the UI thread */
     struct session *session;
@@ -77,6 +77,8 @@ enum err session_new(struct session **out, const struct console_config *c, sessi
     }
     for (int t = 0; t < TASK_COUNT; t++)
         stop_init(&s->tasks[t].stop, 0, NULL);
+    stop_init(&s->watch.stop, 0, NULL);
+    pthread_mutex_init(&s->watch.mutex, NULL);
     log_set_sink(log_to_session, s);
     *out = s;
     return ERR_OK;
@@ -90,6 +92,7 @@ void session_free(struct session **sp)
     s->closing = true; /* what ends now begins nothing new */
     for (int t = 0; t < TASK_COUNT; t++)
         stop_raise(&s->tasks[t].stop);
+    stop_raise(&s->watch.stop);
     session_secrets_close(s);
     job_pool_wait(s->pool);
     session_engine_free(s);
@@ -99,7 +102,8 @@ void session_free(struct session **sp)
     session_plan_free(s);
     session_journal_free(s);
     world_unref(s->world);
-    free(s->saved_state);
+    session_progress_free(s);
+    pthread_mutex_destroy(&s->watch.mutex);
     for (size_t i = 0; i < s->n_log; i++)
         free(s->log[i].text);
     free(s);

@@ -12,9 +12,12 @@
 #include "core/base/stop.h"
 #include "core/plan/plan.h"
 #include "core/proxy/proxy.h"
+#include "core/report/kept.h"
 #include "core/store/store.h"
 #include "tui/console.h"
 #include "tui/world.h"
+
+#include <pthread.h>
 
 enum task { TASK_READ, TASK_PROBE, TASK_PLAN, TASK_APPLY, TASK_ENGINE, TASK_JOURNAL, TASK_STATE, TASK_COUNT };
 
@@ -56,6 +59,7 @@ struct planned {
     /* its texts may live in what it was made from, which is kept as long as the plan */
     struct world *world;
     struct org_box *box;
+    char force[200]; /* why the lock is taken away when it is applied; "": it is not */
     char undoes[40]; /* run that it takes back, "" for a plan from findings */
     struct step_progress *progress;
     bool applied; /* once: a second time the plan would be stale */
@@ -82,6 +86,16 @@ struct log_entry {
     char *text;
 };
 
+/* What somebody else is at, as the store says. */
+struct sight {
+    bool held; /* the lock, by another console or command */
+    char who[96], host[96], reason[200];
+    int64_t since;
+    char run[40]; /* of the newest record, whoever wrote it; "" none */
+    char server[96], phase[16];
+    int64_t at;
+};
+
 typedef void session_changed(void *arg, unsigned events);
 
 struct secrets; /* session_secret.c */
@@ -104,8 +118,19 @@ struct session {
     char chain[160]; /* what the last check of the hash chain said, "" not asked */
     enum state chain_state;
 
-    char *saved_state; /* text of the wizard's state as loaded or saved last, NULL none */
-    bool state_pending;
+    struct sight sight;
+    struct {
+        pthread_mutex_t mutex; /* of the next two, which the watching job reads */
+        char run[40];          /* whose records are shown; "" none */
+        bool list;             /* the runs are shown */
+        struct stop stop;
+    } watch;
+
+    store_progresses progress; /* of all organisations, as read last */
+    bool progress_known, progress_again; /* again: to be read once more when the reading under way has ended */
+    store_progresses settling; /* to be kept as soon as the store is free */
+    struct kept_facts kept;    /* of the evidence the console began with; at 0: none */
+
     struct secrets *secrets;
 
     struct log_entry log[LOG_RING]; /* oldest first */
@@ -159,8 +184,14 @@ bool session_question(struct session *s, char *prompt, size_t cap);
 /* NULL: refused. */
 void session_answer(struct session *s, const char *password);
 
-/* Keeps a small text (the wizard's progress) for the next start. */
-void session_state_save(struct session *s, const char *text);
-void session_state_load(struct session *s);
+#define PROGRESS_SETTLED "settled"
+#define PROGRESS_OPEN    "open"
+
+/* A gate of the wizard, settled with a reason or open again; kept in the store, for every console. */
+void session_progress_put(struct session *s, const char *gate, bool settled, const char *note);
+void session_progress_load(struct session *s);
+
+/* Begins to look on what others do with the store; s->sight, the runs and records shown, and progress follow. */
+void session_watch(struct session *s);
 
 #endif

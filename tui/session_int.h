@@ -25,6 +25,9 @@ void session_engine_free(struct session *s);
 /* A new organisation for the running engine. */
 void session_engine_reload(struct session *s);
 void session_journal_free(struct session *s);
+void session_progress_free(struct session *s);
+/* What the screen shows of the journal: records of a run, or (NULL) the runs. */
+void session_watch_shows(struct session *s, const char *run);
 
 /* Passwords that the profile says to ask for: the job waits, the user is asked, the answer serves until the console ends or a logon is
    refused. */

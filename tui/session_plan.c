@@ -56,7 +56,7 @@ struct apply_job {
     struct session *session;
     const struct plan *plan; /* the session's; not replaced while this runs */
     char run[40];            /* to take back; "" when a plan is applied */
-    char why[200];
+    char why[200], force[200];
     struct plan *made; /* of a rollback */
     struct org_box *box;
     struct plan_outcome outcome;
@@ -125,12 +125,11 @@ static void apply_run(void *arg)
     struct directory *directory = NULL;
     struct store *store = NULL;
     struct transport *transport = NULL;
-    const char *via = c->via ? c->via : profile_get(c->profile, PROFILE_via, NULL);
     char host[256] = "";
     if (gethostname(host, sizeof host - 1) != 0)
         str_copy(host, sizeof host, "unknown");
 
-    j->e = store_open(&store, profile_get(c->profile, PROFILE_store, NULL), &j->ei);
+    j->e = store_open_profile(&store, c->profile, &j->ei);
     if (j->e != ERR_OK)
         goto out;
     task_say(s, TASK_APPLY, 0, 0, "reading the directory");
@@ -138,7 +137,7 @@ static void apply_run(void *arg)
     if (j->e == ERR_OK)
         j->e = directory_open(&directory, c->profile, session_source(s), stop, &j->ei);
     if (j->e == ERR_OK && !j->run[0])
-        j->e = c->transport_new(&transport, via ? via : "ssh", c->profile, &j->ei);
+        j->e = c->transport_new(&transport, c->via, c->profile, &j->ei);
     if (j->e != ERR_OK)
         goto out;
     struct plan_apply_options o = {
@@ -150,6 +149,7 @@ static void apply_run(void *arg)
         .who = session_who(s),
         .from = host,
         .why = j->why,
+        .force_lock = j->force[0] ? j->force : NULL,
         .parallel = (unsigned)profile_int(c->profile, PROFILE_parallel, 0),
         .poll_interval_s = profile_int(c->profile, PROFILE_poll_interval, 900),
         .stop = stop,
@@ -183,7 +183,8 @@ static void apply_done(void *arg)
     struct session *s = j->session;
     struct planned *p = &s->planned;
     char text[160];
-    p->applied = true;
+    p->applied =
+        j->outcome.run[0] || j->e != ERR_LOCKED; /* somebody else is at work: the plan is as good as before */
     p->result = j->e;
     if (j->outcome.run[0])
         p->outcome = j->outcome;
@@ -221,6 +222,7 @@ void session_apply(struct session *s, const char *why)
         return;
     j->plan = s->planned.plan;
     str_copy(j->why, sizeof j->why, why && *why ? why : "console");
+    str_copy(j->force, sizeof j->force, s->planned.force);
     memset(s->planned.progress, 0, (s->planned.plan->n_steps + 1) * sizeof *s->planned.progress);
     s->planned.applied = false;
     task_submit(s, TASK_APPLY, apply_run, apply_done, j);

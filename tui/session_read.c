@@ -11,6 +11,7 @@
 #include "core/report/snapshot.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #define READ_TIMEOUT_MS 120000
 #define EVIDENCE_LIMIT  ((size_t)64 << 20)
@@ -19,8 +20,11 @@
      1u << PROTOCOL_EWS | 1u << PROTOCOL_EAS | 1u << PROTOCOL_OAB | 1u << PROTOCOL_AUTODISCOVER |            \
      1u << PROTOCOL_POWERSHELL)
 
+#define KEPT_AGE_S 86400 /* older evidence says more about the past than about the servers */
+
 struct read_job {
     struct session *session;
+    struct kept_facts kept;
     struct world *base; /* evidence to keep; NULL */
     struct world *result;
     enum err e;
@@ -48,6 +52,50 @@ static int64_t probed_at(const struct world *base, const struct snapshot *snapsh
     return snapshot && snapshot->facts.probed && snapshot->facts.made_at > at ? snapshot->facts.made_at : at;
 }
 
+/* The first reading begins with what anybody observed last, so that a second console need not wait for its own probes. */
+static void recall(struct read_job *j, const struct org *org, struct evidence *out)
+{
+    const struct profile *p = j->session->config->profile;
+    struct store *store = NULL;
+    struct errinfo ei = {0};
+    if (j->base || !org->name || !store_exists(profile_get(p, PROFILE_store, NULL)))
+        return;
+    enum err e = store_open_profile(&store, p, &ei);
+    if (e == ERR_OK)
+        e = kept_evidence_read(store, org->name, out, &j->kept, &ei);
+    store_close(&store);
+    if (e == ERR_OK && clock_unix() - j->kept.at > KEPT_AGE_S) {
+        evidence_fini(out);
+        evidence_init(out, EVIDENCE_LIMIT);
+        j->kept = (struct kept_facts){0};
+    }
+    if (e != ERR_OK && e != ERR_NOTFOUND) {
+        err_wrap(&ei, "the kept evidence is not known");
+        log_err(&ei);
+    }
+}
+
+static void keep(const struct session *s, const struct world *w)
+{
+    const struct profile *p = s->config->profile;
+    struct store *store = NULL;
+    struct errinfo ei = {0};
+    char host[256] = "";
+    if (s->config->read_only || profile_flag(p, PROFILE_read_only, false) || !w->org->name ||
+        !store_exists(profile_get(p, PROFILE_store, NULL)))
+        return;
+    if (gethostname(host, sizeof host - 1) != 0)
+        host[0] = '\0';
+    enum err e = store_open_profile(&store, p, &ei);
+    if (e == ERR_OK)
+        e = kept_evidence_write(store, w->org->name, &w->evidence, true, session_who(s), host, &ei);
+    store_close(&store);
+    if (e != ERR_OK) {
+        err_wrap(&ei, "the evidence is not kept");
+        log_err(&ei);
+    }
+}
+
 static void read_run(void *arg)
 {
     struct read_job *j = arg;
@@ -67,10 +115,16 @@ static void read_run(void *arg)
         org = snapshot->org;
         snapshot->org = NULL;
     }
+    struct evidence kept;
+    evidence_init(&kept, EVIDENCE_LIMIT);
+    if (!is_offline(s))
+        recall(j, org, &kept);
     struct org_box *box = org_box_new(org);
     if (box)
-        j->result = world_new(box, j->base ? &j->base->evidence : NULL, snapshot ? &snapshot->evidence : NULL,
-                              probed_at(j->base, snapshot), s->config->profile, s->config->target);
+        j->result = world_new(
+            box, j->base ? &j->base->evidence : &kept, snapshot ? &snapshot->evidence : NULL,
+            j->kept.at ? j->kept.at : probed_at(j->base, snapshot), s->config->profile, s->config->target);
+    evidence_fini(&kept);
     snapshot_free(&snapshot);
     if (!j->result) {
         org_box_unref(box);
@@ -89,6 +143,8 @@ static void read_done(void *arg)
             log_line(LOG_LEVEL_WARNING, "%s: %s", j->result->org->notes[i].subject,
                      j->result->org->notes[i].text);
         take_world(s, j->result);
+        if (j->kept.at)
+            s->kept = j->kept;
     }
     world_unref(j->base);
     task_end(s, TASK_READ, e, &j->ei, "directory read");
@@ -189,10 +245,12 @@ static void probe_run_job(void *arg)
     krb_login_free(&login);
     if (j->e == ERR_OK) {
         j->result = world_new(j->box, &j->base->evidence, &fresh, probed_at, profile, s->config->target);
-        if (j->result)
+        if (j->result) {
             j->box = NULL;
-        else
+            keep(s, j->result);
+        } else {
             j->e = err_set(&j->ei, ERR_NOMEM, NULL, "no memory for the evidence");
+        }
     }
     evidence_fini(&fresh);
 }

@@ -93,7 +93,7 @@ static void mark_accepted(struct world *w, const struct profile *profile, int64_
     struct errinfo ei = {0};
     if (!w->org->name || !store_exists(spec))
         return;
-    enum err e = store_open(&store, spec, &ei);
+    enum err e = store_open_profile(&store, profile, &ei);
     if (e == ERR_OK)
         e = store_accepted(store, w->org->name, &list, &ei);
     if (e == ERR_OK)

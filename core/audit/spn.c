@@ -1,5 +1,6 @@
 #include "core/audit/audit_int.h"
 
+#include "core/base/name_map.h"
 #include "core/base/str.h"
 
 #include <stdlib.h>
@@ -94,22 +95,36 @@ static int account_problems(const struct observation *o, int64_t now)
     return problems;
 }
 
-static struct spn_account *account_of(struct spn_audit *a, const struct spn_input *in,
-                                      const struct observation *o)
+/* What the audit works with beside its result. */
+struct auditing {
+    const struct spn_input *in;
+    struct spn_audit *a;
+    struct name_map dns; /* of a->accounts */
+    struct client_names *clients;
+};
+
+/* Names of clients, not of servers, that an account has. */
+struct client_names {
+    const char *first;
+    size_t n;
+};
+
+static struct spn_account *account_of(struct auditing *w, const struct observation *o)
 {
-    for (size_t i = 0; i < a->n_accounts; i++)
-        if (str_ieq(a->accounts[i].dn, o->u.spn.dn))
-            return &a->accounts[i];
+    struct spn_audit *a = w->a;
+    size_t i = name_map_add(&w->dns, o->u.spn.dn, a->n_accounts);
+    if (i < a->n_accounts)
+        return &a->accounts[i];
     struct spn_account *n = &a->accounts[a->n_accounts++];
     *n = (struct spn_account){.dn = o->u.spn.dn,
                               .account = o->u.spn.account,
-                              .server = server_of(in->org, o->u.spn.account, o->u.spn.dn),
+                              .server = server_of(w->in->org, o->u.spn.account, o->u.spn.dn),
                               .is_computer = o->u.spn.is_computer,
                               .is_partial = o->u.spn.is_partial,
                               .has_enctypes = o->u.spn.has_enctypes,
                               .enctypes = o->u.spn.enctypes,
                               .pwd_last_set = o->u.spn.pwd_last_set,
-                              .problems = account_problems(o, in->now),
+                              .problems = account_problems(o, w->in->now),
                               .others = o->u.spn.others,
                               .n_others = o->u.spn.n_others};
     return n;
@@ -131,22 +146,17 @@ static const char *exchange_name_on(const struct spn_account *account)
 
 /* Nobody but the servers' registries knows the alternate service account. What speaks for one: it is no server's own account and has a
    name of clients, and either Exchange's names too, several names of clients, or a name of its own that says so. */
-static void guess_account(struct spn_audit *a, struct spn_account *account)
+static void guess_account(struct auditing *w, struct spn_account *account)
 {
-    const char *first = NULL, *exchange = exchange_name_on(account);
-    size_t names = 0;
-    for (size_t i = 0; i < a->n_rows; i++)
-        for (size_t k = 0; !a->rows[i].server && k < a->rows[i].n_owners; k++)
-            if (a->rows[i].owners[k].account == account && !a->rows[i].owners[k].is_alias) {
-                first = first ? first : a->rows[i].owners[k].spn;
-                names++;
-            }
+    struct spn_audit *a = w->a;
+    const struct client_names *clients = &w->clients[account - a->accounts];
+    const char *exchange = exchange_name_on(account);
     bool named = account->account && str_icontains(account->account, "asa");
-    if (account->server || !names || (!exchange && names < 2 && !named))
+    if (account->server || !clients->n || (!exchange && clients->n < 2 && !named))
         return;
     account->is_guess = true;
-    add_reason(account,
-               arena_fmt(&a->arena, "owns %s%s", first, names > 1 ? " and other names of clients" : ""));
+    add_reason(account, arena_fmt(&a->arena, "owns %s%s", clients->first,
+                                  clients->n > 1 ? " and other names of clients" : ""));
     add_reason(account, account->is_computer ? "is the computer account of no Exchange server"
                                              : "is a user account, not a server's");
     if (exchange)
@@ -306,9 +316,9 @@ static void advise(struct spn_audit *a, struct spn_row *r)
             &a->arena, "%s has no msDS-SupportedEncryptionTypes: ask for a ticket to see what comes", who);
 }
 
-static bool look_up(const struct spn_input *in, const struct sorted *all, struct spn_audit *a,
-                    struct spn_row *r)
+static bool look_up(struct auditing *w, const struct sorted *all, struct spn_row *r)
 {
+    struct spn_audit *a = w->a;
     const struct sorted of = of_name(all, r->name);
     int64_t newest = 0;
     size_t n = 0;
@@ -334,49 +344,73 @@ static bool look_up(const struct spn_input *in, const struct sorted *all, struct
             a->whole_forest &= o->u.spn.whole_forest;
             if (o->u.spn.spn && o->u.spn.dn && o->u.spn.is_alias == (alias != 0))
                 r->owners[r->n_owners++] =
-                    (struct spn_owner){account_of(a, in, o), o->u.spn.spn, o->u.spn.is_alias};
+                    (struct spn_owner){account_of(w, o), o->u.spn.spn, o->u.spn.is_alias};
         }
     }
     a->at = a->at && a->at < newest ? a->at : newest;
     a->looked = true;
-    judge_owners(in, r);
+    judge_owners(w->in, r);
     judge_ticket(r);
     return true;
 }
 
-static bool is_known(const struct spn_audit *a, const char *name)
+static void count_client_names(struct auditing *w)
 {
-    for (size_t i = 0; i < a->n_rows; i++)
-        if (str_ieq(a->rows[i].name, name))
-            return true;
-    return false;
+    const struct spn_audit *a = w->a;
+    for (size_t i = 0; i < a->n_rows; i++) {
+        for (size_t k = 0; !a->rows[i].server && k < a->rows[i].n_owners; k++) {
+            const struct spn_owner *o = &a->rows[i].owners[k];
+            struct client_names *c = &w->clients[o->account - a->accounts];
+            if (o->is_alias)
+                continue;
+            c->first = c->first ? c->first : o->spn;
+            c->n++;
+        }
+    }
+}
+
+/* Namespaces, then servers; a name once. */
+static bool list_rows(const struct spn_input *in, struct spn_audit *out)
+{
+    const struct org *org = in->org;
+    struct name_map known = {0};
+    size_t max = in->n_namespaces + org->n_servers;
+    out->rows = arena_array(&out->arena, max + 1, sizeof *out->rows);
+    bool ok = out->rows && !name_map_init(&known, max);
+    for (size_t i = 0; ok && i < in->n_namespaces; i++)
+        if (name_map_add(&known, in->namespaces[i], out->n_rows) == out->n_rows)
+            out->rows[out->n_rows++] = (struct spn_row){.name = in->namespaces[i]};
+    for (size_t i = 0; ok && i < org->n_servers; i++) {
+        const struct server *s = &org->servers[i];
+        if (server_is_cas(s) && s->fqdn && name_map_add(&known, s->fqdn, out->n_rows) == out->n_rows)
+            out->rows[out->n_rows++] = (struct spn_row){.name = s->fqdn, .server = s};
+    }
+    name_map_fini(&known);
+    return ok;
 }
 
 enum err spn_audit(const struct spn_input *in, struct spn_audit *out, struct errinfo *ei)
 {
-    const struct org *org = in->org;
+    struct auditing w = {.in = in, .a = out};
     size_t n_spn = 0;
     *out = (struct spn_audit){.whole_forest = true};
     arena_init(&out->arena, AUDIT_LIMIT);
     for (size_t i = 0; i < in->evidence->items.n; i++)
         n_spn += in->evidence->items.v[i].kind == OBSERVATION_SPN;
-    out->rows = arena_array(&out->arena, in->n_namespaces + org->n_servers + 1, sizeof *out->rows);
     out->accounts = arena_array(&out->arena, n_spn + 1, sizeof *out->accounts);
+    w.clients = arena_array(&out->arena, n_spn + 1, sizeof *w.clients);
     struct sorted all;
-    bool ok = out->rows && out->accounts && sort_names(out, in->evidence, &all);
-    for (size_t i = 0; ok && i < in->n_namespaces; i++)
-        if (!is_known(out, in->namespaces[i]))
-            out->rows[out->n_rows++] = (struct spn_row){.name = in->namespaces[i]};
-    for (size_t i = 0; ok && i < org->n_servers; i++)
-        if (server_is_cas(&org->servers[i]) && org->servers[i].fqdn && !is_known(out, org->servers[i].fqdn))
-            out->rows[out->n_rows++] =
-                (struct spn_row){.name = org->servers[i].fqdn, .server = &org->servers[i]};
+    bool ok = out->accounts && w.clients && !name_map_init(&w.dns, n_spn) &&
+              sort_names(out, in->evidence, &all) && list_rows(in, out);
     for (size_t i = 0; ok && i < out->n_rows; i++)
-        ok = look_up(in, &all, out, &out->rows[i]);
+        ok = look_up(&w, &all, &out->rows[i]);
+    if (ok)
+        count_client_names(&w);
     for (size_t i = 0; ok && i < out->n_accounts; i++)
-        guess_account(out, &out->accounts[i]);
+        guess_account(&w, &out->accounts[i]);
     for (size_t i = 0; ok && i < out->n_rows; i++)
         advise(out, &out->rows[i]);
+    name_map_fini(&w.dns);
     out->whole_forest &= out->looked;
     ok = ok && spn_write_commands(out) && !out->arena.failed;
     if (ok)

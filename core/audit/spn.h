@@ -82,7 +82,7 @@ struct spn_audit {
     bool whole_forest;    /* of every look-up */
     bool looked;          /* somebody looked at all */
     int64_t at;           /* of the oldest look-up */
-    struct spn_row *rows; /* namespaces first, then servers by name */
+    struct spn_row *rows; /* namespaces first, then servers in the organisation's order */
     size_t n_rows;
     struct spn_account *accounts; /* each owner once, by DN */
     size_t n_accounts;

@@ -29,6 +29,20 @@ void arena_fini(struct arena *a)
     *a = (struct arena){.limit = a->limit};
 }
 
+void arena_reset(struct arena *a)
+{
+    struct arena_block *keep = a->head;
+    if (!keep || keep->cap > BLOCK_MAX) {
+        arena_fini(a);
+        return;
+    }
+    a->head = keep->next;
+    arena_fini(a);
+    keep->next = NULL;
+    keep->used = 0;
+    a->head = keep;
+}
+
 static void *take(struct arena *a, size_t size, size_t align)
 {
     struct arena_block *b = a->head;

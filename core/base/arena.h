@@ -19,6 +19,8 @@ struct arena {
 
 void arena_init(struct arena *a, size_t limit);
 void arena_fini(struct arena *a);
+/* Forgets everything but keeps a block, for one that is filled again and again. */
+void arena_reset(struct arena *a);
 /* Zeroed, aligned for any type. NULL past the limit. */
 void *arena_alloc(struct arena *a, size_t size);
 void *arena_array(struct arena *a, size_t n, size_t size);

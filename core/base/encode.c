@@ -32,15 +32,32 @@ enum err base64_encode(struct buf *out, const void *data, size_t len)
     return ERR_OK;
 }
 
-static int value_of(char c)
+/* Of each byte the value and one, 0: no digit of base64. */
+static const unsigned char digit_of[256] = {
+    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
+    ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
+    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
+    ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
+    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63, ['/'] = 64};
+
+/* Four digits into three bytes, as long as there are nothing but digits; how many were taken. */
+static size_t decode_fours(const char *s, size_t len, char *to)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
+    size_t i = 0;
+    for (; i + 4 <= len; i += 4, to += 3) {
+        uint32_t a = digit_of[(unsigned char)s[i]], b = digit_of[(unsigned char)s[i + 1]],
+                 c = digit_of[(unsigned char)s[i + 2]], d = digit_of[(unsigned char)s[i + 3]];
+        if (!a || !b || !c || !d)
+            break;
+        uint32_t v = (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
+        to[0] = (char)(v >> 16);
+        to[1] = (char)(v >> 8);
+        to[2] = (char)v;
+    }
+    return i;
 }
 
 enum err base64_decode(struct buf *out, const char *s, size_t len)
@@ -50,18 +67,18 @@ enum err base64_decode(struct buf *out, const char *s, size_t len)
     char *to = buf_reserve(out, len / 4 * 3 + 3);
     if (!to)
         return out->failed;
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++) {
+    size_t n = decode_fours(s, len, to) / 4 * 3;
+    for (size_t i = digits = n / 3 * 4; i < len; i++) {
         if (s[i] == '\r' || s[i] == '\n' || s[i] == ' ')
             continue;
         if (s[i] == '=') {
             pads++;
             continue;
         }
-        int d = value_of(s[i]);
-        if (d < 0 || pads)
+        unsigned d = digit_of[(unsigned char)s[i]];
+        if (!d || pads)
             goto bad;
-        v = v << 6 | (uint32_t)d;
+        v = v << 6 | (d - 1);
         if (++digits % 4 == 0) {
             to[n++] = (char)(v >> 16);
             to[n++] = (char)(v >> 8);

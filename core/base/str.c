@@ -17,9 +17,13 @@ int str_icmp(const char *a, const char *b)
 int str_incmp(const char *a, const char *b, size_t n)
 {
     for (; n; a++, b++, n--) {
-        int d = fold(*a) - fold(*b);
-        if (d || !*a)
-            return d;
+        if (*a != *b) { /* names that are equal are mostly written alike */
+            int d = fold(*a) - fold(*b);
+            if (d)
+                return d;
+        } else if (!*a) {
+            return 0;
+        }
     }
     return 0;
 }
@@ -171,9 +175,38 @@ size_t utf8_next(const char *s, size_t len, uint32_t *cp)
     return need;
 }
 
+#define EIGHT(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+static uint64_t eight_at(const char *s)
+{
+    uint64_t v;
+    memcpy(&v, s, sizeof v);
+    return v;
+}
+
+bool str_is_plain(const char *s, size_t len)
+{
+    uint64_t odd = 0;
+    size_t i = 0;
+    for (; i + 8 <= len; i += 8) {
+        uint64_t v = eight_at(s + i);
+        /* the high bit of a byte: set in v; borrowed below a space; carried from DEL, the one value that ends at it */
+        odd |= v | (v - EIGHT(0x20)) | (v + EIGHT(0x01));
+    }
+    if (odd & EIGHT(0x80))
+        return false;
+    for (; i < len; i++)
+        if ((unsigned char)s[i] < 0x20 || (unsigned char)s[i] >= 0x7f)
+            return false;
+    return true;
+}
+
 bool utf8_valid(const char *s, size_t len)
 {
-    for (size_t i = 0, n; i < len; i += n) {
+    size_t i = 0;
+    while (i + 8 <= len && !(eight_at(s + i) & EIGHT(0x80)))
+        i += 8;
+    for (size_t n; i < len; i += n) {
         n = utf8_next(s + i, len - i, NULL);
         if (!n)
             return false;

@@ -35,6 +35,8 @@ bool str_to_port(const char *s, uint16_t *out); /* 1..65535 */
    surrogates and values above U+10FFFF are invalid (RFC 3629). *cp may be NULL. */
 size_t utf8_next(const char *s, size_t len, uint32_t *cp);
 bool utf8_valid(const char *s, size_t len);
+/* Nothing but ASCII that prints, space to tilde. */
+bool str_is_plain(const char *s, size_t len);
 
 /* Appends s made safe to show: invalid bytes become U+FFFD, C0/C1 controls, DEL, bidirectional and zero-width
    controls become visible symbols (U+2400 block or <U+XXXX>). Newlines and tabs are controls too. */

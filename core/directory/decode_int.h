@@ -89,13 +89,16 @@ struct dn_map {
     size_t size, n;
     struct arena keys;
     struct buf scratch;
+    struct buf last; /* the parent that was asked about last, as written, and what is above it */
+    bool last_found;
+    size_t last_index;
 };
 enum err dn_map_init(struct dn_map *m, size_t expected) MUST_CHECK;
 void dn_map_fini(struct dn_map *m);
 /* False when the DN is no DN or is there already (*again says which); memory: m->keys.failed. */
 bool dn_map_add(struct dn_map *m, const char *dn, size_t index, bool *again);
 bool dn_map_find(struct dn_map *m, const char *dn, size_t *index);
-/* The nearest ancestor (or dn itself) in the map. */
+/* The nearest ancestor of dn in the map, dn itself not being one. */
 bool dn_map_find_above(struct dn_map *m, const char *dn, size_t *index);
 
 #endif

@@ -20,7 +20,7 @@ const char *decode_keep(struct decode *d, const char *s, size_t len, bool *damag
         while (len > TEXT_MAX - 4 && ((unsigned char)s[len] & 0xc0) == 0x80)
             len--;
     }
-    if (utf8_valid(s, len) && !memchr(s, '\0', len))
+    if (str_is_plain(s, len) || (utf8_valid(s, len) && !memchr(s, '\0', len)))
         return arena_strn(&d->org->arena, s, len);
     *damaged = true;
     char *out = arena_array(&d->org->arena, len + 1, 3);
@@ -73,6 +73,8 @@ void decode_note(struct decode *d, const char *subject, const char *fmt, ...)
 
 static bool has_controls(const char *s)
 {
+    if (str_is_plain(s, strlen(s)))
+        return false;
     for (; *s; s++)
         if ((unsigned char)*s < 0x20 || *s == 0x7f)
             return true;

@@ -55,6 +55,13 @@ enum err directory_attribute(struct directory *d, const char *dn, const char *at
                              struct directory_values *out, const struct stop *stop,
                              struct errinfo *ei) MUST_CHECK;
 void directory_values_free(struct directory_values *v);
+/*
+ * The other controllers that hold the same configuration, as sources to open (malloc'ed: directory_values_free). Of the profile's key
+ * `controllers` ("none": nobody), else every controller of the forest: the configuration partition, where Exchange keeps its settings,
+ * is on all of them, and names them itself (NTDS Settings below CN=Sites). At most 64; of an export there are none.
+ */
+enum err directory_replicas(struct directory *d, struct directory_values *out, const struct stop *stop,
+                            struct errinfo *ei) MUST_CHECK;
 /* The controller that answers, for "said by DC1". Borrowed. */
 const char *directory_controller(const struct directory *d);
 

@@ -8,13 +8,26 @@ struct dn_slot {
     size_t index;
 };
 
-/* FNV-1a, 64 bits. The keys come from the directory's own administrators; a crafted directory can make this slow, never wrong. */
+/* FNV-1a, 64 bits, from the end to the beginning, so that those of all ancestors come on the way. The keys come from the
+   directory's own administrators; a crafted directory can make this slow, never wrong. */
+#define HASH_EMPTY UINT64_C(0xcbf29ce484222325)
+
+static uint64_t hash_before(uint64_t h, char c)
+{
+    return (h ^ (unsigned char)c) * UINT64_C(0x100000001b3);
+}
+
+static uint64_t hash_end(uint64_t h)
+{
+    return h ^ h >> 29;
+}
+
 static uint64_t hash_of(const char *s, size_t len)
 {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)s[i]) * 0x100000001b3u;
-    return h ^ h >> 29;
+    uint64_t h = HASH_EMPTY;
+    while (len)
+        h = hash_before(h, s[--len]);
+    return hash_end(h);
 }
 
 enum err dn_map_init(struct dn_map *m, size_t expected)
@@ -24,6 +37,7 @@ enum err dn_map_init(struct dn_map *m, size_t expected)
         m->size *= 2;
     arena_init(&m->keys, DECODE_ARENA);
     buf_init(&m->scratch, (size_t)ENTRY_DN_MAX * 4);
+    buf_init(&m->last, ENTRY_DN_MAX);
     m->slots = calloc(m->size, sizeof *m->slots);
     return m->slots ? ERR_OK : ERR_NOMEM;
 }
@@ -33,6 +47,7 @@ void dn_map_fini(struct dn_map *m)
     free(m->slots);
     arena_fini(&m->keys);
     buf_fini(&m->scratch);
+    buf_fini(&m->last);
     *m = (struct dn_map){0};
 }
 
@@ -71,6 +86,7 @@ bool dn_map_add(struct dn_map *m, const char *dn, size_t index, bool *again)
         return false;
     *slot = (struct dn_slot){key, hash, index};
     m->n++;
+    buf_reset(&m->last);
     return true;
 }
 
@@ -85,17 +101,48 @@ bool dn_map_find(struct dn_map *m, const char *dn, size_t *index)
     return true;
 }
 
-/* Normalised once: the normal form of an ancestor is a suffix of it. */
-bool dn_map_find_above(struct dn_map *m, const char *dn, size_t *index)
+/* Whether the comma at s[at] separates: it does not behind an odd number of backslashes. */
+static bool separates(const char *s, size_t at)
+{
+    size_t n = 0;
+    while (n < at && s[at - 1 - n] == '\\')
+        n++;
+    return n % 2 == 0;
+}
+
+/* Hashed once, from the root down: the normal form of an ancestor is a suffix. The last one found is the nearest. */
+static bool nearest(struct dn_map *m, const char *dn, size_t *index)
 {
     size_t len;
-    const char *key = normalised(m, dn, &len), *end = key ? key + len : NULL;
-    for (; key && *key; key = dn_parent(key)) {
-        struct dn_slot *slot = slot_of(m, key, hash_of(key, (size_t)(end - key)));
+    const char *key = normalised(m, dn, &len);
+    uint64_t h = HASH_EMPTY;
+    bool found = false;
+    for (size_t at = key ? len : 0; at; at--) {
+        h = hash_before(h, key[at - 1]);
+        if (at > 1 && (key[at - 2] != ',' || !separates(key, at - 2)))
+            continue;
+        const struct dn_slot *slot = slot_of(m, key + at - 1, hash_end(h));
         if (slot->key) {
             *index = slot->index;
-            return true;
+            found = true;
         }
     }
-    return false;
+    return found;
+}
+
+/* Children of one parent come one after the other: what was found for the last parent is kept. */
+bool dn_map_find_above(struct dn_map *m, const char *dn, size_t *index)
+{
+    const char *parent = dn ? dn_parent(dn) : NULL;
+    if (!parent)
+        return false;
+    if (!m->last.len || strcmp(buf_str(&m->last), parent) != 0) {
+        buf_reset(&m->last);
+        m->last_found = nearest(m, parent, &m->last_index);
+        if (buf_adds(&m->last, parent))
+            buf_reset(&m->last);
+    }
+    if (m->last_found)
+        *index = m->last_index;
+    return m->last_found;
 }

@@ -82,10 +82,7 @@ static bool is_plain(const char *s, size_t len)
 {
     if (len && (s[0] == ' ' || s[0] == ':' || s[0] == '<' || s[len - 1] == ' '))
         return false;
-    for (size_t i = 0; i < len; i++)
-        if (s[i] < ' ' || s[i] > '~')
-            return false;
-    return true;
+    return str_is_plain(s, len);
 }
 
 static void add_line(struct buf *out, const char *name, const char *value, size_t len)

@@ -9,8 +9,10 @@
 #include <string.h>
 
 #define MAX_CONTROLLERS 16
-/* Names in one filter: AD's default limit of a query is far away. */
-#define COMPUTERS_AT_ONCE 50
+/* Names in one filter, and filters sent ahead of their answers. A controller tries each candidate against the whole filter, so that
+   many short ones cost it less than a few long ones. */
+#define COMPUTERS_AT_ONCE 20
+#define SEARCHES_AHEAD    4
 
 /* directory.md section 3, F1 to F3 together: one walk of the organisation's subtree. Arrays come too, the decoder tells them apart. */
 static const char org_filter[] = "(|(objectClass=msExchExchangeServer)"
@@ -34,19 +36,24 @@ static enum err take_entry(void *arg, const struct entry *e, struct errinfo *ei)
     return decode_entry(arg, e, ei);
 }
 
-static enum err search(struct reading *r, const char *base, int scope, const char *filter, unsigned who,
-                       const char *what, struct errinfo *ei)
+static enum err begin(struct reading *r, struct ldap_search **x, const char *base, int scope,
+                      const char *filter, unsigned who, const char *what, struct errinfo *ei)
 {
     const struct ldap_query q = {.base = base, .scope = scope, .filter = filter, .who = who, .what = what};
-    return ldap_session_search(r->s, &q, take_entry, r->d, r->stop, ei);
+    return ldap_search_begin(x, r->s, &q, ei);
+}
+
+static enum err finish_search(struct reading *r, struct ldap_search **x, struct errinfo *ei)
+{
+    return ldap_search_finish(x, take_entry, r->d, r->stop, ei);
 }
 
 /* What an organisation can be shown without: its absence is a note, unless the connection itself is the reason. */
-static enum err search_optional(struct reading *r, const char *base, int scope, const char *filter,
-                                unsigned who, const char *what, struct errinfo *ei)
+static enum err finish_optional(struct reading *r, struct ldap_search **x, const char *base,
+                                struct errinfo *ei)
 {
     struct errinfo why = {0};
-    enum err e = search(r, base, scope, filter, who, what, &why);
+    enum err e = finish_search(r, x, &why);
     if (!e || r->s->lost || e == ERR_TIMEOUT || e == ERR_INTERRUPTED || e == ERR_NOMEM || e == ERR_LIMIT) {
         if (e && ei)
             *ei = why;
@@ -60,8 +67,11 @@ static enum err find_organization(struct reading *r, struct errinfo *ei)
 {
     char base[ENTRY_DN_MAX];
     str_fmt(base, sizeof base, "CN=Microsoft Exchange,CN=Services,%s", r->s->config_nc);
-    enum err e = search(r, base, LDAP_SCOPE_ONELEVEL, "(objectClass=msExchOrganizationContainer)", FOR_ORG,
-                        "looking for the Exchange organisation", ei);
+    struct ldap_search *x = NULL;
+    enum err e = begin(r, &x, base, LDAP_SCOPE_ONELEVEL, "(objectClass=msExchOrganizationContainer)", FOR_ORG,
+                       "looking for the Exchange organisation", ei);
+    if (!e)
+        e = finish_search(r, &x, ei);
     if (!e && !decode_has_organization(r->d))
         e = err_set(
             ei, ERR_DENIED,
@@ -70,54 +80,95 @@ static enum err find_organization(struct reading *r, struct errinfo *ei)
     return e;
 }
 
-static enum err read_computers(struct reading *r, struct errinfo *ei)
+static enum err begin_computers(struct reading *r, struct ldap_search **x, size_t from, struct errinfo *ei)
 {
     struct buf filter;
-    enum err e = ERR_OK;
-    buf_init(&filter, (size_t)256 * 1024);
     size_t n = decode_servers(r->d);
-    for (size_t i = 0; !e && i < n; i += COMPUTERS_AT_ONCE) {
-        buf_reset(&filter);
-        buf_adds(&filter, "(&(objectClass=computer)(|");
-        for (size_t k = i; k < n && k < i + COMPUTERS_AT_ONCE; k++) {
-            const char *name = decode_server_name(r->d, k);
-            buf_adds(&filter, "(sAMAccountName=");
-            ldap_filter_escape(&filter, name, strlen(name));
-            buf_adds(&filter, "$)");
-        }
-        if (buf_adds(&filter, "))"))
-            e = err_set(ei, ERR_LIMIT, NULL, "the servers' names do not fit a filter");
-        else
-            e = search_optional(r, r->s->default_nc, LDAP_SCOPE_SUBTREE, buf_str(&filter), FOR_COMPUTER,
-                                "reading the servers' computer accounts", ei);
+    buf_init(&filter, (size_t)256 * 1024);
+    buf_adds(&filter, "(&(objectClass=computer)(|");
+    for (size_t k = from; k < n && k < from + COMPUTERS_AT_ONCE; k++) {
+        const char *name = decode_server_name(r->d, k);
+        buf_adds(&filter, "(sAMAccountName=");
+        ldap_filter_escape(&filter, name, strlen(name));
+        buf_adds(&filter, "$)");
     }
+    enum err e = buf_adds(&filter, "))")
+                     ? err_set(ei, ERR_LIMIT, NULL, "the servers' names do not fit a filter")
+                     : begin(r, x, r->s->default_nc, LDAP_SCOPE_SUBTREE, buf_str(&filter), FOR_COMPUTER,
+                             "reading the servers' computer accounts", ei);
     buf_fini(&filter);
     return e;
 }
 
-static enum err read_all(struct reading *r, struct errinfo *ei)
+static enum err read_computers(struct reading *r, struct errinfo *ei)
 {
+    struct ldap_search *under_way[SEARCHES_AHEAD] = {NULL};
+    size_t n = (decode_servers(r->d) + COMPUTERS_AT_ONCE - 1) / COMPUTERS_AT_ONCE, sent = 0;
+    enum err e = ERR_OK;
+    for (size_t i = 0; !e && i < n; i++) {
+        for (; !e && sent < n && sent < i + SEARCHES_AHEAD; sent++)
+            e = begin_computers(r, &under_way[sent % SEARCHES_AHEAD], sent * COMPUTERS_AT_ONCE, ei);
+        if (!e)
+            e = finish_optional(r, &under_way[i % SEARCHES_AHEAD], r->s->default_nc, ei);
+    }
+    for (size_t i = 0; i < SEARCHES_AHEAD; i++)
+        ldap_search_drop(&under_way[i]);
+    return e;
+}
+
+static enum err read_sites(struct reading *r, struct errinfo *ei)
+{
+    struct ldap_search *x = NULL;
     char base[ENTRY_DN_MAX];
-    enum err e = find_organization(r, ei);
+    str_fmt(base, sizeof base, "CN=Sites,%s", r->s->config_nc);
+    enum err e = begin(r, &x, base, LDAP_SCOPE_SUBTREE, site_filter, FOR_ORG, "reading the sites", ei);
+    return e ? e : finish_optional(r, &x, base, ei);
+}
+
+/* Single objects. */
+static enum err read_versions(struct reading *r, struct errinfo *ei)
+{
+    struct ldap_search *schema = NULL, *policy = NULL;
+    char base[ENTRY_DN_MAX];
+    enum err e = begin(r, &policy, r->s->default_nc, LDAP_SCOPE_BASE, "(objectClass=*)", FOR_ORG,
+                       "reading the domain's policy", ei);
+    if (!e && r->s->schema_nc) {
+        str_fmt(base, sizeof base, "CN=ms-Exch-Schema-Version-Pt,%s", r->s->schema_nc);
+        e = begin(r, &schema, base, LDAP_SCOPE_BASE, "(objectClass=*)", FOR_ORG, "reading the schema version",
+                  ei);
+        if (!e)
+            e = finish_optional(r, &schema, base, ei);
+    }
     if (!e)
-        e = search(r, decode_organization_dn(r->d), LDAP_SCOPE_SUBTREE, org_filter, FOR_ORG,
-                   "reading the Exchange organisation", ei);
+        e = finish_optional(r, &policy, r->s->default_nc, ei);
+    ldap_search_drop(&policy);
+    return e;
+}
+
+static enum err read_servers(struct reading *r, struct errinfo *ei)
+{
+    struct ldap_search *x = NULL;
+    enum err e = begin(r, &x, decode_organization_dn(r->d), LDAP_SCOPE_SUBTREE, org_filter, FOR_ORG,
+                       "reading the Exchange organisation", ei);
+    if (!e)
+        e = finish_search(r, &x, ei);
     if (!e && !decode_servers(r->d))
         e = err_set(
             ei, ERR_DENIED,
             "log in as somebody who may read the Exchange configuration (View-Only Organization Management)",
             "%s: the organisation is there, but not one server in it is to be seen", r->s->controller);
-    str_fmt(base, sizeof base, "CN=Sites,%s", r->s->config_nc);
+    return e;
+}
+
+static enum err read_all(struct reading *r, struct errinfo *ei)
+{
+    enum err e = find_organization(r, ei);
     if (!e)
-        e = search_optional(r, base, LDAP_SCOPE_SUBTREE, site_filter, FOR_ORG, "reading the sites", ei);
-    if (!e && r->s->schema_nc) {
-        str_fmt(base, sizeof base, "CN=ms-Exch-Schema-Version-Pt,%s", r->s->schema_nc);
-        e = search_optional(r, base, LDAP_SCOPE_BASE, "(objectClass=*)", FOR_ORG,
-                            "reading the schema version", ei);
-    }
+        e = read_servers(r, ei);
     if (!e)
-        e = search_optional(r, r->s->default_nc, LDAP_SCOPE_BASE, "(objectClass=*)", FOR_ORG,
-                            "reading the domain's policy", ei);
+        e = read_sites(r, ei);
+    if (!e)
+        e = read_versions(r, ei);
     return e ? e : read_computers(r, ei);
 }
 
@@ -239,11 +290,11 @@ static void keep_partial(struct partial *best, struct reading *r, const char *ur
     str_copy(best->uri, sizeof best->uri, uri);
 }
 
-/* One controller, whole. lost: it went away in the middle. domain: where its neighbours are found, who may be asked instead;
-   not set for one on loopback, which is a tunnel or a laboratory and has none. */
-static enum err read_from(const struct profile *p, const char *uri, const struct stop *stop,
-                          struct partial *best, char *domain, size_t cap, bool *lost, struct buf *kept,
-                          struct org **out, struct errinfo *ei)
+/* One controller, whole. before: how the last one was lost, or empty. lost: this one went away in the middle. domain: where its
+   neighbours are found, who may be asked instead; not set for one on loopback, which is a tunnel or a laboratory and has none. */
+static enum err read_from(const struct profile *p, const char *uri, const char *before,
+                          const struct stop *stop, struct partial *best, char *domain, size_t cap, bool *lost,
+                          struct buf *kept, struct org **out, struct errinfo *ei)
 {
     struct ldap_session s;
     struct reading r = {.s = &s, .stop = stop};
@@ -259,6 +310,8 @@ static enum err read_from(const struct profile *p, const char *uri, const struct
     if (!e)
         e = read_all(&r, ei);
     if (!e) {
+        if (*before)
+            decode_note(r.d, s.controller, "read from the beginning here, after this: %s", before);
         e = finish(&r.d, &s, uri, kept, out, ei);
     } else if (s.lost) {
         *lost = true;
@@ -275,16 +328,18 @@ enum err ldap_read_org(struct org **out, struct buf *kept, const struct profile 
     struct controllers c;
     struct partial best = {0};
     struct errinfo first = {0}, why = {0};
-    char domain[256] = "";
+    char domain[256] = "", before[sizeof why.what] = "";
     bool widened = source == NULL, lost = false;
     enum err e = list_controllers(&c, source, &first);
     for (size_t i = 0; !e && i < c.n; i++) {
-        e = read_from(p, c.uris[i], stop, &best, domain, sizeof domain, &lost, kept, out, &why);
+        e = read_from(p, c.uris[i], before, stop, &best, domain, sizeof domain, &lost, kept, out, &why);
         if (!e)
             goto out;
         if (i == 0 || !first.what[0])
             first = why;
         log_line(LOG_LEVEL_DEBUG, "%s", why.what);
+        if (lost)
+            str_copy(before, sizeof before, why.what);
         if (lost && !widened) { /* it may be restarting; after that, its neighbours */
             widened = true;
             add_uri(&c, source);

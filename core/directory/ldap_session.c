@@ -37,18 +37,28 @@ static int answer_prompts(LDAP *ld, unsigned flags, void *defaults, void *prompt
     return LDAP_SUCCESS;
 }
 
+/* The answer to msgid is not waited for any longer. */
+static enum err give_up(struct ldap_session *s, int msgid, const struct stop *stop, const char *what,
+                        struct errinfo *ei)
+{
+    char context[400];
+    str_fmt(context, sizeof context, "%s: %s", s->host[0] ? s->host : s->uri, what);
+    ldap_abandon_ext(s->ld, msgid, NULL, NULL);
+    enum err e = stop_check(stop, ei, context);
+    if (e)
+        return e;
+    s->lost = true;
+    return err_set(ei, ERR_TIMEOUT, "try another controller with --source", "%s: no answer for a minute",
+                   context);
+}
+
 enum err ldap_session_wait(struct ldap_session *s, int msgid, const struct stop *stop, const char *what,
                            LDAPMessage **res, struct errinfo *ei)
 {
     int64_t until = clock_mono_ms() + SILENCE_MS;
-    char context[400];
-    str_fmt(context, sizeof context, "%s: %s", s->host[0] ? s->host : s->uri, what);
     for (;;) {
-        enum err e = stop_check(stop, ei, context);
-        if (e) {
-            ldap_abandon_ext(s->ld, msgid, NULL, NULL);
-            return e;
-        }
+        if (stop_left_ms(stop, 1) == 0)
+            return give_up(s, msgid, stop, what, ei);
         int slice = stop_left_ms(stop, 200);
         struct timeval tv = {.tv_sec = slice / 1000, .tv_usec = slice % 1000 * 1000};
         int rc = ldap_result(s->ld, msgid, LDAP_MSG_ONE, &tv, res);
@@ -59,12 +69,8 @@ enum err ldap_session_wait(struct ldap_session *s, int msgid, const struct stop 
             ldap_get_option(s->ld, LDAP_OPT_RESULT_CODE, &code);
             return ldap_explain(s, code ? code : LDAP_SERVER_DOWN, NULL, what, ei);
         }
-        if (clock_mono_ms() > until) {
-            ldap_abandon_ext(s->ld, msgid, NULL, NULL);
-            s->lost = true;
-            return err_set(ei, ERR_TIMEOUT, "try another controller with --source",
-                           "%s: no answer for a minute", context);
-        }
+        if (clock_mono_ms() > until)
+            return give_up(s, msgid, stop, what, ei);
     }
 }
 
@@ -162,6 +168,10 @@ static enum err connect_to(struct ldap_session *s, const struct profile *p, cons
         e = ldap_session_start_tls(s, fd, stop, ei);
     if (e == ERR_TLS)
         ldap_explain_tls(s, p, connect_host, port, stop, ei);
+    /* a sealed answer is a packet an entry, and libldap reads its length and then its body: two calls and a wait for each */
+    Sockbuf *buffer = NULL;
+    if (!e && ldap_get_option(s->ld, LDAP_OPT_SOCKBUF, &buffer) == LDAP_OPT_SUCCESS && buffer)
+        ber_sockbuf_add_io(buffer, &ber_sockbuf_io_readahead, LBER_SBIOD_LEVEL_PROVIDER, NULL);
     /* a silent controller must not hold us inside a read */
     if (!e && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
         e = err_errno(ei, ERR_SYSTEM, NULL, "%s", s->uri);

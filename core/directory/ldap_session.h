@@ -44,7 +44,17 @@ struct ldap_query {
 };
 typedef enum err ldap_entry_sink(void *arg, const struct entry *e, struct errinfo *ei);
 
-/* Page by page, entry by entry, ranged attributes completed. ERR_NOTFOUND: no such base. A cut answer (result 4) is an error. */
+/* Sends a search, for the controller to work on while others are read. Strings of q are copied. Of searches with more than a page
+   one may be under way in a session: OpenLDAP keeps one cookie a connection. */
+struct ldap_search;
+enum err ldap_search_begin(struct ldap_search **out, struct ldap_session *s, const struct ldap_query *q,
+                           struct errinfo *ei) MUST_CHECK;
+/* Page by page, entry by entry, ranged attributes completed. ERR_NOTFOUND: no such base. A cut answer (result 4) is an error.
+   Consumes x, also on error. */
+enum err ldap_search_finish(struct ldap_search **x, ldap_entry_sink *sink, void *arg, const struct stop *stop,
+                            struct errinfo *ei) MUST_CHECK;
+void ldap_search_drop(struct ldap_search **x); /* NULL is fine; before its session is closed */
+/* Both in one. */
 enum err ldap_session_search(struct ldap_session *s, const struct ldap_query *q, ldap_entry_sink *sink,
                              void *arg, const struct stop *stop, struct errinfo *ei) MUST_CHECK;
 /* Waits for one message of msgid; *res is the caller's. */

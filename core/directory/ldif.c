@@ -332,21 +332,72 @@ static enum err take_line(struct ldif *p, const char *s, size_t len, bool cut, u
     return begin_logical(p, s, len, cut, at, ei);
 }
 
-/* Of an entry that nobody wants only its end matters. Returns where reading goes on, NULL when that is beyond end. */
-static const char *skip_lines(struct ldif *p, const char *at, const char *end)
+/* An empty line, or one that may begin an entry. at: the start of a line. */
+static bool is_turn(const char *at, const char *end)
 {
-    for (;;) {
-        char c = *at;
-        if (c == '\n' || c == '\r' || c == 'd' || c == 'D')
+    return *at == '\n' || *at == '\r' || ((*at | 0x20) == 'd' && (at + 1 == end || (at[1] | 0x20) == 'n'));
+}
+
+typedef unsigned char bytes16 __attribute__((vector_size(16)));
+
+static bytes16 load(const char *at)
+{
+    bytes16 v;
+    memcpy(&v, at, sizeof v);
+    return v;
+}
+
+/* Past as many whole blocks as hold no newline with a turn behind it; ends anywhere in a line. Most of an export is users,
+   whose lines are of no interest: a test for each of them was what reading one took. */
+static const char *skip_blocks(struct ldif *p, const char *at, const char *end)
+{
+    enum { STEPS = 4, BLOCK = STEPS * sizeof(bytes16), FLUSH = 255 / STEPS };
+    bytes16 newlines = {0};
+    unsigned blocks = 0;
+    for (bool more = true; more;) {
+        bytes16 found = {0}, hit = {0};
+        more = (size_t)(end - at) > BLOCK + 2;
+        for (size_t i = 0; more && i < BLOCK; i += sizeof(bytes16)) {
+            bytes16 next = load(at + i + 1), second = load(at + i + 2);
+            bytes16 newline = (bytes16)(load(at + i) == '\n');
+            found -= newline; /* a comparison that holds is -1 */
+            hit |= newline & (bytes16)((next == '\n') | (next == '\r') |
+                                       (((next | 0x20) == 'd') & ((second | 0x20) == 'n')));
+        }
+        uint64_t halves[2];
+        memcpy(halves, &hit, sizeof hit);
+        more = more && !(halves[0] | halves[1]);
+        if (more) {
+            newlines += found;
+            at += BLOCK;
+        }
+        if (++blocks == FLUSH || !more) {
+            for (size_t i = 0; i < sizeof newlines; i++)
+                p->line += newlines[i];
+            newlines = (bytes16){0};
+            blocks = 0;
+        }
+    }
+    return at;
+}
+
+/* Of an entry that nobody wants only its end matters. Returns the start of the line where reading goes on: a turn, or one that does
+   not end here. */
+static const char *skip_lines(struct ldif *p, const char *from, const char *end)
+{
+    for (const char *at = from; at < end;) {
+        if (is_turn(at, end))
             return at;
+        at = skip_blocks(p, at, end);
         const char *newline = memchr(at, '\n', (size_t)(end - at));
-        if (!newline)
-            return at;
+        if (!newline) {
+            const char *last = memrchr(from, '\n', (size_t)(at - from));
+            return last ? last + 1 : from;
+        }
         p->line++;
         at = newline + 1;
-        if (at == end)
-            return at;
     }
+    return end;
 }
 
 static void keep_rest(struct ldif *p, const char *s, size_t len, uint64_t at)

@@ -2,6 +2,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/base/name_map.h"
 #include "core/base/str.h"
 #include "core/directory/forest.h"
 
@@ -33,6 +34,7 @@ struct looking {
     struct directory *d;
     const struct spn_host *hosts;
     size_t n_hosts;
+    struct name_map by_name; /* places in hosts; of equal names the first */
     struct arena arena;
     VEC(struct owner) owners;
     size_t kept; /* owners of the searches before the one under way */
@@ -41,15 +43,11 @@ struct looking {
     bool partial; /* the catalogue has some attributes only */
 };
 
-static bool is_of(const struct looking *l, const char *spn)
+/* The host whose web service the name is of. */
+static bool host_of(const struct looking *l, const char *spn, size_t *host)
 {
-    const char *slash = strchr(spn, '/');
-    if (!slash || (!str_istarts(spn, "http/") && !str_istarts(spn, "host/")))
-        return false;
-    for (size_t i = 0; i < l->n_hosts; i++)
-        if (str_ieq(slash + 1, l->hosts[i].host))
-            return true;
-    return false;
+    return (str_istarts(spn, "http/") || str_istarts(spn, "host/")) &&
+           name_map_find(&l->by_name, spn + 5, host);
 }
 
 static enum err no_room(struct errinfo *ei)
@@ -63,7 +61,7 @@ static enum err take_owner(void *arg, const struct entry *e, struct errinfo *ei)
     struct owner o = {.is_computer = e->classes & CLASS_COMPUTER, .is_partial = l->partial};
     char text[MAX_SPN];
     int64_t number;
-    size_t n = 0;
+    size_t n = 0, host;
     bool bad, wanted = false;
     if (l->known && dn_is_below(e->dn, l->known))
         return ERR_OK;
@@ -82,7 +80,7 @@ static enum err take_owner(void *arg, const struct entry *e, struct errinfo *ei)
         const char *spn = arena_strn(&l->arena, v->data, v->len);
         if (!spn)
             return no_room(ei);
-        wanted |= is_of(l, spn);
+        wanted |= host_of(l, spn, &host);
         o.spns[o.n_spns++] = spn;
     }
     if (!wanted)
@@ -239,21 +237,58 @@ static bool say_owner(struct evidence *e, const struct spn_host *host, const str
     return !e->arena.failed;
 }
 
-static bool say_host(struct looking *l, const struct spn_host *host, struct evidence *e, int64_t at,
-                     bool whole)
+/* A name of an account that is one of a host's. */
+struct claim {
+    size_t host;
+    const struct owner *owner;
+    size_t name; /* place in owner->spns */
+};
+
+static int compare_claims(const void *a, const void *b)
 {
-    bool any = false;
-    for (size_t i = 0; i < l->owners.n; i++) {
-        const struct owner *owner = &l->owners.v[i];
-        for (size_t k = 0; k < owner->n_spns; k++) {
-            const char *spn = owner->spns[k];
-            if ((!str_istarts(spn, "http/") && !str_istarts(spn, "host/")) || !str_ieq(spn + 5, host->host))
-                continue;
-            any = true;
-            if (!say_owner(e, host, owner, spn, at, whole))
-                return false;
-        }
+    const struct claim *x = a, *y = b;
+    if (x->host != y->host)
+        return x->host < y->host ? -1 : 1;
+    if (x->owner != y->owner) /* in the order they were read */
+        return x->owner < y->owner ? -1 : 1;
+    return (x->name > y->name) - (x->name < y->name);
+}
+
+static struct claim *sort_claims(struct looking *l, size_t *n)
+{
+    size_t max = 0;
+    for (size_t i = 0; i < l->owners.n; i++)
+        max += l->owners.v[i].n_spns;
+    struct claim *claims = arena_array(&l->arena, max, sizeof *claims);
+    *n = 0;
+    for (size_t i = 0; claims && i < l->owners.n; i++) {
+        const struct owner *o = &l->owners.v[i];
+        for (size_t k = 0, host; k < o->n_spns; k++)
+            if (host_of(l, o->spns[k], &host))
+                claims[(*n)++] = (struct claim){host, o, k};
     }
+    if (*n)
+        qsort(claims, *n, sizeof *claims, compare_claims);
+    return claims;
+}
+
+/* claims: sorted. */
+static bool say_host(struct looking *l, const struct spn_host *host, const struct claim *claims, size_t n,
+                     struct evidence *e, int64_t at, bool whole)
+{
+    size_t me = 0, low = 0, high = n;
+    (void)name_map_find(&l->by_name, host->host, &me);
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (claims[mid].host < me)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    bool any = low < n && claims[low].host == me;
+    for (; low < n && claims[low].host == me; low++)
+        if (!say_owner(e, host, claims[low].owner, claims[low].owner->spns[claims[low].name], at, whole))
+            return false;
     if (any)
         return true;
     struct observation *o = note(e, host, at, whole);
@@ -271,16 +306,23 @@ enum err directory_spn_owners(struct directory *d, const struct spn_host *hosts,
     struct looking l = {.d = d, .hosts = hosts, .n_hosts = n};
     bool whole = false;
     int64_t at = clock_unix();
+    size_t n_claims;
     if (!n)
         return ERR_OK;
+    if (name_map_init(&l.by_name, n))
+        return err_set(ei, ERR_NOMEM, NULL, "no memory to look for the owners of service names");
+    for (size_t i = 0; i < n; i++)
+        name_map_add(&l.by_name, hosts[i].host, i);
     arena_init(&l.arena, OWNERS_LIMIT);
     pthread_mutex_lock(&d->lock);
     enum err err = d->offline ? look_offline(&l, stop, ei) : look_live(&l, &whole, stop, ei);
     pthread_mutex_unlock(&d->lock);
+    const struct claim *claims = err ? NULL : sort_claims(&l, &n_claims);
     for (size_t i = 0; !err && i < n; i++)
-        if (!say_host(&l, &hosts[i], e, at, whole))
+        if (!claims || !say_host(&l, &hosts[i], claims, n_claims, e, at, whole))
             err = err_set(ei, ERR_LIMIT, NULL, "no room for the owners of service names");
     VEC_FREE(&l.owners);
+    name_map_fini(&l.by_name);
     arena_fini(&l.arena);
     return err;
 }

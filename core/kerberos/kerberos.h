@@ -69,6 +69,12 @@ enum err spnego_token(struct krb_login *login, const char *service, const char *
                       const void *channel_binding, size_t channel_binding_len, struct buf *out,
                       struct errinfo *ei) MUST_CHECK;
 
+/* For a GSSAPI context made elsewhere (remoting's, which needs mutual authentication and protects messages): the credential cache
+   of the login, "MEMORY:...", good until the login is refreshed for the second time or freed; and a service as Kerberos writes it,
+   "HTTP/host@REALM", the realm by krb5.conf, without DNS. spn: "HTTP/host". */
+void krb_login_cache(const struct krb_login *login, char *out, size_t cap);
+enum err krb_service_name(struct krb_login *login, const char *spn, struct buf *out,
+                          struct errinfo *ei) MUST_CHECK;
 /*
  * NTLM with a password, for HTTP: tokens in turn with the server's, until done. Raw ("NTLM ...") or within SPNEGO ("Negotiate ...",
  * Kerberos not even offered). Needs the mechanism gss-ntlmssp: ERR_NOTFOUND without it. No network of its own. One thread at a time.

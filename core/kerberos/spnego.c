@@ -70,30 +70,47 @@ out:
     return e;
 }
 
-/* The target as a Kerberos name: a host-based name would be looked up in DNS where krb5.conf does not forbid it. */
-static enum err target_name(struct krb_login *l, const char *service, const char *host, gss_name_t *out,
-                            struct errinfo *ei)
+void krb_login_cache(const struct krb_login *login, char *out, size_t cap)
 {
-    char spn[KRB_NAME_MAX + 64], *text = NULL;
+    struct krb_login *l = (struct krb_login *)login; /* the lock is no part of the value */
+    pthread_mutex_lock(&l->lock);
+    str_copy(out, cap, l->cache);
+    pthread_mutex_unlock(&l->lock);
+}
+
+enum err krb_service_name(struct krb_login *l, const char *spn, struct buf *out, struct errinfo *ei)
+{
+    char *text = NULL;
     krb5_principal p = NULL;
-    OM_uint32 minor, major = GSS_S_FAILURE;
-    str_fmt(spn, sizeof spn, "%s/%s", service, host);
     pthread_mutex_lock(&l->lock);
     enum err e = krb_service_parse(l->ctx, spn, &p, ei);
     if (!e) {
         krb5_error_code code = krb5_unparse_name(l->ctx, p, &text);
-        if (code)
-            e = krb_error_set(l->ctx, code, ei, spn);
-    }
-    if (!e) {
-        gss_buffer_desc name = {strlen(text), text};
-        major = gss_import_name(&minor, &name, GSS_KRB5_NT_PRINCIPAL_NAME, out);
-        if (GSS_ERROR(major))
-            e = gss_error(major, minor, ei, host);
+        e = code ? krb_error_set(l->ctx, code, ei, spn) : buf_adds(out, text);
     }
     krb5_free_unparsed_name(l->ctx, text);
     krb5_free_principal(l->ctx, p);
     pthread_mutex_unlock(&l->lock);
+    return e;
+}
+
+/* The target as a Kerberos name: a host-based name would be looked up in DNS where krb5.conf does not forbid it. */
+static enum err target_name(struct krb_login *l, const char *service, const char *host, gss_name_t *out,
+                            struct errinfo *ei)
+{
+    char spn[KRB_NAME_MAX + 64];
+    struct buf text;
+    OM_uint32 minor;
+    str_fmt(spn, sizeof spn, "%s/%s", service, host);
+    buf_init(&text, 1024);
+    enum err e = krb_service_name(l, spn, &text, ei);
+    if (!e) {
+        gss_buffer_desc name = {text.len, text.data};
+        OM_uint32 major = gss_import_name(&minor, &name, GSS_KRB5_NT_PRINCIPAL_NAME, out);
+        if (GSS_ERROR(major))
+            e = gss_error(major, minor, ei, host);
+    }
+    buf_fini(&text);
     return e;
 }
 

@@ -59,14 +59,28 @@ static bool is_special(char c)
     return c == ',' || c == '+' || c == '"' || c == '\\' || c == '<' || c == '>' || c == ';' || c == '=';
 }
 
-/* Bytes of a value that are their own normal form but for the letter case: nearly all there are. */
-static size_t plain_run(const struct step *s)
+/* Bytes that are their own normal form within a value, but for the letter case: nearly all there are. */
+static bool is_plain(char c)
+{
+    /* a bit for each of ASCII that is not: NUL, space, # + , ; < = > " and backslash */
+    static const uint64_t other[2] = {UINT64_C(1) | UINT64_C(1) << ' ' | UINT64_C(1) << '#' |
+                                          UINT64_C(1) << '+' | UINT64_C(1) << ',' | UINT64_C(1) << ';' |
+                                          UINT64_C(1) << '<' | UINT64_C(1) << '=' | UINT64_C(1) << '>' |
+                                          UINT64_C(1) << '"',
+                                      UINT64_C(1) << ('\\' - 64)};
+    unsigned char u = (unsigned char)c;
+    return u >= 0x80 || !(other[u >> 6] >> (u & 63) & 1);
+}
+
+/* Copies a run of such bytes, and of single spaces between them. out has room for what is left of the text. */
+static size_t plain_run(struct step *s, char *out)
 {
     size_t n = 0;
     if (!s->in_value || s->at_start || s->given < s->queued)
         return 0;
-    while (s->p[n] && s->p[n] != ' ' && s->p[n] != '#' && !is_special(s->p[n]))
-        n++;
+    for (const char *p = s->p; is_plain(p[n]) || (p[n] == ' ' && is_plain(p[n + 1])); n++)
+        out[n] = lower(p[n]);
+    s->p += n;
     return n;
 }
 
@@ -189,7 +203,7 @@ bool dn_equal(const char *a, const char *b)
 enum err dn_normalise(struct buf *out, const char *dn)
 {
     struct step s;
-    size_t begun = out->len;
+    size_t begun = out->len, left = strlen(dn);
     step_init(&s, dn);
     for (int c; (c = step_next(&s)) != STEP_END;) {
         if (c == STEP_BAD) {
@@ -199,12 +213,12 @@ enum err dn_normalise(struct buf *out, const char *dn)
             return ERR_INPUT;
         }
         buf_addc(out, (char)c);
-        size_t run = plain_run(&s), at = out->len;
-        if (buf_add(out, s.p, run))
+        if (!s.in_value)
+            continue;
+        char *room = buf_reserve(out, left - (size_t)(s.p - dn));
+        if (!room)
             return out->failed;
-        for (size_t i = at; i < at + run; i++)
-            out->data[i] = lower(out->data[i]);
-        s.p += run;
+        buf_commit(out, plain_run(&s, room));
     }
     return out->failed;
 }

@@ -4,6 +4,7 @@
 #ifndef CORE_MODEL_FINDING_H
 #define CORE_MODEL_FINDING_H
 
+#include "core/base/name_map.h"
 #include "core/model/cmdlet.h"
 #include "core/model/evidence.h"
 
@@ -23,6 +24,8 @@ struct fix {
     const char *server;
     struct cmdlet cmdlet;
     bool automatic;
+    const char *
+        choice; /* not automatic because a person must choose, and between what; NULL: no plan may hold it. Static. */
 };
 
 struct accepted {
@@ -55,9 +58,18 @@ struct findings {
     VEC(struct finding) found; /* severest first, then rule order, then server */
     VEC(struct finding_ref) passed;
     VEC(struct finding_ref) unknown;
+    struct name_map by_rule; /* private: of findings_index() */
 };
 
 void findings_init(struct findings *f);
 void findings_fini(struct findings *f);
+/* Makes findings_say() quick; to be called when everything was said. Without memory it stays slow. */
+void findings_index(struct findings *f);
+
+/* What a rule says about a server (NULL: about the whole organisation). */
+enum finding_word { FINDING_NOTHING, FINDING_FOUND, FINDING_PASSED, FINDING_UNKNOWN };
+/* Found comes before passed, and passed before unknown. *why is the summary or the reason; NULL when passed. */
+enum finding_word findings_say(const struct findings *f, const char *rule, const char *server,
+                               const char **why);
 
 #endif

@@ -75,6 +75,7 @@ static enum err check_value(enum profile_key key, const char *value, struct erri
         const char *words;
     } choices[] = {
         {PROFILE_target, "|2013|2016|2019|se|SE|"},
+        {PROFILE_ssh_psrp, "|no|auto|yes|"},
         {PROFILE_via, "|ssh|winrm|psrp|"},
         {PROFILE_winrm_auth, "|negotiate|kerberos|ntlm|basic|none|"},
     };

@@ -13,12 +13,14 @@
    One list gives the struct, the reader, the error for an unknown key and the manual page. */
 #define PROFILE_MAP(X)                                                                                       \
     X(source, STRING, 0, "as --source")                                                                      \
+    X(controllers, STRING, 0,                                                                                \
+      "other domain controllers to ask whether a change has reached them, separated by commas; none")        \
     X(target, STRING, 0, "the version being introduced: 2013, 2016, 2019, se")                               \
     X(namespace, STRING, 0, "the name clients use, several separated by commas")                             \
     X(legacy_namespace, STRING, 0, "the name left to Exchange 2007")                                         \
     X(trust, STRING, 1, "PEM file of authorities besides the system's")                                      \
     X(read_only, BOOL, 0, "refuse every change")                                                             \
-    X(via, STRING, 1, "default of apply and exec: ssh, winrm, psrp")                                         \
+    X(via, STRING, 1, "apply and exec: ssh, winrm, psrp; else by version and what answers")                  \
     X(ldap_user, STRING, 0, "DN for a simple bind (TLS or loopback only)")                                   \
     X(ldap_password, SECRET, 0, "its password")                                                              \
     X(ssh_user, STRING, 1, "user on the servers")                                                            \
@@ -28,13 +30,17 @@
     X(ssh_port, PORT, 1, "port, 22 when absent")                                                             \
     X(ssh_known_hosts, STRING, 1, "known_hosts file; default ~/.ssh/known_hosts")                            \
     X(ssh_command, STRING, 1, "the PowerShell to start, powershell when absent")                             \
+    X(ssh_psrp, STRING, 1, "objects through the SSH subsystem powershell: no (default), auto, yes")           \
     X(winrm_url, STRING, 1, "http://{fqdn}:5985/wsman")                                                      \
     X(winrm_auth, STRING, 1, "negotiate, kerberos, ntlm, basic (TLS only), none (loopback only)")            \
     X(winrm_user, STRING, 1, "user; not needed with a ticket")                                               \
     X(winrm_password, SECRET, 1, "its password")                                                             \
+    X(winrm_spn, STRING, 1, "service name to ask a ticket for, HTTP/{fqdn} when absent")                     \
+    X(winrm_redirect, BOOL, 0, "go where a server sends us, within the domain; no when absent")              \
     X(psrp_url, STRING, 1, "http://{fqdn}/PowerShell/")                                                      \
     X(psrp_configuration, STRING, 1, "Microsoft.Exchange")                                                   \
     X(store, STRING, 0, "sqlite:FILE or postgresql://...")                                                   \
+    X(store_password, SECRET, 0, "of a store on PostgreSQL; else PGPASSFILE or ~/.pgpass")                   \
     X(krb5_config, STRING, 0, "krb5.conf to use instead of the system's")                                    \
     X(krb5_ccache, STRING, 0, "credential cache to use")                                                     \
     X(krb5_principal, STRING, 0, "log in as this principal with krb5_keytab")                                \

@@ -1,9 +1,12 @@
 #include "core/plan/run_int.h"
 
+#include "core/base/log.h"
 #include "core/base/str.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#define MAX_NAMED 50 /* steps that have moved, each with what was and what is */
 
 /* All of them before the first write, so that a plan is applied whole or not begun. The first that moved is named, the others counted. */
 static enum err check_all(struct run *r, struct errinfo *ei)
@@ -24,6 +27,10 @@ static enum err check_all(struct run *r, struct errinfo *ei)
             err_wrap(ei, "%s", s->step->server);
             return e;
         }
+        if (e == ERR_OK)
+            replicas_compare(r, s);
+        if (e == ERR_STALE && moved && moved < MAX_NAMED) /* the first is the error's */
+            log_line(LOG_LEVEL_WARNING, "step %d, %s has moved: %s", s->step->n, s->step->server, one.what);
         if (e == ERR_STALE && moved++ == 0) {
             first = one;
             err_wrap(&first, "step %d, %s", s->step->n, s->step->server);
@@ -63,7 +70,7 @@ enum err run_apply(const struct plan *p, const struct plan_apply_options *o, con
     if (e != ERR_OK)
         goto out;
     str_fmt(reason, sizeof reason, "plan %s%s%s", p->id, o->why ? ": " : "", o->why ? o->why : "");
-    e = store_lock(o->store, o->who ? o->who : "unknown", reason, ei);
+    e = run_lock(o, reason, ei);
     if (e != ERR_OK)
         goto out;
     locked = true;

@@ -20,6 +20,7 @@ struct group {
 struct draft {
     struct plan *plan;
     const struct org *org;
+    bool nudge;
     VEC(struct group) groups;
 };
 
@@ -62,7 +63,11 @@ static bool is_in(const char *const *list, size_t n, const char *s)
 
 static bool wanted(const struct draft *b, const struct finding *f, const struct plan_filter *filter)
 {
-    if (!f->fix || !f->fix->automatic || f->accepted || !f->fix->server)
+    if (!f->fix || f->accepted || !f->fix->server)
+        return false;
+    /* Who names the rule has chosen. */
+    bool named = filter && filter->n_findings && is_in(filter->findings, filter->n_findings, f->id);
+    if (!f->fix->automatic && !(f->fix->choice && named))
         return false;
     if (!filter)
         return true;
@@ -297,11 +302,11 @@ static enum err make_step(struct draft *b, const struct group *g, struct errinfo
         return ERR_OK; /* right already */
     if (e == ERR_OK)
         e = step_inverse(&s.inverse, a, &s, &w, ei);
+    if (e == ERR_OK && b->nudge)
+        e = nudge_add(&s, a, &w, 1u << g->server->generation);
     if (e == ERR_OK) {
         s.verify_wire = step_shows_on_wire(&w);
-        s.takes_effect = step_takes_effect(&w);
-        s.impact = step_impact(&w);
-        if (a->failed)
+        if (!step_describe(&s, a, &w, 1u << g->server->generation))
             e = err_set(ei, ERR_LIMIT, NULL, "the plan is too large");
     }
     if (e == ERR_OK)
@@ -319,7 +324,7 @@ static enum err make_step(struct draft *b, const struct group *g, struct errinfo
 enum err plan_build(struct plan **out, const struct org *org, const struct findings *f,
                     const struct plan_filter *filter, const char *made_by, struct errinfo *ei)
 {
-    struct draft b = {.org = org};
+    struct draft b = {.org = org, .nudge = filter && filter->nudge};
     struct errinfo own;
     if (!ei)
         ei = &own;

@@ -139,6 +139,8 @@ enum err step_check(const struct plan_step *s, unsigned generations, struct watc
         e = check_changes(s, w, a, ei);
     if (e == ERR_OK)
         e = check_inverse(s, w, a, ei);
+    if (e == ERR_OK)
+        e = nudge_check(s, w, generations, ei);
     if (e == ERR_OK && !s->verify_directory)
         e = err_set(ei, ERR_INPUT, "\"verify\": [\"directory\"] at least", "the step is not verified");
     if (e == ERR_OK && s->verify_wire && !step_shows_on_wire(w))

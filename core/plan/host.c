@@ -128,7 +128,7 @@ static enum err announce(struct run *r, const struct plan_step *s, const char *p
 
 static const char *said_by(struct run *r)
 {
-    const char *dc = r->io->controller ? r->io->controller(r->io->ctx) : NULL;
+    const char *dc = r->io->controller ? r->io->controller(r->io->ctx, r->io->at) : NULL;
     return dc ? dc : "the directory";
 }
 
@@ -194,6 +194,57 @@ static enum verified verify_wire(struct host_run *h, struct step_run *s, char *t
     }
 }
 
+static void finish_step(struct host_run *h, struct step_run *s, const char *wire)
+{
+    struct run *r = h->run;
+    char which[300];
+    struct buf lag;
+    buf_init(&lag, 4096);
+    replicas_wait(r, s, &lag);
+    observe_beside(r->io, s->step, &s->watches, &lag);
+    enum err e = run_record(r, s->step, "done",
+                            &(struct record_texts){.detail = lag.len ? buf_str(&lag) : NULL}, NULL);
+    str_fmt(which, sizeof which, "%s has it", said_by(r));
+    if (e == ERR_OK) {
+        s->result = PLAN_DONE;
+        run_progress(r, s->step, PLAN_DONE, "%s%s%s", s->step->verify_wire ? wire : which,
+                     lag.len ? "; " : "", buf_str(&lag));
+    } else {
+        leave_step(h, s, "the journal cannot be written");
+    }
+    buf_fini(&lag);
+}
+
+/* Sooner than by itself; whether it helps the wire shows, and a failure is no failure of the change. */
+static void nudge(struct host_run *h, const struct step_run *s)
+{
+    struct run *r = h->run;
+    for (size_t i = 0; i < s->step->n_nudges; i++) {
+        const struct cmdlet *c = &s->step->nudges[i];
+        struct buf text, said;
+        int elapsed = 0;
+        buf_init(&text, PLAN_MAX_TEXT);
+        buf_init(&said, RUN_DETAIL_MAX);
+        enum err e = cmdlet_text(&text, c, NULL);
+        if (e == ERR_OK)
+            e = store_lock_check(r->o->store, NULL);
+        if (e == ERR_OK)
+            e = run_record(r, s->step, "nudge", &(struct record_texts){.cmdlet = buf_str(&text)}, NULL);
+        if (e == ERR_OK) {
+            run_progress(r, s->step, PLAN_VERIFY, "%s", buf_str(&text));
+            enum push_end end = push(h, c, &said, &elapsed);
+            e = run_record(r, s->step, "result", &(struct record_texts){.detail = buf_str(&said)}, NULL);
+            if (end != PUSH_DONE)
+                run_progress(r, s->step, PLAN_VERIFY,
+                             "the nudge did not help (%s): it happens by itself, later", buf_str(&said));
+        }
+        buf_fini(&text);
+        buf_fini(&said);
+        if (e != ERR_OK)
+            return;
+    }
+}
+
 /* The directory has the new values: now the wire. */
 static void verify_step(struct host_run *h, struct step_run *s)
 {
@@ -211,18 +262,12 @@ static void verify_step(struct host_run *h, struct step_run *s)
         return;
     }
     enum err e = run_record(r, s->step, "verify", &(struct record_texts){.detail = detail}, NULL);
-    if (v == NOT_VERIFIED) {
+    if (v == NOT_VERIFIED)
         fail_and_put_back(h, s, "the wire did not follow: %s", text);
-        return;
-    }
-    if (e == ERR_OK)
-        e = run_record(r, s->step, "done", NULL, NULL);
-    if (e != ERR_OK) {
+    else if (e == ERR_OK)
+        finish_step(h, s, text);
+    else
         leave_step(h, s, "the journal cannot be written");
-        return;
-    }
-    s->result = PLAN_DONE;
-    run_progress(r, s->step, PLAN_DONE, "%s", s->step->verify_wire ? text : "the directory has it");
 }
 
 /* What the push did is what the directory says, whatever the remote said. */
@@ -247,6 +292,10 @@ static void reread_step(struct host_run *h, struct step_run *s, enum push_end en
         leave_step(h, s, ei.what);
     } else if (end != PUSH_FAILED && now == STATE_NEW) {
         run_progress(r, s->step, PLAN_REREAD, "%s: %s", said_by(r), buf_str(&text));
+        buf_reset(&text);
+        if (!replicas_look(r, s, &text))
+            run_progress(r, s->step, PLAN_REREAD, "%s", buf_str(&text));
+        nudge(h, s);
         verify_step(h, s);
     } else if (now == STATE_OTHER) {
         fail_step(h, s, "%s; now %s says %s: somebody else's value, left alone", said, said_by(r),

@@ -17,7 +17,7 @@ static enum err read_attribute(const struct plan_io *io, const char *dn, const c
     struct stop stop;
     *v = (struct directory_values){0};
     stop_init(&stop, RUN_READ_MS, NULL);
-    enum err e = io->attribute(io->ctx, dn, attribute, v, &stop, ei);
+    enum err e = io->attribute(io->ctx, io->at, dn, attribute, v, &stop, ei);
     *exists = e == ERR_OK;
     return e == ERR_NOTFOUND ? ERR_OK : e;
 }
@@ -237,6 +237,43 @@ enum err observe_as_preconditions(const struct plan_io *io, struct arena *a, con
         return err_set(ei, ERR_LIMIT, NULL, "the plan is too large");
     *out = list;
     return ERR_OK;
+}
+
+/* The bits of the attribute that the step's switches are; 0 when it is not made of switches, or the organisation keeps only one bit. */
+static int64_t told(const struct watches *w, const char *attribute)
+{
+    int64_t mask = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        const struct property *p = w->v[i].property;
+        if (!str_ieq(p->attribute, attribute))
+            continue;
+        if (p->kind != PROPERTY_FLAG || str_ieq(attribute, "msExchRpcHttpFlags"))
+            return 0;
+        mask |= p->mask;
+    }
+    return mask;
+}
+
+void observe_beside(const struct plan_io *io, const struct plan_step *s, const struct watches *w,
+                    struct buf *text)
+{
+    for (size_t i = 0; i < s->n_preconditions; i++) {
+        const struct plan_precondition *p = &s->preconditions[i];
+        struct directory_values v;
+        struct errinfo ei = {0};
+        bool exists = false;
+        int64_t mask = told(w, p->attribute), then = 0, now = 0;
+        if (!mask || read_attribute(io, p->dn, p->attribute, &v, &exists, &ei) != ERR_OK)
+            continue;
+        bool numbers = v.n == 1 && str_to_i64(v.v[0], strlen(v.v[0]), &now) &&
+                       (!p->value || str_to_i64(p->value, strlen(p->value), &then));
+        if (numbers && ((then ^ now) & ~mask))
+            (void)buf_addf(text,
+                           "%s%s moved further than it was told to: then %lld, now %lld; the inverse does "
+                           "not put that back",
+                           text->len ? "; " : "", p->attribute, (long long)then, (long long)now);
+        directory_values_free(&v);
+    }
 }
 
 /* Windows authentication offers Negotiate, NTLM or both, by the providers of the site: which of them is not the directory's. */

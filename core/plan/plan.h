@@ -39,7 +39,12 @@ struct plan_step {
     size_t n_preconditions;
     bool verify_directory, verify_wire;
     const char *takes_effect, *impact;
+    const char
+        *note; /* NULL; how sure it is that the attribute is the parameter's, when that is not documented */
     const char *skip; /* not NULL: apply leaves this step out, and why */
+    struct cmdlet *
+        nudges; /* what makes the server look at once; never needed, only sooner. Needs a full shell: not PSRP */
+    size_t n_nudges;
 };
 
 struct plan {
@@ -56,11 +61,12 @@ struct plan_filter {
     size_t n_findings;
     const char *const *servers; /* n 0: all */
     size_t n_servers;
+    bool nudge; /* steps get their nudges */
 };
 
 /*
  * Pure but for the id and the time. What is already right makes no step, nor does an accepted finding. Findings that change the same
- * object make one step. A fix that is not automatic is left out. Steps are in order of server name: changes of different servers do
+ * object make one step. A fix that is not automatic is left out; one that a person must choose is taken when the filter names its rule. Steps are in order of server name: changes of different servers do
  * not depend on each other, an admin finds a server at once, and the same findings always give the same file. Within a server an
  * object is made before another is changed. ERR_REFUSED when two fixes of one object contradict each other.
  */
@@ -99,9 +105,12 @@ struct plan_apply_options {
     struct store *store;
     struct transport *transport;
     const char *who, *from, *why;
-    unsigned canary, wave, max_fail, parallel; /* hosts; 0: canary 1, wave = parallel = 8, max_fail 1 */
-    int poll_interval_s;                       /* deadline of wire verification: two intervals plus 30 s */
-    struct stop *stop;                         /* raised: the hosts in hand are finished, then it stops */
+    const char
+        *force_lock; /* NULL; why the lock is taken away from whoever holds it: recorded with the holder */
+    unsigned canary, wave, max_fail,
+        parallel;        /* hosts; 0: canary 1, parallel 8, wave 8 * parallel, max_fail 1 */
+    int poll_interval_s; /* deadline of wire verification: two intervals plus 30 s */
+    struct stop *stop;   /* raised: the hosts in hand are finished, then it stops */
     plan_progress *progress;
     void *arg;
 };
@@ -118,6 +127,10 @@ struct plan_outcome {
  * push, result, re-read, wire, done - each a record. What failed is put back with the inverse; a command whose outcome is not known
  * is never sent again, the directory decides. ERR_PARTIAL when some failed, ERR_INTERRUPTED when stopped. *out is filled whenever a
  * run was begun, also with an error.
+ *
+ * Several directories lie: what is verified is verified on the controller that the directory was opened on, which is named. The others
+ * that are known (directory_replicas) are asked too, for a while: a step that has not reached them is done all the same, and says
+ * "not yet on DC2" - replication is no failure, and taking the change back would have to replicate as well.
  */
 enum err plan_apply(const struct plan *p, const struct plan_apply_options *o, struct plan_outcome *out,
                     struct errinfo *ei) MUST_CHECK;

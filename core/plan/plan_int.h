@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #define PLAN_MAX_STEPS     10000
+#define PLAN_MAX_NUDGES    8
 #define PLAN_MAX_FILE      (16u << 20)
 #define PLAN_ARENA_LIMIT   (256u << 20)
 #define PLAN_MAX_TEXT      8192  /* bytes of one text of a plan file */
@@ -26,6 +27,7 @@ struct plan_cmdlet {
     const char
         *target; /* parameter that names the object: Identity 'SERVER\Name', Identity 'SERVER' or Server */
     unsigned generations; /* bit per enum generation */
+    unsigned assumed;     /* those of them whose parameters no document lists (cmdlets.md 3) */
 };
 
 enum property_kind {
@@ -48,6 +50,7 @@ struct property {
     unsigned protocols;   /* bit per enum protocol, for virtual directories */
     unsigned objects;     /* bit per enum plan_object */
     unsigned generations; /* bit per enum generation */
+    const char *note; /* when no document says that the attribute is the parameter's: what does; else NULL */
 };
 
 #define PLAN_ANY_GENERATION (~0u)
@@ -103,8 +106,22 @@ enum err step_check(const struct plan_step *s, unsigned generations, struct watc
                     struct errinfo *ei) MUST_CHECK;
 /* The step changes anything that the wire shows. */
 bool step_shows_on_wire(const struct watches *w);
-const char *step_takes_effect(const struct watches *w);
+const char *step_takes_effect(const struct watches *w, bool nudged);
 const char *step_impact(const struct watches *w);
+/* The step changes what the service of the server writes into IIS on its own, later. */
+bool step_waits_for_service(const struct watches *w);
+/* All texts of the step that follow from the watches; .nudges must be there. generation: of the server, as a bit; 0 not known.
+   False when the arena is full. */
+bool step_describe(struct plan_step *s, struct arena *a, const struct watches *w, unsigned generation);
+
+/* nudge.c */
+enum err nudge_add(struct plan_step *s, struct arena *a, const struct watches *w,
+                   unsigned generation_bit) MUST_CHECK;
+/* Each must be one of the table's, for that object and version. */
+enum err nudge_check(const struct plan_step *s, const struct watches *w, unsigned generations,
+                     struct errinfo *ei) MUST_CHECK;
+/* What the nudges of a step interrupt, in words; "" without any. */
+const char *nudge_interrupts(const struct plan_step *s, struct arena *a);
 /* Name part of -Identity 'SERVER\Name'; NULL when it has none. */
 const char *identity_name(const char *identity);
 

@@ -198,11 +198,33 @@ static enum err get_also(struct plan_step *s, struct arena *a, const json_t *o, 
     return ERR_OK;
 }
 
+static enum err get_nudges(struct plan_step *s, struct arena *a, const json_t *o, struct errinfo *ei)
+{
+    const json_t *list = json_object_get(o, "nudge");
+    size_t n = json_array_size(list);
+    if (!json_is_array(list) || !n || n > PLAN_MAX_NUDGES)
+        return wrong(ei, "nudge", "a list of cmdlets");
+    s->nudges = arena_array(a, n, sizeof *s->nudges);
+    if (!s->nudges)
+        return nothing_left(ei);
+    for (size_t i = 0; i < n; i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        if (!text || strlen(text) > PLAN_MAX_TEXT)
+            return wrong(ei, "nudge", "a list of cmdlets");
+        enum err e = cmdlet_parse(&s->nudges[s->n_nudges++], a, text, ei);
+        if (e != ERR_OK) {
+            err_wrap(ei, "\"nudge\"");
+            return e;
+        }
+    }
+    return ERR_OK;
+}
+
 enum err step_from_json(struct plan_step *out, struct arena *a, const json_t *j, int n, struct errinfo *ei)
 {
     static const char *const keys[] = {
-        "n",     "finding",       "also",   "server",       "cmdlet", "inverse", "before",
-        "after", "preconditions", "verify", "takes_effect", "impact", "skip"};
+        "n",      "finding",      "also",   "server", "cmdlet", "inverse", "before", "after", "preconditions",
+        "verify", "takes_effect", "impact", "note",   "nudge",  "skip"};
     struct plan_step s = {.n = n};
     const json_t *number = json_object_get(j, "n");
     if (!json_is_object(j))
@@ -236,6 +258,10 @@ enum err step_from_json(struct plan_step *out, struct arena *a, const json_t *j,
         e = get_text(&s.takes_effect, a, j, "takes_effect", true, ei);
     if (e == ERR_OK)
         e = get_text(&s.impact, a, j, "impact", true, ei);
+    if (e == ERR_OK && json_object_get(j, "note"))
+        e = get_text(&s.note, a, j, "note", false, ei);
+    if (e == ERR_OK && json_object_get(j, "nudge"))
+        e = get_nudges(&s, a, j, ei);
     if (e == ERR_OK && json_object_get(j, "skip"))
         e = get_text(&s.skip, a, j, "skip", false, ei);
     struct watches w;

@@ -105,7 +105,7 @@ enum err run_resume(const char *run, const struct plan_apply_options *o, const s
         ei = &own;
     str_fmt(reason, sizeof reason, "resume of run %s", run);
     /* Under the lock from the start: the run may be alive in another console. */
-    enum err e = store_lock(o->store, o->who ? o->who : "unknown", reason, ei);
+    enum err e = run_lock(o, reason, ei);
     if (e != ERR_OK)
         goto out;
     locked = true;

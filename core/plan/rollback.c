@@ -43,9 +43,16 @@ static enum err turn_round(struct plan_step *out, struct arena *a, const struct 
         e = step_inverse(&s.inverse, a, &s, &w, ei);
     if (e != ERR_OK)
         return e;
+    for (size_t i = 0; e == ERR_OK && i < from->n_nudges; i++) {
+        if (!s.nudges)
+            s.nudges = arena_array(a, from->n_nudges, sizeof *s.nudges);
+        e = s.nudges ? cmdlet_copy(&s.nudges[s.n_nudges++], a, &from->nudges[i]) : ERR_LIMIT;
+    }
     s.verify_wire = from->verify_wire && step_shows_on_wire(&w);
-    s.takes_effect = step_takes_effect(&w);
-    s.impact = step_impact(&w);
+    if (from->note)
+        s.note = arena_str(a, from->note);
+    if (e != ERR_OK || !step_describe(&s, a, &w, 0))
+        return err_set(ei, ERR_LIMIT, NULL, "the plan is too large");
     *out = s;
     return ERR_OK;
 }

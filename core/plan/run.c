@@ -8,6 +8,9 @@
 #define DEFAULT_CANARY   1
 #define DEFAULT_PARALLEL 8
 #define MAX_PARALLEL     256
+/* What is not verified yet is never more than what runs at once: a host is begun when one has ended, and not after a failure too many.
+   A wave only says where everybody waits for the slowest; each such wait leaves the others idle. */
+#define WAVE_OF_PARALLEL 8
 
 const char *plan_phase_name(enum plan_phase p)
 {
@@ -108,6 +111,9 @@ enum err run_init(struct run *r, const struct plan *p, const struct plan_apply_o
         return err_set(ei, ERR_NOMEM, NULL, "no memory for the run");
     for (size_t i = 0; i < p->n_steps; i++) {
         r->steps[i].step = &p->steps[i];
+        if (p->steps[i].n_nudges && str_eq(o->transport->name, "psrp"))
+            return err_set(ei, ERR_REFUSED, "--via ssh or winrm; or plan without --nudge",
+                           "step %d: a nudge needs a full shell, and psrp gives none", p->steps[i].n);
         enum err e = init_step(r, &r->steps[i], &servers[i], ei);
         if (e != ERR_OK) {
             err_wrap(ei, "step %d", p->steps[i].n);
@@ -116,6 +122,18 @@ enum err run_init(struct run *r, const struct plan *p, const struct plan_apply_o
     }
     enum err e = group_hosts(r, servers, ei);
     return e == ERR_OK ? job_pool_new(&r->pool, parallel < MAX_PARALLEL ? parallel : MAX_PARALLEL, ei) : e;
+}
+
+enum err run_lock(const struct plan_apply_options *o, const char *reason, struct errinfo *ei)
+{
+    const char *who = o->who ? o->who : "unknown";
+    if (o->force_lock)
+        return store_lock_force(o->store, who, o->force_lock, ei);
+    enum err e = store_lock(o->store, who, reason, ei);
+    if (e == ERR_LOCKED)
+        err_hint(ei, "wait until that run has ended; where nobody is at work any more: --force-lock REASON, "
+                     "in the console :force");
+    return e;
 }
 
 void run_fini(struct run *r)
@@ -221,7 +239,8 @@ static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo
 enum err run_hosts(struct run *r, struct plan_outcome *out, struct errinfo *ei)
 {
     size_t canary = or_default(r->o->canary, DEFAULT_CANARY);
-    size_t wave = or_default(r->o->wave, or_default(r->o->parallel, DEFAULT_PARALLEL)), next = 0;
+    size_t wave = or_default(r->o->wave, WAVE_OF_PARALLEL * or_default(r->o->parallel, DEFAULT_PARALLEL)),
+           next = 0;
     enum err e = ERR_OK;
     while (e == ERR_OK && next < r->n_hosts && !run_must_stop(r)) {
         size_t n = next == 0 ? canary : wave;

@@ -19,15 +19,19 @@
 #define RUN_GRACE_MS    60000 /* what a wire gets after the run was told to stop */
 #define RUN_READ_MS     20000 /* one question to the directory */
 #define RUN_PROBE_MS    15000 /* one question to the wire */
+#define RUN_REPLICA_MS  60000 /* how long a run waits, once, for the other controllers to have a change */
+#define RUN_REPLICAS    8     /* other controllers that are asked */
 #define RUN_DETAIL_MAX  JOURNAL_TEXT_MAX
 #define RUN_REASON_SIZE 400
 
-/* Functions are called from several threads at once. */
+/* Functions are called from several threads at once. at: which controller, 0 the one that the directory was opened on. */
 struct plan_io {
     void *ctx;
-    enum err (*attribute)(void *ctx, const char *dn, const char *attribute, struct directory_values *out,
-                          const struct stop *stop, struct errinfo *ei);
-    const char *(*controller)(void *ctx); /* "said by ..."; may be NULL */
+    size_t at;         /* of this copy */
+    size_t n_replicas; /* controllers besides the first, at most RUN_REPLICAS */
+    enum err (*attribute)(void *ctx, size_t at, const char *dn, const char *attribute,
+                          struct directory_values *out, const struct stop *stop, struct errinfo *ei);
+    const char *(*controller)(void *ctx, size_t at); /* "said by ..."; may be NULL */
     void (*challenge)(void *ctx, const struct server *server, enum protocol protocol, const struct stop *stop,
                       struct evidence *e);
     int64_t (*now_ms)(void *ctx);
@@ -59,7 +63,7 @@ struct step_run {
     char reason[RUN_REASON_SIZE]; /* of a failure; or why it cannot be begun */
     char *before;                 /* JSON of the raw values, captured; malloc'ed */
     char wire_before[128];
-    bool wire_is_silent;
+    unsigned replicas_have_it; /* bit per other controller: has the change, or does not answer */
 };
 
 struct run;
@@ -84,9 +88,10 @@ struct run {
     size_t n_hosts;
     bool resumed;
     atomic_uint failed_hosts;
-    atomic_bool halted;    /* nothing new is begun: the journal, the lock or the directory is gone */
-    pthread_mutex_t mutex; /* for trouble and its copy */
-    enum err trouble;      /* why it was halted */
+    atomic_bool slow_replicas; /* one wait for them was in vain: the next steps only look */
+    atomic_bool halted;        /* nothing new is begun: the journal, the lock or the directory is gone */
+    pthread_mutex_t mutex;     /* for trouble and its copy */
+    enum err trouble;          /* why it was halted */
     struct errinfo trouble_ei;
 };
 
@@ -94,6 +99,8 @@ struct run {
 enum err run_init(struct run *r, const struct plan *p, const struct plan_apply_options *o,
                   const struct plan_io *io, struct errinfo *ei) MUST_CHECK;
 void run_fini(struct run *r);
+/* The lock, taken away from its holder when the options say why. */
+enum err run_lock(const struct plan_apply_options *o, const char *reason, struct errinfo *ei) MUST_CHECK;
 /* Canary, waves, end record. The lock is held, the begin record written. */
 enum err run_hosts(struct run *r, struct plan_outcome *out, struct errinfo *ei) MUST_CHECK;
 /* Asks every wire that is to be verified; a silent one makes its step fail before anything is pushed. */
@@ -144,9 +151,20 @@ enum err observe_preconditions(const struct plan_io *io, const struct plan_step 
 /* The attributes of s now, as preconditions (in a): for a step the other way round. */
 enum err observe_as_preconditions(const struct plan_io *io, struct arena *a, const struct watches *w,
                                   struct plan_precondition **out, size_t *n, struct errinfo *ei) MUST_CHECK;
+/* After the change: what moved besides what was told to, "msExchInternalAuthenticationMethods moved further than it was told to: then 16,
+   now 5"; a cmdlet may turn other switches of its attribute, and the inverse does not know them. Nothing when nothing did. */
+void observe_beside(const struct plan_io *io, const struct plan_step *s, const struct watches *w,
+                    struct buf *text);
 enum wire_state { WIRE_SILENT, WIRE_DIFFERS, WIRE_AGREES };
 enum wire_state observe_wire(const struct plan_io *io, const struct server *server, const struct watches *w,
                              char *text, size_t cap);
+
+/* replica.c: the other controllers. text gets "not yet on dc2.contoso.lab (iis_auth basic)", or nothing. True: none is behind. */
+bool replicas_look(struct run *r, struct step_run *s, struct buf *text);
+/* Looks until none is behind, for a while (RUN_REPLICA_MS) the first time it is in vain; says what it waits for. */
+void replicas_wait(struct run *r, struct step_run *s, struct buf *text);
+/* Before the first write: a controller that says otherwise than the one that was read is named in the log. */
+void replicas_compare(struct run *r, const struct step_run *s);
 
 /* history.c: what the journal says of a run. */
 struct step_history {
@@ -165,8 +183,5 @@ struct history {
 enum err plan_history_read(struct history *out, struct store *store, const char *run,
                            struct errinfo *ei) MUST_CHECK;
 void plan_history_fini(struct history *h);
-
-/* live.c: the real directory, wire and clock. */
-struct plan_io plan_io_live(const struct plan_apply_options *o);
 
 #endif

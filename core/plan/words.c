@@ -16,8 +16,44 @@ static bool changes_iis(const struct watches *w)
     return changes(w, "iis_auth") || changes(w, "ssl_offloading");
 }
 
-const char *step_takes_effect(const struct watches *w)
+bool step_waits_for_service(const struct watches *w)
 {
+    return w->cmdlet->object == PLAN_OBJECT_VDIR && w->cmdlet->protocol == PROTOCOL_OA &&
+           (w->cmdlet->action != PLAN_SET || changes_iis(w));
+}
+
+/* Of the first such parameter; the others of a cmdlet are of the same kind. */
+static const struct property *unsure(const struct watches *w)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        const struct watch *x = &w->v[i];
+        if (x->property->note &&
+            (w->cmdlet->action != PLAN_SET || !change_equal(x->property, &x->before, &x->after)))
+            return x->property;
+    }
+    return NULL;
+}
+
+bool step_describe(struct plan_step *s, struct arena *a, const struct watches *w, unsigned generation)
+{
+    s->takes_effect = step_takes_effect(w, s->n_nudges > 0);
+    s->impact = arena_fmt(a, "%s%s", step_impact(w), nudge_interrupts(s, a));
+    const struct property *p = unsure(w);
+    const char *no_page = w->cmdlet->assumed & generation
+                              ? "that the cmdlet has these parameters in this version is assumed."
+                              : NULL;
+    if (p)
+        s->note = arena_fmt(a, "-%s and %s: %s%s%s", p->parameter, p->attribute, p->note,
+                            no_page ? " And " : "", no_page ? no_page : "");
+    else if (no_page)
+        s->note = arena_fmt(a, "%s: %s", w->cmdlet->name, no_page);
+    return s->impact && !a->failed;
+}
+
+const char *step_takes_effect(const struct watches *w, bool nudged)
+{
+    if (nudged)
+        return "when the nudge has run, a minute or so; without it within 15 min";
     switch (w->cmdlet->object) {
     case PLAN_OBJECT_SCP: return "when the directory has replicated and a client asks Autodiscover again";
     case PLAN_OBJECT_RPC: return "for connections made after the RPC Client Access service has read it again";

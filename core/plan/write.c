@@ -65,6 +65,17 @@ static json_t *verify_json(const struct plan_step *s)
     return list;
 }
 
+static json_t *nudges_json(const struct plan_step *s)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < s->n_nudges; i++)
+        if (json_array_append_new(list, cmdlet_json(&s->nudges[i])) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
 json_t *step_to_json(const struct plan_step *s)
 {
     json_t *o = json_object();
@@ -82,6 +93,10 @@ json_t *step_to_json(const struct plan_step *s)
     bad |= json_object_set_new(o, "verify", verify_json(s));
     bad |= json_object_set_new(o, "takes_effect", json_string(s->takes_effect));
     bad |= json_object_set_new(o, "impact", json_string(s->impact));
+    if (s->note)
+        bad |= json_object_set_new(o, "note", json_string(s->note));
+    if (s->n_nudges)
+        bad |= json_object_set_new(o, "nudge", nudges_json(s));
     if (s->skip)
         bad |= json_object_set_new(o, "skip", json_string(s->skip));
     if (bad) {

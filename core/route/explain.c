@@ -12,31 +12,10 @@
 static enum tri by_findings(const struct route_work *w, const char *rule, const struct server *s,
                             const char **why, bool *said)
 {
-    const struct findings *f = w->findings;
-    *said = false;
-    if (!f)
-        return TRI_UNKNOWN;
-    for (size_t i = 0; i < f->found.n; i++) {
-        if (str_eq(f->found.v[i].id, rule) && str_ieq(f->found.v[i].server, s ? s->name : NULL)) {
-            *why = f->found.v[i].summary;
-            *said = true;
-            return TRI_NO;
-        }
-    }
-    for (size_t i = 0; i < f->passed.n; i++) {
-        if (str_eq(f->passed.v[i].id, rule) && str_ieq(f->passed.v[i].server, s ? s->name : NULL)) {
-            *said = true;
-            return TRI_YES;
-        }
-    }
-    for (size_t i = 0; i < f->unknown.n; i++) {
-        if (str_eq(f->unknown.v[i].id, rule) && str_ieq(f->unknown.v[i].server, s ? s->name : NULL)) {
-            *why = f->unknown.v[i].why;
-            *said = true;
-            return TRI_UNKNOWN;
-        }
-    }
-    return TRI_UNKNOWN;
+    enum finding_word word =
+        w->findings ? findings_say(w->findings, rule, s ? s->name : NULL, why) : FINDING_NOTHING;
+    *said = word != FINDING_NOTHING;
+    return word == FINDING_FOUND ? TRI_NO : word == FINDING_PASSED ? TRI_YES : TRI_UNKNOWN;
 }
 
 static void add(struct route_work *w, const char *rule, const struct server *s, enum tri holds,

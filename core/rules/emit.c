@@ -16,14 +16,6 @@ static void fail(struct rule_run *run, enum err e)
         run->failed = e;
 }
 
-static bool is_plain(const char *s, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)s[i] < 0x20 || (unsigned char)s[i] >= 0x7f)
-            return false;
-    return true;
-}
-
 /* Copies text made safe to show, cut at MAX_TEXT. NULL in, NULL out. */
 static const char *show(struct rule_run *run, struct arena *arena, const char *text)
 {
@@ -31,7 +23,7 @@ static const char *show(struct rule_run *run, struct arena *arena, const char *t
         return NULL;
     size_t len = strnlen(text, MAX_TEXT + 1);
     const char *copy;
-    if (len <= MAX_TEXT && is_plain(text, len)) {
+    if (len <= MAX_TEXT && str_is_plain(text, len)) {
         copy = arena_strn(arena, text, len);
     } else {
         char shown[MAX_TEXT + 1];

@@ -97,6 +97,33 @@ static bool collect_names(struct rule_run *run)
     return true;
 }
 
+/* Where the observations of each server begin, in the sorted list; the first group is that of no server. */
+static bool group(struct rule_run *run)
+{
+    struct rule_facts *f = &run->facts;
+    const char *last = NULL;
+    size_t n = 1;
+    for (size_t i = 0; i < f->n_observations; i++) {
+        n += by_name(f->by_server[i]->server, last) != 0;
+        last = f->by_server[i]->server;
+    }
+    f->groups = arena_array(&run->scratch, n + 1, sizeof *f->groups);
+    if (!f->groups || name_map_init(&f->group_of, n))
+        return false;
+    last = NULL;
+    n = 0;
+    for (size_t i = 0; i < f->n_observations; i++) {
+        const char *server = f->by_server[i]->server;
+        if (by_name(server, last) != 0) {
+            f->groups[++n] = i;
+            name_map_add(&f->group_of, server, n);
+        }
+        last = server;
+    }
+    f->groups[n + 1] = f->n_observations;
+    return true;
+}
+
 enum err facts_init(struct rule_run *run, struct errinfo *ei)
 {
     const struct org *org = run->in->org;
@@ -124,7 +151,7 @@ enum err facts_init(struct rule_run *run, struct errinfo *ei)
     f->n_observations = e->items.n;
     if (f->n_observations)
         qsort(f->by_server, f->n_observations, sizeof *f->by_server, compare);
-    if (collect_names(run))
+    if (group(run) && collect_names(run))
         return ERR_OK;
 limit:
     return err_set(ei, ERR_LIMIT, "this organisation is larger than the rules were made for",
@@ -134,18 +161,10 @@ limit:
 struct observations facts_of(const struct rule_run *run, const char *server)
 {
     const struct rule_facts *f = &run->facts;
-    size_t low = 0, high = f->n_observations;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (by_name(f->by_server[mid]->server, server) < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    size_t n = low;
-    while (n < f->n_observations && by_name(f->by_server[n]->server, server) == 0)
-        n++;
-    return (struct observations){f->by_server + low, n - low};
+    size_t group = 0; /* that of no server */
+    if (server && !name_map_find(&f->group_of, server, &group))
+        return (struct observations){f->by_server, 0};
+    return (struct observations){f->by_server + f->groups[group], f->groups[group + 1] - f->groups[group]};
 }
 
 const struct observation *facts_newest(const struct rule_run *run, const char *server,
@@ -164,6 +183,11 @@ const struct observation *facts_newest(const struct rule_run *run, const char *s
             *slot = o;
     }
     return good ? good : poor;
+}
+
+void facts_fini(struct rule_run *run)
+{
+    name_map_fini(&run->facts.group_of);
 }
 
 const char *facts_oa_name(const struct rule_run *run, const struct server *s)

@@ -158,6 +158,60 @@ const struct fix *fix_oa_offloading(struct rule_run *run, const struct vdir *v, 
     if (!e)
         e = cmdlet_bool(&f->cmdlet, "SSLOffloading", on);
     f->automatic = false; /* a load balancer in front decides which value is right */
+    f->choice = "only who knows the load balancer can say which of the two values is right";
+    return fix_end(run, f, e);
+}
+
+const struct fix *fix_rpc_encryption(struct rule_run *run, const struct server *s, bool required)
+{
+    /* Of 2007 (Set-MailboxServer -MAPIEncryptionRequired) nobody knows the attribute: it could not be read back. */
+    if (s->generation < GENERATION_2010)
+        return NULL;
+    struct fix *f = fix_new(run, s, "Set-RpcClientAccess");
+    if (!f)
+        return NULL;
+    enum err e = cmdlet_string(&f->cmdlet, "Server", s->name);
+    if (!e)
+        e = cmdlet_bool(&f->cmdlet, "EncryptionRequired", required);
+    f->automatic = false;
+    f->choice = required ? "it cuts Outlook 2003 profiles without encryption off"
+                         : "it lets Outlook in that does not encrypt";
+    return fix_end(run, f, e);
+}
+
+/*
+ * KB981541: forms logon on the legacy side, and External FBA too (migration.md 16). Forms need Basic and exclude Windows and Digest, which
+ * Exchange turns by itself: they are all given, so that the way back restores each. 2007's cmdlet is not known to have Digest nor the
+ * external methods (cmdlets.md 3).
+ */
+const struct fix *fix_owa_forms(struct rule_run *run, const struct vdir *v)
+{
+    bool is_2007 = v->server->generation < GENERATION_2010;
+    if (is_2007 && v->has_iis_auth && (v->iis_auth & AUTH_DIGEST))
+        return NULL;
+    struct fix *f = fix_new(run, v->server, "Set-OwaVirtualDirectory");
+    if (!f)
+        return NULL;
+    struct cmdlet *c = &f->cmdlet;
+    auth_set outside = v->has_client_auth ? v->client_auth | AUTH_FBA : AUTH_FBA;
+    const char *words[32];
+    size_t n = 0;
+    for (auth_set bit = 1; bit && bit <= AUTH_ALL; bit <<= 1)
+        if (outside & bit)
+            words[n++] = auth_cmdlet_name(bit);
+    enum err e = cmdlet_string(c, "Identity", identity(run, v));
+    if (!e)
+        e = cmdlet_bool(c, "FormsAuthentication", true);
+    if (!e)
+        e = cmdlet_bool(c, "BasicAuthentication", true);
+    if (!e)
+        e = cmdlet_bool(c, "WindowsAuthentication", false);
+    if (!e && !is_2007)
+        e = cmdlet_bool(c, "DigestAuthentication", false);
+    if (!e && !is_2007)
+        e = cmdlet_words(c, "ExternalAuthenticationMethods", words, n);
+    f->automatic = false;
+    f->choice = "users of that server log on with a form from then on, after an iisreset there";
     return fix_end(run, f, e);
 }
 

@@ -133,24 +133,26 @@ static const struct observation *ticket_of(struct rule_run *run, const struct se
     return facts_newest(run, s->name, OBSERVATION_TICKET, PROTOCOL_UNKNOWN, NULL);
 }
 
-static const struct spn_row *row_of(const struct rule_run *run, const struct server *s)
+/* rows are in the order of the servers: *from is where those before s ended. */
+static const struct spn_row *row_of(const struct rule_run *run, const struct server *s, size_t *from)
 {
-    for (size_t i = 0; i < run->names.n_rows; i++)
-        if (run->names.rows[i].server == s && run->names.rows[i].state != SPN_UNKNOWN)
-            return &run->names.rows[i];
-    return NULL;
+    const struct spn_audit *a = &run->names;
+    while (*from < a->n_rows && (!a->rows[*from].server || a->rows[*from].server < s))
+        ++*from;
+    const struct spn_row *r = *from < a->n_rows ? &a->rows[*from] : NULL;
+    return r && r->server == s && r->state != SPN_UNKNOWN ? r : NULL;
 }
 
 void judge_spn_unique(struct rule_run *run)
 {
-    size_t n, n_names = 0, n_sound = 0;
+    size_t n, n_names = 0, n_sound = 0, row = 0;
     const struct owner *v = collect(run, &n);
     if (!v)
         return;
     for (size_t i = 0; i < run->facts.n_cas; i++) {
         const struct server *s = run->facts.cas[i];
         const struct observation *o = ticket_of(run, s);
-        const struct spn_row *looked_up = row_of(run, s);
+        const struct spn_row *looked_up = row_of(run, s, &row);
         if (!looked_up && foreign_owner(run, s, v, n))
             continue;
         if (o && o->outcome == OUTCOME_FAILED && o->u.ticket.error == KDC_ERR_PRINCIPAL_NOT_UNIQUE &&

@@ -62,6 +62,8 @@ void judge_fba_match(struct rule_run *run)
         const struct vdir *own = server_vdir(front, PROTOCOL_OWA);
         draft_prove_attribute(run, &d, own->dn, "msExchInternalAuthenticationMethods",
                               rule_auth_text(run, own->iis_auth), "the same on both sides");
+        if (ours == TRI_YES)
+            d.f.fix = fix_owa_forms(run, v);
         rule_found(run, &d,
                    "%s redirects Outlook Web App users to %s, but only %s uses forms authentication: they "
                    "log on twice",
@@ -277,6 +279,7 @@ static void encryption_found(struct rule_run *run, const struct server *s, const
     draft_prove_attribute(run, &d, rule_text(run, "CN=RpcClientAccess,CN=Protocols,%s", s->dn),
                           "msExchEncryptionRequired", s->rpc_encryption == TRI_YES ? "TRUE" : "FALSE",
                           other ? other->rpc_encryption == TRI_YES ? "TRUE" : "FALSE" : "TRUE");
+    d.f.fix = fix_rpc_encryption(run, s, !other || other->rpc_encryption == TRI_YES);
     if (other) {
         rule_found(run, &d,
                    "%s %s encrypted RPC and %s of the same site %s: whether Outlook 2003 gets in depends on "

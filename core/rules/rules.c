@@ -223,8 +223,10 @@ enum err rules_evaluate(const struct rule_input *in, struct findings *out, struc
         goto out;
     }
     out->verdict = rules_verdict(out);
+    findings_index(out);
 out:
     spn_audit_fini(&run.names);
+    facts_fini(&run);
     arena_fini(&run.scratch);
     return e;
 }

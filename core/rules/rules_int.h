@@ -9,6 +9,7 @@
 #define CORE_RULES_RULES_INT_H
 
 #include "core/audit/spn.h"
+#include "core/base/name_map.h"
 #include "core/rules/judge.h"
 #include "core/rules/rules.h"
 
@@ -38,6 +39,8 @@ struct rule_facts {
     /* Observations by server (without case), kind, protocol, newest first; those without a server come first. */
     const struct observation **by_server;
     size_t n_observations;
+    size_t *groups;           /* where each server's begin; one more at the end */
+    struct name_map group_of; /* places in groups */
 };
 
 struct rule_run {
@@ -51,6 +54,7 @@ struct rule_run {
 };
 
 enum err facts_init(struct rule_run *run, struct errinfo *ei) MUST_CHECK;
+void facts_fini(struct rule_run *run);
 
 /* All observations of a server: a slice of facts.by_server. */
 struct observations {
@@ -102,6 +106,10 @@ const struct fix *fix_oa_auth(struct rule_run *run, const struct vdir *v);
 const struct fix *fix_oa_enable(struct rule_run *run, const struct server *s);
 const struct fix *fix_oa_hostname(struct rule_run *run, const struct vdir *v, const char *name);
 const struct fix *fix_oa_offloading(struct rule_run *run, const struct vdir *v, bool on);
+/* For a person to choose: who speaks without encryption is cut off, or let in. */
+const struct fix *fix_rpc_encryption(struct rule_run *run, const struct server *s, bool required);
+/* Forms logon on; NULL when the version has no way to write it exactly. */
+const struct fix *fix_owa_forms(struct rule_run *run, const struct vdir *v);
 /* One string parameter of a Set- cmdlet of that virtual directory's family. */
 const struct fix *fix_vdir_url(struct rule_run *run, const struct vdir *v, const char *param, const char *url,
                                bool automatic);

@@ -71,23 +71,11 @@ static enum err record(struct store *s, const struct acceptance *a, const char *
 
 static enum err put(struct store *s, struct acceptance *a, struct errinfo *ei)
 {
-    sqlite3_stmt *st = store_statement(s, STORE_ACCEPT, ei);
-    if (!st)
-        return ei ? ei->code : ERR_INTERNAL;
-    store_bind_text(st, 1, a->organization);
-    store_bind_text(st, 2, a->rule);
-    store_bind_text(st, 3, a->server);
-    store_bind_text(st, 4, a->by);
-    store_bind_text(st, 5, a->reason);
-    sqlite3_bind_int64(st, 6, a->at);
-    sqlite3_bind_int64(st, 7, a->until);
-    int rc = sqlite3_step(st);
-    enum err e = rc == SQLITE_DONE ? ERR_OK : store_error(s, rc, ei, "cannot be written");
-    sqlite3_reset(st);
-    sqlite3_clear_bindings(st);
-    if (!e)
-        a->n = sqlite3_last_insert_rowid(s->db);
-    return e;
+    const struct store_value values[] = {
+        STORE_TEXT(a->organization), STORE_TEXT(a->rule), STORE_TEXT(a->server),  STORE_TEXT(a->by),
+        STORE_TEXT(a->reason),       STORE_NUMBER(a->at), STORE_NUMBER(a->until),
+    };
+    return store_number(s, STORE_ACCEPT, values, ARRAY_LEN(values), &a->n, ei);
 }
 
 enum err store_accept(struct store *s, struct acceptance *a, struct errinfo *ei)
@@ -99,7 +87,7 @@ enum err store_accept(struct store *s, struct acceptance *a, struct errinfo *ei)
     if (e)
         return e;
     pthread_mutex_lock(&s->mutex);
-    e = store_begin(s, ei);
+    e = store_begin(s, STORE_TURN_WRITE, ei);
     if (!e) {
         e = put(s, &c, ei);
         if (!e)
@@ -112,46 +100,25 @@ enum err store_accept(struct store *s, struct acceptance *a, struct errinfo *ei)
     return e;
 }
 
-static bool take_text(sqlite3_stmt *st, int i, char **out)
+static enum err take_row(void *arg, const struct store_row *row, struct errinfo *ei)
 {
-    const char *text = (const char *)sqlite3_column_text(st, i);
-    if (sqlite3_column_type(st, i) == SQLITE_NULL)
-        return true;
-    return text && (*out = strdup(text));
-}
-
-static bool take_row(sqlite3_stmt *st, struct acceptance *a)
-{
-    a->n = sqlite3_column_int64(st, 0);
-    a->at = sqlite3_column_int64(st, 6);
-    a->until = sqlite3_column_int64(st, 7);
-    return take_text(st, 1, &a->organization) && take_text(st, 2, &a->rule) && take_text(st, 3, &a->server) &&
-           take_text(st, 4, &a->by) && take_text(st, 5, &a->reason);
+    acceptances *out = arg;
+    struct acceptance a = {
+        .n = store_row_number(row, 0), .at = store_row_number(row, 6), .until = store_row_number(row, 7)};
+    if (store_row_take(row, 1, &a.organization) && store_row_take(row, 2, &a.rule) &&
+        store_row_take(row, 3, &a.server) && store_row_take(row, 4, &a.by) &&
+        store_row_take(row, 5, &a.reason) && VEC_PUSH(out, MAX_ACCEPTANCES, a))
+        return ERR_OK;
+    acceptance_fini(&a);
+    return err_set(ei, ERR_LIMIT, NULL, "there are more accepted findings than fit");
 }
 
 /* organization NULL: all; n 0: all. */
 static enum err list(struct store *s, const char *organization, int64_t n, acceptances *out,
                      struct errinfo *ei)
 {
-    enum err e = ERR_OK;
-    int rc = SQLITE_DONE;
-    sqlite3_stmt *st = store_statement(s, STORE_ACCEPTED, ei);
-    if (!st)
-        return ei ? ei->code : ERR_INTERNAL;
-    store_bind_text(st, 1, organization);
-    sqlite3_bind_int64(st, 2, n);
-    while (!e && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-        struct acceptance a = {0};
-        if (!take_row(st, &a) || !VEC_PUSH(out, MAX_ACCEPTANCES, a)) {
-            acceptance_fini(&a);
-            e = err_set(ei, ERR_LIMIT, NULL, "there are more accepted findings than fit");
-        }
-    }
-    if (!e && rc != SQLITE_DONE)
-        e = store_error(s, rc, ei, "cannot be read");
-    sqlite3_reset(st);
-    sqlite3_clear_bindings(st);
-    return e;
+    const struct store_value values[] = {STORE_TEXT(organization), STORE_NUMBER(n)};
+    return store_run(s, STORE_ACCEPTED, values, ARRAY_LEN(values), take_row, out, ei);
 }
 
 enum err store_accepted(struct store *s, const char *organization, acceptances *out, struct errinfo *ei)
@@ -171,22 +138,15 @@ enum err store_accept_remove(struct store *s, int64_t n, const char *who, struct
 {
     acceptances found = {0};
     pthread_mutex_lock(&s->mutex);
-    enum err e = store_begin(s, ei);
+    enum err e = store_begin(s, STORE_TURN_WRITE, ei);
     if (e)
         goto out;
     e = n > 0 ? list(s, NULL, n, &found, ei) : ERR_OK;
     if (!e && !found.n)
         e = err_set(ei, ERR_NOTFOUND, "casbridge accept list shows them", "there is no accepted finding %lld",
                     (long long)n);
-    sqlite3_stmt *st = e ? NULL : store_statement(s, STORE_ACCEPT_DROP, ei);
-    if (!e && !st)
-        e = ei ? ei->code : ERR_INTERNAL;
-    if (!e) {
-        sqlite3_bind_int64(st, 1, n);
-        int rc = sqlite3_step(st);
-        e = rc == SQLITE_DONE ? ERR_OK : store_error(s, rc, ei, "cannot be written");
-        sqlite3_reset(st);
-    }
+    if (!e)
+        e = store_run(s, STORE_ACCEPT_DROP, (struct store_value[]){STORE_NUMBER(n)}, 1, NULL, NULL, ei);
     if (!e)
         e = record(s, &found.v[0], "unaccept", who, clock_unix(), ei);
     e = store_end(s, e, ei);

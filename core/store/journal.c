@@ -68,55 +68,52 @@ static enum err check_texts(const struct journal_record *r, struct errinfo *ei)
     return ERR_OK;
 }
 
-static enum err read_head(struct store *s, int64_t *id, char hash[static 65], struct errinfo *ei)
+struct head {
+    int64_t id;
+    char hash[65];
+    bool there;
+};
+
+static enum err take_head(void *arg, const struct store_row *row, struct errinfo *ei)
 {
-    sqlite3_stmt *st = store_statement(s, STORE_HEAD, ei);
-    if (!st)
-        return ei ? ei->code : ERR_INTERNAL;
-    int rc = sqlite3_step(st);
-    enum err e = ERR_OK;
-    if (rc == SQLITE_ROW) {
-        const char *text = (const char *)sqlite3_column_text(st, 1);
-        *id = sqlite3_column_int64(st, 0);
-        str_copy(hash, 65, text ? text : "");
-    } else if (rc == SQLITE_DONE) {
-        e = err_set(ei, ERR_INPUT, "somebody changed the store; keep it as evidence and name another",
-                    "the journal has lost its head");
-    } else {
-        e = store_error(s, rc, ei, "cannot be read");
-    }
-    sqlite3_reset(st);
-    return e;
+    struct head *h = arg;
+    (void)ei;
+    h->there = true;
+    h->id = store_row_number(row, 0);
+    str_copy(h->hash, sizeof h->hash, row->v[1] ? row->v[1] : "");
+    return ERR_OK;
 }
 
-static enum err insert(struct store *s, const struct journal_record *r, struct errinfo *ei)
+enum err journal_head(struct store *s, int64_t *id, char hash[static 65], struct errinfo *ei)
 {
-    sqlite3_stmt *st = store_statement(s, STORE_APPEND, ei);
-    if (!st)
-        return ei ? ei->code : ERR_INTERNAL;
-    const char *texts[] = {r->server, r->phase, r->who,    r->from, r->why, r->cmdlet,
-                           r->before, r->after, r->detail, r->hash, r->prev};
-    sqlite3_bind_int64(st, 1, r->id);
-    store_bind_text(st, 2, r->run);
-    sqlite3_bind_int64(st, 3, r->at);
-    sqlite3_bind_int(st, 4, r->step);
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        store_bind_text(st, (int)i + 5, texts[i]);
-    int rc = sqlite3_step(st);
-    enum err e = rc == SQLITE_DONE ? ERR_OK : store_error(s, rc, ei, "cannot be written");
-    sqlite3_reset(st);
-    sqlite3_clear_bindings(st);
+    struct head h = {0};
+    enum err e = store_run(s, STORE_HEAD, NULL, 0, take_head, &h, ei);
     if (e != ERR_OK)
         return e;
-    st = store_statement(s, STORE_HEAD_MOVE, ei);
-    if (!st)
-        return ei ? ei->code : ERR_INTERNAL;
-    sqlite3_bind_int64(st, 1, r->id);
-    store_bind_text(st, 2, r->hash);
-    rc = sqlite3_step(st);
-    e = rc == SQLITE_DONE ? ERR_OK : store_error(s, rc, ei, "cannot be written");
-    sqlite3_reset(st);
-    sqlite3_clear_bindings(st);
+    if (!h.there)
+        return err_set(ei, ERR_INPUT, "somebody changed the store; keep it as evidence and name another",
+                       "the journal has lost its head");
+    *id = h.id;
+    str_copy(hash, 65, h.hash);
+    return ERR_OK;
+}
+
+enum err journal_insert(struct store *s, const struct journal_record *r, struct errinfo *ei)
+{
+    const struct store_value values[] = {
+        STORE_NUMBER(r->id),   STORE_TEXT(r->run),    STORE_NUMBER(r->at),   STORE_NUMBER(r->step),
+        STORE_TEXT(r->server), STORE_TEXT(r->phase),  STORE_TEXT(r->who),    STORE_TEXT(r->from),
+        STORE_TEXT(r->why),    STORE_TEXT(r->cmdlet), STORE_TEXT(r->before), STORE_TEXT(r->after),
+        STORE_TEXT(r->detail), STORE_TEXT(r->hash),   STORE_TEXT(r->prev),
+    };
+    const struct store_value head[] = {STORE_NUMBER(r->id), STORE_TEXT(r->hash)};
+    enum err e = store_run(s, STORE_APPEND, values, ARRAY_LEN(values), NULL, NULL, ei);
+    if (e == ERR_OK)
+        e = store_run(s, STORE_HEAD_MOVE, head, ARRAY_LEN(head), NULL, NULL, ei);
+    if (e == ERR_OK) {
+        s->turn.id = r->id;
+        str_copy(s->turn.hash, sizeof s->turn.hash, r->hash);
+    }
     return e;
 }
 
@@ -127,7 +124,7 @@ enum err journal_append_locked(struct store *s, struct journal_record *r, struct
     ASSERT(r->run && r->phase && r->who);
     enum err e = check_texts(r, ei);
     if (e == ERR_OK)
-        e = read_head(s, &head, c.prev, ei);
+        e = journal_head(s, &head, c.prev, ei);
     if (e != ERR_OK)
         return e;
     c.id = head + 1;
@@ -135,7 +132,7 @@ enum err journal_append_locked(struct store *s, struct journal_record *r, struct
         c.at = clock_unix();
     if (journal_hash(&c, c.hash) != ERR_OK)
         return err_set(ei, ERR_INTERNAL, NULL, "SHA-256 is not to be had from OpenSSL");
-    e = insert(s, &c, ei);
+    e = journal_insert(s, &c, ei);
     if (e == ERR_OK)
         *r = c;
     return e;
@@ -145,7 +142,7 @@ enum err journal_append(struct store *s, struct journal_record *r, struct errinf
 {
     struct journal_record c = *r;
     pthread_mutex_lock(&s->mutex);
-    enum err e = store_begin(s, ei);
+    enum err e = store_begin(s, STORE_TURN_WRITE, ei);
     if (e == ERR_OK)
         e = store_end(s, journal_append_locked(s, &c, ei), ei);
     pthread_mutex_unlock(&s->mutex);
@@ -154,60 +151,38 @@ enum err journal_append(struct store *s, struct journal_record *r, struct errinf
     return e;
 }
 
-static bool take_text(sqlite3_stmt *st, int i, char **out)
+bool journal_take_row(const struct store_row *row, struct journal_record *r)
 {
-    const char *text = (const char *)sqlite3_column_text(st, i);
-    if (sqlite3_column_type(st, i) == SQLITE_NULL)
-        return true;
-    return text && (*out = strdup(text));
-}
-
-static bool take_record(sqlite3_stmt *st, struct journal_record *r)
-{
-    char *hash = NULL, *prev = NULL;
-    r->id = sqlite3_column_int64(st, 0);
-    r->at = sqlite3_column_int64(st, 2);
-    r->step = sqlite3_column_int(st, 3);
-    bool ok = take_text(st, 1, &r->run) && take_text(st, 4, &r->server) && take_text(st, 5, &r->phase) &&
-              take_text(st, 6, &r->who) && take_text(st, 7, &r->from) && take_text(st, 8, &r->why) &&
-              take_text(st, 9, &r->cmdlet) && take_text(st, 10, &r->before) && take_text(st, 11, &r->after) &&
-              take_text(st, 12, &r->detail) && take_text(st, 13, &hash) && take_text(st, 14, &prev);
-    str_copy(r->hash, sizeof r->hash, hash ? hash : "");
-    str_copy(r->prev, sizeof r->prev, prev ? prev : "");
-    free(hash);
-    free(prev);
+    char **const texts[] = {NULL,     &r->run, NULL,       NULL,       &r->server, &r->phase, &r->who,
+                            &r->from, &r->why, &r->cmdlet, &r->before, &r->after,  &r->detail};
+    r->id = store_row_number(row, 0);
+    r->at = store_row_number(row, 2);
+    r->step = (int)store_row_number(row, 3);
+    str_copy(r->hash, sizeof r->hash, row->v[13] ? row->v[13] : "");
+    str_copy(r->prev, sizeof r->prev, row->v[14] ? row->v[14] : "");
+    bool ok = true;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        ok = ok && (!texts[i] || store_row_take(row, i, texts[i]));
     return ok;
 }
 
-enum err journal_read(struct store *s, const char *run, journal_records *out, struct errinfo *ei)
+static enum err take_record(void *arg, const struct store_row *row, struct errinfo *ei)
+{
+    journal_records *records = arg;
+    struct journal_record r = {0};
+    if (journal_take_row(row, &r) && VEC_PUSH(records, MAX_RECORDS, r))
+        return ERR_OK;
+    journal_record_fini(&r);
+    return err_set(ei, records->n < MAX_RECORDS ? ERR_NOMEM : ERR_LIMIT, "ask for one run",
+                   "the journal does not fit into memory");
+}
+
+static enum err read_records(struct store *s, enum store_statement which, const struct store_value *values,
+                             size_t n, journal_records *out, struct errinfo *ei)
 {
     journal_records records = {0};
-    enum err e = ERR_OK;
-    int rc = SQLITE_ERROR;
     pthread_mutex_lock(&s->mutex);
-    sqlite3_stmt *st = store_statement(s, run ? STORE_READ_RUN : STORE_READ_ALL, ei);
-    if (!st) {
-        e = ei ? ei->code : ERR_INTERNAL;
-        goto out;
-    }
-    if (run)
-        store_bind_text(st, 1, run);
-    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-        struct journal_record r = {0};
-        if (!take_record(st, &r) || !VEC_PUSH(&records, MAX_RECORDS, r)) {
-            journal_record_fini(&r);
-            e = err_set(ei, records.n < MAX_RECORDS ? ERR_NOMEM : ERR_LIMIT, "ask for one run",
-                        "the journal does not fit into memory");
-            break;
-        }
-    }
-    if (e == ERR_OK && rc != SQLITE_DONE)
-        e = store_error(s, rc, ei, "cannot be read");
-    sqlite3_reset(st);
-    sqlite3_clear_bindings(st);
-    if (e == ERR_OK && run && !records.n)
-        e = err_set(ei, ERR_NOTFOUND, "'casbridge journal' lists the runs", "there is no run '%s'", run);
-out:
+    enum err e = store_run(s, which, values, n, take_record, &records, ei);
     pthread_mutex_unlock(&s->mutex);
     if (e == ERR_OK)
         *out = records;
@@ -216,61 +191,30 @@ out:
     return e;
 }
 
-static enum err broken(struct errinfo *ei, int64_t id, const char *why)
+enum err journal_read(struct store *s, const char *run, journal_records *out, struct errinfo *ei)
 {
-    return err_set(ei, ERR_INPUT, "somebody changed the journal; compare it with a backup",
-                   "the journal is broken at record %lld: %s", (long long)id, why);
+    journal_records records = {0};
+    const struct store_value values[] = {STORE_TEXT(run)};
+    enum err e = read_records(s, run ? STORE_READ_RUN : STORE_READ_ALL, values, run ? 1 : 0, &records, ei);
+    if (e == ERR_OK && run && !records.n)
+        e = err_set(ei, ERR_NOTFOUND, "'casbridge journal' lists the runs", "there is no run '%s'", run);
+    if (e == ERR_OK)
+        *out = records;
+    return e;
 }
 
-enum err journal_verify(struct store *s, size_t *n, struct errinfo *ei)
+enum err journal_read_after(struct store *s, int64_t after, const char *run, journal_records *out,
+                            struct errinfo *ei)
 {
-    char prev[65], head[65];
-    int64_t expect = 1, head_id = 0;
-    int rc = SQLITE_ERROR;
-    size_t seen = 0;
-    str_copy(prev, sizeof prev, journal_genesis);
+    const struct store_value values[] = {STORE_NUMBER(after), STORE_TEXT(run)};
+    return read_records(s, STORE_READ_AFTER, values, ARRAY_LEN(values), out, ei);
+}
+
+enum err journal_last(struct store *s, int64_t *id, struct errinfo *ei)
+{
+    char hash[65];
     pthread_mutex_lock(&s->mutex);
-    /* One transaction: a record that another console appends meanwhile must not look like one that is missing. */
-    enum err e = store_run(s, STORE_SNAPSHOT, ei);
-    if (e != ERR_OK) {
-        pthread_mutex_unlock(&s->mutex);
-        return e;
-    }
-    sqlite3_stmt *st = store_statement(s, STORE_READ_ALL, ei);
-    if (!st)
-        e = ei ? ei->code : ERR_INTERNAL;
-    while (e == ERR_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-        struct journal_record r = {0};
-        char hash[65];
-        if (!take_record(st, &r))
-            e = err_set(ei, ERR_NOMEM, NULL, "no memory for a journal record");
-        else if (r.id != expect)
-            e = broken(ei, expect, "it is missing");
-        else if (strcmp(r.prev, prev) != 0)
-            e = broken(ei, r.id, "it does not follow the record before it");
-        else if (journal_hash(&r, hash) != ERR_OK)
-            e = err_set(ei, ERR_INTERNAL, NULL, "SHA-256 is not to be had from OpenSSL");
-        else if (strcmp(r.hash, hash) != 0)
-            e = broken(ei, r.id, "its content was changed");
-        if (e == ERR_OK) {
-            str_copy(prev, sizeof prev, r.hash);
-            expect++;
-            seen++;
-        }
-        journal_record_fini(&r);
-    }
-    if (e == ERR_OK && rc != SQLITE_DONE)
-        e = store_error(s, rc, ei, "cannot be read");
-    if (st)
-        sqlite3_reset(st);
-    if (e == ERR_OK)
-        e = read_head(s, &head_id, head, ei);
-    if (e == ERR_OK && (head_id != expect - 1 || strcmp(head, prev) != 0))
-        e = head_id > expect - 1
-                ? broken(ei, expect, "it is missing")
-                : broken(ei, expect - 1, "it is not the one the store remembers as the last");
-    e = store_end(s, e, ei);
+    enum err e = journal_head(s, id, hash, ei);
     pthread_mutex_unlock(&s->mutex);
-    *n = seen;
     return e;
 }

@@ -14,6 +14,7 @@ struct holder {
     struct store_process process;
     char who[256], reason[512];
     int64_t since;
+    bool held;
 };
 
 static bool read_small(const char *path, char *out, size_t cap)
@@ -75,49 +76,41 @@ bool store_process_may_live(const struct store_process *holder, const struct sto
     return start_time(holder->pid, &started) && started == holder->started;
 }
 
-static void copy_column(sqlite3_stmt *st, int i, char *out, size_t cap)
+static void copy_column(const struct store_row *row, size_t i, char *out, size_t cap)
 {
-    const char *text = (const char *)sqlite3_column_text(st, i);
-    str_copy(out, cap, text ? text : "");
+    str_copy(out, cap, row->v[i] ? row->v[i] : "");
 }
 
-static enum err read_holder(struct store *s, struct holder *h, bool *held, struct errinfo *ei)
+static enum err take_holder(void *arg, const struct store_row *row, struct errinfo *ei)
 {
-    sqlite3_stmt *st = store_statement(s, STORE_LOCK_READ, ei);
-    if (!st)
-        return ei ? ei->code : ERR_INTERNAL;
-    int rc = sqlite3_step(st);
-    *held = rc == SQLITE_ROW;
-    if (*held) {
-        copy_column(st, 0, h->who, sizeof h->who);
-        copy_column(st, 1, h->process.host, sizeof h->process.host);
-        copy_column(st, 2, h->process.place, sizeof h->process.place);
-        h->process.pid = sqlite3_column_int64(st, 3);
-        h->process.started = sqlite3_column_int64(st, 4);
-        copy_column(st, 5, h->reason, sizeof h->reason);
-        h->since = sqlite3_column_int64(st, 6);
-    }
-    sqlite3_reset(st);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_error(s, rc, ei, "cannot be read");
+    struct holder *h = arg;
+    (void)ei;
+    h->held = true;
+    copy_column(row, 0, h->who, sizeof h->who);
+    copy_column(row, 1, h->process.host, sizeof h->process.host);
+    copy_column(row, 2, h->process.place, sizeof h->process.place);
+    h->process.pid = store_row_number(row, 3);
+    h->process.started = store_row_number(row, 4);
+    copy_column(row, 5, h->reason, sizeof h->reason);
+    h->since = store_row_number(row, 6);
+    return ERR_OK;
+}
+
+static enum err read_holder(struct store *s, struct holder *h, struct errinfo *ei)
+{
+    *h = (struct holder){0};
+    return store_run(s, STORE_LOCK_READ, NULL, 0, take_holder, h, ei);
 }
 
 static enum err put_holder(struct store *s, const char *who, const char *reason, int64_t since,
                            struct errinfo *ei)
 {
-    sqlite3_stmt *st = store_statement(s, STORE_LOCK_PUT, ei);
-    if (!st)
-        return ei ? ei->code : ERR_INTERNAL;
-    store_bind_text(st, 1, who);
-    store_bind_text(st, 2, s->self.host);
-    store_bind_text(st, 3, s->self.place);
-    sqlite3_bind_int64(st, 4, s->self.pid);
-    sqlite3_bind_int64(st, 5, s->self.started);
-    store_bind_text(st, 6, reason);
-    sqlite3_bind_int64(st, 7, since);
-    int rc = sqlite3_step(st);
-    sqlite3_reset(st);
-    sqlite3_clear_bindings(st);
-    return rc == SQLITE_DONE ? ERR_OK : store_error(s, rc, ei, "the lock cannot be taken");
+    const struct store_value values[] = {
+        STORE_TEXT(who),           STORE_TEXT(s->self.host),      STORE_TEXT(s->self.place),
+        STORE_NUMBER(s->self.pid), STORE_NUMBER(s->self.started), STORE_TEXT(reason),
+        STORE_NUMBER(since),
+    };
+    return store_run(s, STORE_LOCK_PUT, values, ARRAY_LEN(values), NULL, NULL, ei);
 }
 
 static enum err record_takeover(struct store *s, const struct holder *h, const char *who, const char *reason,
@@ -126,7 +119,7 @@ static enum err record_takeover(struct store *s, const struct holder *h, const c
     char since[CLOCK_TEXT_SIZE], detail[1200], run[] = JOURNAL_NO_RUN, phase[] = "lock";
     str_fmt(detail, sizeof detail, "the lock of %s on %s (process %" PRId64 ", since %s: %s) was taken %s",
             h->who, h->process.host, h->process.pid, clock_rfc3339(h->since, since), h->reason,
-            forced ? "away by force" : "over: its process has ended");
+            forced ? "away by force" : "over: its holder has ended");
     /* journal_append_locked only reads the texts */
     struct journal_record r = {.run = run,
                                .phase = phase,
@@ -137,26 +130,44 @@ static enum err record_takeover(struct store *s, const struct holder *h, const c
     return journal_append_locked(s, &r, ei);
 }
 
+static bool is_us(const struct store *s, const struct store_process *p)
+{
+    return p->pid == s->self.pid && p->started == s->self.started && strcmp(p->host, s->self.host) == 0 &&
+           strcmp(p->place, s->self.place) == 0;
+}
+
 static enum err take(struct store *s, const char *who, const char *reason, bool force, struct errinfo *ei)
 {
-    struct holder h = {0};
-    bool held = false;
+    struct holder h;
     char since[CLOCK_TEXT_SIZE];
+    bool alive = false;
     int64_t now = clock_unix();
-    enum err e = read_holder(s, &h, &held, ei);
+    enum err e = read_holder(s, &h, ei);
+    if (e == ERR_OK && h.held)
+        e = s->backend->lock_alive(s, &h.process, &alive, ei);
     if (e != ERR_OK)
         return e;
-    if (held && !force && store_process_may_live(&h.process, &s->self))
+    if (alive && !force)
         return err_set(ei, ERR_LOCKED, "wait until that run has ended",
                        "%s holds the lock on %s (process %" PRId64 ") since %s: %s", h.who, h.process.host,
                        h.process.pid, clock_rfc3339(h.since, since), h.reason);
-    if (held)
-        e = record_takeover(s, &h, who, reason, force, ei);
+    if (h.held)
+        e = record_takeover(s, &h, who, reason, alive, ei);
+    if (e == ERR_OK)
+        e = s->backend->lock_take(s, ei);
     if (e == ERR_OK)
         e = put_holder(s, who, reason, now, ei);
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         s->locked_since = now;
+        s->lock_session = s->session;
+    }
     return e;
+}
+
+static enum err lost_with_connection(struct store *s, struct errinfo *ei)
+{
+    return err_set(ei, ERR_LOCKED, "see that the store stands, then casbridge resume",
+                   "the connection to the store %s was lost, and the lock with it", s->path);
 }
 
 static enum err lock(struct store *s, const char *who, const char *reason, bool force, struct errinfo *ei)
@@ -166,11 +177,20 @@ static enum err lock(struct store *s, const char *who, const char *reason, bool 
     str_show_fixed(safe_reason, sizeof safe_reason, reason ? reason : "", reason ? strlen(reason) : 0);
     pthread_mutex_lock(&s->mutex);
     int64_t was = s->locked_since;
-    enum err e = store_begin(s, ei);
+    unsigned was_session = s->lock_session;
+    struct store_process self = s->self;
+    enum err e = store_begin(s, STORE_TURN_WRITE, ei);
     if (e == ERR_OK)
         e = store_end(s, take(s, safe_who, safe_reason, force, ei), ei);
-    if (e != ERR_OK)
+    if (e == ERR_OK && s->lock_session != s->session) /* recorded, but on a connection that is gone */
+        e = lost_with_connection(s, ei);
+    if (e != ERR_OK) {
+        if (memcmp(&self, &s->self, sizeof self) != 0)
+            s->backend->lock_drop(s);
+        s->self = self;
         s->locked_since = was;
+        s->lock_session = was_session;
+    }
     pthread_mutex_unlock(&s->mutex);
     return e;
 }
@@ -189,17 +209,16 @@ enum err store_lock_force(struct store *s, const char *who, const char *reason, 
 
 enum err store_lock_check(struct store *s, struct errinfo *ei)
 {
-    struct holder h = {0};
-    bool held = false;
+    struct holder h;
     pthread_mutex_lock(&s->mutex);
-    enum err e = read_holder(s, &h, &held, ei);
-    bool ours = held && s->locked_since == h.since && h.process.pid == s->self.pid &&
-                h.process.started == s->self.started && strcmp(h.process.host, s->self.host) == 0 &&
-                strcmp(h.process.place, s->self.place) == 0;
+    enum err e = read_holder(s, &h, ei);
+    bool ours = h.held && s->locked_since == h.since && is_us(s, &h.process);
+    if (e == ERR_OK && ours && s->lock_session != s->session)
+        e = lost_with_connection(s, ei);
     pthread_mutex_unlock(&s->mutex);
     if (e != ERR_OK || ours)
         return e;
-    if (!held)
+    if (!h.held)
         return err_set(ei, ERR_LOCKED, "begin again", "the lock is not held any more");
     return err_set(ei, ERR_LOCKED, "ask them", "%s on %s took the lock away: %s", h.who, h.process.host,
                    h.reason);
@@ -208,17 +227,15 @@ enum err store_lock_check(struct store *s, struct errinfo *ei)
 void store_unlock(struct store *s)
 {
     pthread_mutex_lock(&s->mutex);
-    sqlite3_stmt *st = s->locked_since ? store_statement(s, STORE_LOCK_DROP, NULL) : NULL;
-    if (st) {
-        store_bind_text(st, 1, s->self.host);
-        store_bind_text(st, 2, s->self.place);
-        sqlite3_bind_int64(st, 3, s->self.pid);
-        sqlite3_bind_int64(st, 4, s->self.started);
-        sqlite3_bind_int64(st, 5, s->locked_since);
-        /* A lock that stays behind is taken over once this process has ended. */
-        sqlite3_step(st);
-        sqlite3_reset(st);
-        sqlite3_clear_bindings(st);
+    if (s->locked_since) {
+        const struct store_value values[] = {
+            STORE_TEXT(s->self.host),      STORE_TEXT(s->self.place),     STORE_NUMBER(s->self.pid),
+            STORE_NUMBER(s->self.started), STORE_NUMBER(s->locked_since),
+        };
+        /* A lock that stays behind is taken over once its holder has ended. */
+        enum err e = store_run(s, STORE_LOCK_DROP, values, ARRAY_LEN(values), NULL, NULL, NULL);
+        (void)e;
+        s->backend->lock_drop(s);
     }
     s->locked_since = 0;
     pthread_mutex_unlock(&s->mutex);
@@ -234,20 +251,27 @@ void store_holder_fini(struct store_holder *h)
 
 enum err store_lock_holder(struct store *s, struct store_holder *out, struct errinfo *ei)
 {
-    struct holder h = {0};
-    bool held = false;
+    struct holder h;
+    bool alive = true;
     pthread_mutex_lock(&s->mutex);
-    enum err e = read_holder(s, &h, &held, ei);
+    enum err e = store_begin(s, STORE_TURN_READ, ei);
+    if (e == ERR_OK) {
+        e = read_holder(s, &h, ei);
+        if (e == ERR_OK && h.held)
+            e = s->backend->lock_alive(s, &h.process, &alive, ei);
+        e = store_end(s, e, ei);
+    }
     pthread_mutex_unlock(&s->mutex);
     if (e != ERR_OK)
         return e;
-    if (!held)
+    if (!h.held)
         return err_set(ei, ERR_NOTFOUND, NULL, "nobody holds the lock");
     struct store_holder r = {.who = strdup(h.who),
                              .host = strdup(h.process.host),
                              .reason = strdup(h.reason),
                              .pid = h.process.pid,
-                             .since = h.since};
+                             .since = h.since,
+                             .ended = !alive};
     if (!r.who || !r.host || !r.reason) {
         store_holder_fini(&r);
         return err_set(ei, ERR_NOMEM, NULL, "no memory for a name");

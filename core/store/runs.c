@@ -55,13 +55,10 @@ static struct journal_run *start(journal_runs *runs, const char *run, const char
 }
 
 /* A run may be begun, interrupted, resumed and ended: the last word counts. */
-static bool add_record(journal_runs *runs, sqlite3_stmt *st)
+static bool add_record(journal_runs *runs, const struct store_row *row)
 {
-    const char *run = (const char *)sqlite3_column_text(st, 0);
-    const char *phase = (const char *)sqlite3_column_text(st, 1);
-    const char *who = (const char *)sqlite3_column_text(st, 3);
-    const char *after = (const char *)sqlite3_column_text(st, 4);
-    int64_t at = sqlite3_column_int64(st, 2);
+    const char *run = row->v[0], *phase = row->v[1], *who = row->v[3], *after = row->v[4];
+    int64_t at = store_row_number(row, 2);
     if (!run || !phase || !who)
         return false;
     struct journal_run *r = find(runs, run);
@@ -86,48 +83,32 @@ static bool add_record(journal_runs *runs, sqlite3_stmt *st)
     return ok;
 }
 
-static enum err count(struct store *s, const char *run, const char *phase, int *out, struct errinfo *ei)
+static enum err take_row(void *arg, const struct store_row *row, struct errinfo *ei)
 {
-    sqlite3_stmt *st = store_statement(s, STORE_COUNT, ei);
-    if (!st)
-        return ei ? ei->code : ERR_INTERNAL;
-    store_bind_text(st, 1, run);
-    store_bind_text(st, 2, phase);
-    int rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW)
-        *out = sqlite3_column_int(st, 0);
-    enum err e = rc == SQLITE_ROW ? ERR_OK : store_error(s, rc, ei, "cannot be read");
-    sqlite3_reset(st);
-    sqlite3_clear_bindings(st);
-    return e;
+    journal_runs *runs = arg;
+    if (add_record(runs, row))
+        return ERR_OK;
+    return err_set(ei, runs->n < MAX_RUNS ? ERR_NOMEM : ERR_LIMIT, NULL,
+                   "the list of runs does not fit into memory");
+}
+
+/* How many steps of a run ended in what: the last of done and failed counts. */
+static enum err take_ends(void *arg, const struct store_row *row, struct errinfo *ei)
+{
+    struct journal_run *r = row->v[0] ? find(arg, row->v[0]) : NULL;
+    (void)ei;
+    if (r && row->v[1])
+        *(strcmp(row->v[1], "done") == 0 ? &r->done : &r->failed) = (int)store_row_number(row, 2);
+    return ERR_OK;
 }
 
 enum err journal_list(struct store *s, journal_runs *out, struct errinfo *ei)
 {
     journal_runs runs = {0};
-    enum err e = ERR_OK;
-    int rc = SQLITE_ERROR;
     pthread_mutex_lock(&s->mutex);
-    sqlite3_stmt *st = store_statement(s, STORE_OUTLINE, ei);
-    if (!st) {
-        e = ei ? ei->code : ERR_INTERNAL;
-        goto out;
-    }
-    while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-        if (!add_record(&runs, st)) {
-            e = err_set(ei, runs.n < MAX_RUNS ? ERR_NOMEM : ERR_LIMIT, NULL,
-                        "the list of runs does not fit into memory");
-            break;
-        }
-    if (e == ERR_OK && rc != SQLITE_DONE)
-        e = store_error(s, rc, ei, "cannot be read");
-    sqlite3_reset(st);
-    for (size_t i = 0; e == ERR_OK && i < runs.n; i++) {
-        e = count(s, runs.v[i].run, "done", &runs.v[i].done, ei);
-        if (e == ERR_OK)
-            e = count(s, runs.v[i].run, "failed", &runs.v[i].failed, ei);
-    }
-out:
+    enum err e = store_run(s, STORE_OUTLINE, NULL, 0, take_row, &runs, ei);
+    if (e == ERR_OK)
+        e = store_run(s, STORE_ENDS, NULL, 0, take_ends, &runs, ei);
     pthread_mutex_unlock(&s->mutex);
     if (e == ERR_OK)
         *out = runs;

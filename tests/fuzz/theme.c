@@ -24,17 +24,6 @@ static void check_theme(const char *text)
     }
 }
 
-static void check_gates(const char *text)
-{
-    static struct gate_settled s[GATE_COUNT];
-    struct buf b;
-    gates_load(text, "Contoso", s);
-    buf_init(&b, 1 << 20);
-    if (gates_save(&b, text, "Contoso", s) == ERR_OK)
-        gates_load(buf_str(&b), "Contoso", s);
-    buf_fini(&b);
-}
-
 static void check_wrap(const char *text)
 {
     for (int cells = 1; cells < 20; cells += 6) {
@@ -55,7 +44,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, data, size);
     text[size] = '\0';
     check_theme(text);
-    check_gates(text);
     check_wrap(text);
     free(text);
     return 0;

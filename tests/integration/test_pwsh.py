@@ -71,7 +71,8 @@ def unpack():
 
 
 class Server:
-    def __init__(self, directory):
+    def __init__(self, directory, commands='ForceCommand exec {dir}/standin', profile=''):
+        """commands: what sshd_config says about them; profile: more lines for ours."""
         self.dir = directory
         with socket.create_server(('127.0.0.1', 0)) as s:
             self.port = s.getsockname()[1]
@@ -86,10 +87,10 @@ class Server:
         (directory / 'sshd_config').write_text(
             f'ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {directory}/host\nPidFile none\nStrictModes no\nUsePAM no\n'
             f'PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n'
-            f'AuthorizedKeysFile {directory}/authorized\nForceCommand exec {directory}/standin\n')
+            f'AuthorizedKeysFile {directory}/authorized\n{commands.format(dir=directory, pwsh=PWSH)}\n')
         (directory / 'config.ini').write_text(
             f'[test]\nssh_user = {pwd.getpwuid(os.getuid()).pw_name}\nssh_key = {directory}/user\nssh_port = {self.port}\n'
-            f'ssh_known_hosts = {directory}/known_hosts\nhost.excas01.contoso.lab = 127.0.0.1\n')
+            f'ssh_known_hosts = {directory}/known_hosts\nhost.excas01.contoso.lab = 127.0.0.1\n{profile}')
         (directory / 'config.ini').chmod(0o600)
         self.made_run = os.getuid() == 0 and not os.path.isdir('/run/sshd')
         if self.made_run:
@@ -111,10 +112,10 @@ class Server:
         if self.made_run:
             os.rmdir('/run/sshd')
 
-    def push(self, cases):
+    def push(self, cases, config='config.ini'):
         lines = ''.join(json.dumps({'server': 'EXCAS01', 'fqdn': 'excas01.contoso.lab', 'generation': '2010',
                                     'cmdlet': 'Set-OutlookAnywhere', **case}) + '\n' for case in cases)
-        done = subprocess.run([str(PUSH), str(self.dir / 'config.ini')], input=lines, capture_output=True, text=True, timeout=120,
+        done = subprocess.run([str(PUSH), str(self.dir / config)], input=lines, capture_output=True, text=True, timeout=120,
                               env=clean_env())
         assert done.returncode == 0, done.stderr
         assert 'Sanitizer' not in done.stderr, done.stderr

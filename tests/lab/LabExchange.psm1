@@ -42,5 +42,15 @@ function Invoke-LabCmdlet([string] $Name, $Bound, $Caller) {
     }
 }
 
-. ([scriptblock]::Create((& $script:Back --dir $env:LAB_DIR --server $env:LAB_SERVER --module) -join "`n"))
+# The functions, one a cmdlet of this server's version; written out once, because asking for them costs a start of Python.
+$script:Known = [System.IO.Path]::Combine($env:LAB_DIR, 'winrm', "$env:LAB_SERVER.ps1")
+if (-not [System.IO.File]::Exists($script:Known)) {
+    $text = (& $script:Back --dir $env:LAB_DIR --server $env:LAB_SERVER --module) -join "`n"
+    [System.IO.File]::WriteAllText("$script:Known.$PID", $text)
+    [System.IO.File]::Move("$script:Known.$PID", $script:Known, $true)
+}
+. ([scriptblock]::Create([System.IO.File]::ReadAllText($script:Known)))
+# Part of every PowerShell, but not of the bare engine.
+function Invoke-Expression { param([Parameter(Mandatory = $true)] [string] $Command) & ([scriptblock]::Create($Command)) }
+
 Export-ModuleMember -Function *-*

@@ -45,7 +45,11 @@ class LabUnderTest:
         ini = configparser.ConfigParser(interpolation=None)
         ini.read(os.path.join(directory, 'config.ini'))
         self.config = ini['lab']
-        self.hosts = {k[5:]: v.rpartition(':')[0] for k, v in self.config.items() if k.startswith('host.')}
+        self.hosts = {
+            k[5:]: v.rpartition(':')[0]
+            for k, v in self.config.items()
+            if k.startswith('host.') and '/' not in k
+        }
         with open(os.path.join(directory, 'hosts'), 'w', encoding='utf-8') as f:
             f.write(''.join(f'{address} {name}\n' for name, address in self.hosts.items()))
 
@@ -190,3 +194,22 @@ def shared():
     if not os.path.isdir(os.path.join(SHARED, 'fixtures')):
         pytest.skip(f'{SHARED} is absent (CASBRIDGE_SHARED names another place)')
     return SHARED
+
+
+@pytest.fixture(scope='session')
+def engine(shared):
+    """PowerShell's own engine, unpacked once for all tests of the tree."""
+    archive = os.path.join(shared, 'peers', 'pwsh.tar.xz')
+    if not os.path.exists(archive):
+        pytest.skip('PowerShell\'s engine is not at hand')
+    place = os.path.join(HERE, '..', '..', 'build', 'peers')
+    program = os.path.realpath(os.path.join(place, 'pwsh', 'pwsh'))
+    if not os.path.exists(program):
+        os.makedirs(place, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix='.pwsh.', dir=place) as directory:
+            subprocess.run(['tar', '-xf', archive, '-C', directory], check=True)
+            try:
+                os.rename(os.path.join(directory, 'pwsh'), os.path.join(place, 'pwsh'))
+            except OSError:
+                assert os.path.exists(program)  # another run was first
+    return program

@@ -419,16 +419,6 @@ def test_binder():
             bind(text)
 
 
-@pytest.fixture(scope='session')
-def engine(shared):
-    archive = os.path.join(shared, 'peers', 'pwsh.tar.xz')
-    if not os.path.exists(archive):
-        pytest.skip('PowerShell\'s engine is not at hand')
-    with tempfile.TemporaryDirectory(prefix='casbridge-pwsh.') as directory:
-        subprocess.run(['tar', '-xf', archive, '-C', directory], check=True)
-        yield os.path.join(directory, 'pwsh', 'pwsh')
-
-
 def run_engine(lab, engine, server, script):
     env = {
         **os.environ,

@@ -4,6 +4,7 @@
 #include "core/base/hostmap.h"
 #include "core/base/ini.h"
 #include "core/base/job.h"
+#include "core/base/name_map.h"
 #include "core/base/path.h"
 #include "core/base/secret.h"
 #include "core/base/str.h"
@@ -351,12 +352,64 @@ static void files_and_secrets(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* Eight bytes are looked at together: each value at each place of them, beside values that carry and borrow. */
+static void plain_text_is_told_from_other(void **state)
+{
+    (void)state;
+    char text[21];
+    for (int c = 0; c < 256; c++) {
+        for (size_t at = 0; at < sizeof text; at++) {
+            for (int rest = 0; rest < 2; rest++) {
+                memset(text, rest ? '~' : ' ', sizeof text);
+                text[at] = (char)c;
+                assert_int_equal(str_is_plain(text, sizeof text), c >= 0x20 && c < 0x7f);
+                assert_int_equal(utf8_valid(text, sizeof text), c < 0x80);
+            }
+        }
+    }
+    assert_true(str_is_plain("", 0));
+    static const char sequence[] = "\xe2\x82\xac"; /* at each place, whole and cut */
+    for (size_t at = 0; at + 3 <= sizeof text; at++) {
+        memset(text, 'x', sizeof text);
+        memcpy(text + at, sequence, 3);
+        assert_true(utf8_valid(text, sizeof text));
+        assert_false(utf8_valid(text, at + 2));
+    }
+}
+
+static void names_are_found_in_any_case(void **state)
+{
+    (void)state;
+    enum { MANY = 3000 };
+    static char names[MANY][16];
+    struct name_map m = {0};
+    size_t number;
+    assert_false(name_map_find(&m, "EX0001", &number)); /* before there is a map */
+    assert_int_equal(name_map_init(&m, MANY), ERR_OK);
+    for (size_t i = 0; i < MANY; i++) {
+        str_fmt(names[i], sizeof names[i], "EX%04zu", i);
+        assert_int_equal(name_map_add(&m, names[i], i), i);
+    }
+    assert_int_equal(name_map_add(&m, "ex0007", 9999), 7);
+    for (size_t i = 0; i < MANY; i++) {
+        char lower[16];
+        str_fmt(lower, sizeof lower, "ex%04zu", i);
+        assert_true(name_map_find(&m, lower, &number));
+        assert_int_equal(number, i);
+    }
+    assert_false(name_map_find(&m, "EX3000", &number));
+    assert_false(name_map_find(&m, "", &number));
+    name_map_fini(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buffer_has_a_limit),
         cmocka_unit_test(arena_keeps_within_its_limit),
         cmocka_unit_test(vector_stops_at_its_limit),
+        cmocka_unit_test(plain_text_is_told_from_other),
+        cmocka_unit_test(names_are_found_in_any_case),
         cmocka_unit_test(hostile_text_is_made_visible),
         cmocka_unit_test(error_texts_are_safe_and_gain_context),
         cmocka_unit_test(numbers_are_strict),

@@ -78,13 +78,13 @@ static void pages_are_followed(void **state)
 static void ranges_are_completed(void **state)
 {
     (void)state;
-    struct lab l = {.fake = {.servers = 1, .page = 10, .ranged = true}};
+    struct lab l = {.fake = {.servers = 1, .page = 10, .spns = 3, .range = 2}};
     struct errinfo ei;
     struct org *org = NULL;
     lab_start(&l);
     assert_int_equal(lab_read(&l, &org, &ei), ERR_OK);
     assert_int_equal(org->servers[0].n_spns, 3);
-    assert_string_equal(org->servers[0].spns[2], "HOST/c");
+    assert_string_equal(org->servers[0].spns[2], "HOST/2");
     org_free(&org);
     lab_stop(&l);
 }

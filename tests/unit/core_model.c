@@ -1,5 +1,6 @@
 /* core/model: encodings of versions and methods, and the profile reader. Numbers are of directory.md sections 5 and 7. */
 #include "core/model/auth.h"
+#include "core/model/finding.h"
 #include "core/model/profile.h"
 #include "core/model/version.h"
 
@@ -218,10 +219,52 @@ static int teardown(void **state)
     return rmdir(dir);
 }
 
+static void check_words(const struct findings *f)
+{
+    const char *why;
+    assert_int_equal(findings_say(f, "oa-wire", "excas01", &why), FINDING_FOUND);
+    assert_string_equal(why, "Basic only");
+    assert_int_equal(findings_say(f, "oa-wire", "EXCAS02", &why), FINDING_PASSED);
+    assert_null(why);
+    assert_int_equal(findings_say(f, "certificate", "EXCAS02", &why), FINDING_UNKNOWN);
+    assert_string_equal(why, "not probed");
+    assert_int_equal(findings_say(f, "coexistence", NULL, &why), FINDING_PASSED);
+    assert_int_equal(findings_say(f, "coexistence", "EXCAS01", &why), FINDING_NOTHING);
+    assert_int_equal(findings_say(f, "oa-wire", NULL, &why), FINDING_NOTHING);
+    assert_int_equal(findings_say(f, "oa", "EXCAS01", &why), FINDING_NOTHING);
+}
+
+/* With an index and without, and when the list was put in another order after it was made. */
+static void what_a_rule_says(void **state)
+{
+    (void)state;
+    struct findings f;
+    findings_init(&f);
+    const struct finding found[] = {{.id = "version-floor", .server = "EXCAS01", .summary = "SP2"},
+                                    {.id = "oa-wire", .server = "EXCAS01", .summary = "Basic only"}};
+    const struct finding_ref passed[] = {{.id = "oa-wire", .server = "EXCAS02"},
+                                         {.id = "coexistence"},
+                                         {.id = "oa-wire", .server = "EXCAS01"}}; /* found counts more */
+    const struct finding_ref unknown = {.id = "certificate", .server = "EXCAS02", .why = "not probed"};
+    for (size_t i = 0; i < 2; i++)
+        assert_true(VEC_PUSH(&f.found, 10, found[i]));
+    for (size_t i = 0; i < 3; i++)
+        assert_true(VEC_PUSH(&f.passed, 10, passed[i]));
+    assert_true(VEC_PUSH(&f.unknown, 10, unknown));
+    check_words(&f);
+    findings_index(&f);
+    check_words(&f);
+    f.found.v[0] = found[1];
+    f.found.v[1] = found[0];
+    check_words(&f);
+    findings_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(version_numbers),
+        cmocka_unit_test(what_a_rule_says),
         cmocka_unit_test(serial_numbers),
         cmocka_unit_test(products),
         cmocka_unit_test(every_pair_has_a_floor),

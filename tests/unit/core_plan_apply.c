@@ -379,13 +379,14 @@ static void test_journal_that_is_full(void **state)
         char pragma[64], run[32];
         size_t n = 0;
         s->o.parallel = s->o.wave = 1;
-        assert_int_equal(sqlite3_prepare_v2(s->o.store->db, "PRAGMA page_count", -1, &st, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_prepare_v2(store_fixture_db(s->o.store), "PRAGMA page_count", -1, &st, NULL),
+                         SQLITE_OK);
         assert_int_equal(sqlite3_step(st), SQLITE_ROW);
         snprintf(pragma, sizeof pragma, "PRAGMA max_page_count = %d", sqlite3_column_int(st, 0) + extra);
         sqlite3_finalize(st);
-        sqlite3_exec(s->o.store->db, pragma, NULL, NULL, NULL);
+        sqlite3_exec(store_fixture_db(s->o.store), pragma, NULL, NULL, NULL);
         enum err e = apply(s);
-        sqlite3_exec(s->o.store->db, "PRAGMA max_page_count = 100000", NULL, NULL, NULL);
+        sqlite3_exec(store_fixture_db(s->o.store), "PRAGMA max_page_count = 100000", NULL, NULL, NULL);
         assert_int_equal(journal_verify(s->o.store, &n, NULL), ERR_OK);
         assert_unlocked(s);
         if (e != ERR_OK) {
@@ -429,5 +430,6 @@ int main(void)
         T(test_moved_in_mid_run),
         T(test_journal_that_is_full),
     };
+    log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

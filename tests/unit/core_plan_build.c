@@ -171,8 +171,35 @@ static void test_filters(void **state)
     p = build(&(struct plan_filter){.servers = servers, .n_servers = 2});
     assert_int_equal(p->n_steps, 2);
     plan_free(&p);
-    p = build(&(struct plan_filter){enabled, 1, servers, 2});
+    p = build(
+        &(struct plan_filter){.findings = enabled, .n_findings = 1, .servers = servers, .n_servers = 2});
     assert_int_equal(p->n_steps, 0);
+    plan_free(&p);
+}
+
+/* A fix that a person must choose is planned when its rule is named, one that no plan may hold never. */
+static void test_choices(void **state)
+{
+    (void)state;
+    static const char *const named[] = {"rpc-encryption", "oa-iis-auth"};
+    struct fix *fix = world_fix(&found, "rpc-encryption", "EXCAS01", "Set-RpcClientAccess");
+    cmdlet_string(&fix->cmdlet, "Server", "EXCAS01");
+    cmdlet_bool(&fix->cmdlet, "EncryptionRequired", false);
+    fix->automatic = false;
+    fix->choice = "it lets Outlook 2003 in";
+    add_auth_finding(&found, "E2K7CAS01", AUTH_BASIC); /* as on 2007 RTM: the parameter is not there yet */
+    ((struct fix *)found.found.v[found.found.n - 1].fix)->automatic = false;
+    struct plan *p = build(NULL);
+    assert_int_equal(p->n_steps, 0);
+    plan_free(&p);
+    p = build(&(struct plan_filter){.servers = (const char *const[]){"EXCAS01"}, .n_servers = 1});
+    assert_int_equal(p->n_steps, 0);
+    plan_free(&p);
+    p = build(&(struct plan_filter){.findings = named, .n_findings = 2});
+    assert_int_equal(p->n_steps, 1);
+    assert_string_equal(p->steps[0].finding, "rpc-encryption");
+    assert_non_null(strstr(p->steps[0].note, "-EncryptionRequired and msExchEncryptionRequired: "));
+    assert_non_null(strstr(p->steps[0].impact, "Outlook 2003"));
     plan_free(&p);
 }
 
@@ -259,6 +286,7 @@ int main(void)
         T(test_fixes_that_contradict),
         T(test_what_makes_no_step),
         T(test_filters),
+        T(test_choices),
         T(test_odd_values),
         T(test_other_objects),
         T(test_order_does_not_depend_on_findings),

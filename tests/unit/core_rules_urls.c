@@ -198,6 +198,7 @@ static void offloading(void **state)
     assert_said(&t, "ssl-offloading", "EX10NTLM", 'U');
     assert_said(&t, "ssl-offloading", "E2K7CAS01", 'P');
     assert_false(found(&t, "ssl-offloading", "EXCAS01")->fix->automatic);
+    assert_non_null(found(&t, "ssl-offloading", "EXCAS01")->fix->choice);
     bench_fini(&t);
 }
 
@@ -261,6 +262,14 @@ static void rpc_encryption(void **state)
     assert_int_equal(found(&t, "rpc-encryption", "EX1")->severity, SEVERITY_WARNING);
     assert_int_equal(found(&t, "rpc-encryption", "EX2")->severity, SEVERITY_INFO);
     assert_non_null(strstr(found(&t, "rpc-encryption", "EX2")->summary, "Outlook 2003"));
+    for (int i = 1; i <= 2; i++) {
+        const struct fix *fix = found(&t, "rpc-encryption", i == 1 ? "EX1" : "EX2")->fix;
+        assert_string_equal(fix->cmdlet.name, "Set-RpcClientAccess");
+        assert_true(
+            cmdlet_param(&fix->cmdlet, "EncryptionRequired")->value.flag); /* as EX0; as it should be */
+        assert_false(fix->automatic);
+        assert_non_null(fix->choice);
+    }
     assert_said(&t, "rpc-encryption", "EX3", 'U');
     bench_fini(&t);
 }

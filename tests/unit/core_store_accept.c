@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#define STORE_FIXTURE_BOTH
 #include "tests/unit/store_fixture.h"
 
 static struct acceptance sample(void)
@@ -101,22 +102,31 @@ static void alter(const char *file, const char *sql)
     sqlite3_close(db);
 }
 
+/* What an older casbridge left: everything in it stays, and what is new can be used. */
 static void test_layout_before(void **state)
 {
     struct store_fixture *f = *state;
-    struct errinfo ei = {0};
-    struct acceptance a = sample();
-    static char run[] = "-", phase[] = "lock", who[] = "admin";
-    struct journal_record r = {.run = run, .phase = phase, .who = who};
-    size_t n = 0;
-    assert_int_equal(journal_append(f->store, &r, &ei), ERR_OK);
-    store_close(&f->store);
-    alter(f->file, "DROP TABLE accepted; PRAGMA user_version = 1");
-    if (store_open(&f->store, f->spec, &ei) != ERR_OK)
-        fail_msg("%s", ei.what);
-    assert_int_equal(store_accept(f->store, &a, &ei), ERR_OK);
-    assert_int_equal(journal_verify(f->store, &n, &ei), ERR_OK);
-    assert_int_equal(n, 2); /* what was there is there */
+    static const char *const before[] = {
+        "DROP TABLE accepted; DROP TABLE progress; DROP TABLE evidence; PRAGMA user_version = 1",
+        "DROP TABLE progress; DROP TABLE evidence; PRAGMA user_version = 2",
+    };
+    static char run[] = "-", phase[] = "lock", who[] = "admin", gate[] = "G3", settled[] = "settled";
+    for (size_t i = 0; i < ARRAY_LEN(before); i++) {
+        struct errinfo ei = {0};
+        struct acceptance a = sample();
+        struct journal_record r = {.run = run, .phase = phase, .who = who};
+        struct store_progress p = {.organization = who, .gate = gate, .state = settled, .who = who};
+        size_t n = 0;
+        assert_int_equal(journal_append(f->store, &r, &ei), ERR_OK);
+        store_close(&f->store);
+        alter(f->file, before[i]);
+        if (store_open(&f->store, f->spec, &ei) != ERR_OK)
+            fail_msg("%s", ei.what);
+        assert_int_equal(store_accept(f->store, &a, &ei), ERR_OK);
+        assert_int_equal(store_progress_put(f->store, &p, &ei), ERR_OK);
+        assert_int_equal(journal_verify(f->store, &n, &ei), ERR_OK);
+        assert_int_equal(n, 2 * (i + 1)); /* what was there is there */
+    }
 }
 
 static void test_exists(void **state)
@@ -164,11 +174,8 @@ static void test_apply(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_keep, store_fixture_setup, store_fixture_teardown),
-        cmocka_unit_test_setup_teardown(test_refused, store_fixture_setup, store_fixture_teardown),
-        cmocka_unit_test_setup_teardown(test_layout_before, store_fixture_setup, store_fixture_teardown),
-        cmocka_unit_test_setup_teardown(test_exists, store_fixture_setup, store_fixture_teardown),
-        cmocka_unit_test(test_apply),
+        BOTH(test_keep),     BOTH(test_refused), SQLITE(test_layout_before),
+        SQLITE(test_exists), ALONE(test_apply),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return store_fixture_run(tests, ARRAY_LEN(tests));
 }

@@ -9,6 +9,7 @@
 #include "core/base/path.h"
 #include "core/base/str.h"
 #include "core/store/store_int.h"
+#define STORE_FIXTURE_BOTH
 #include "tests/unit/store_fixture.h"
 
 #include <errno.h>
@@ -124,12 +125,33 @@ static void test_limits(void **state)
     assert_int_equal(n, 1);
 }
 
-/* Each row is what a hand with the sqlite3 shell could do to a copy, and where the chain must break. */
+/* A copy of the closed store, to be spoilt. */
+static void copy_store(const struct store_fixture *f, size_t i, struct store_fixture *copy)
+{
+    struct errinfo ei = {0};
+    struct buf b;
+    *copy = *f;
+    if (f->database[0]) {
+        assert_true(pg_database(&store_pg, f->database, copy->database, sizeof copy->database));
+        pg_url(&store_pg, copy->database, copy->spec, sizeof copy->spec);
+        return;
+    }
+    snprintf(copy->file, sizeof copy->file, "%s/copy%zu.db", f->folder, i);
+    snprintf(copy->spec, sizeof copy->spec, "sqlite:%s", copy->file);
+    buf_init(&b, 1 << 20);
+    assert_int_equal(path_read(&b, f->file, &ei), ERR_OK);
+    assert_int_equal(path_write(copy->file, b.data, b.len, 0600, &ei), ERR_OK);
+    buf_fini(&b);
+}
+
+/* Each row is what a hand with the database's shell could do to a copy, and where the chain must break. */
 static void test_tampering_is_found(void **state)
 {
     struct store_fixture *f = *state;
-    static const char drop[] = "DROP TRIGGER journal_no_update; DROP TRIGGER journal_no_delete;"
-                               "DROP TRIGGER journal_in_order; DROP TRIGGER head_no_delete;";
+    static const char *const drop[] = {"DROP TRIGGER journal_no_update; DROP TRIGGER journal_no_delete;"
+                                       "DROP TRIGGER journal_in_order; DROP TRIGGER head_no_delete;",
+                                       "DROP TRIGGER no_change ON journal; DROP TRIGGER in_order ON journal;"
+                                       "DROP TRIGGER no_delete ON head;"};
     static const struct {
         const char *sql, *names;
     } rows[] = {
@@ -158,27 +180,18 @@ static void test_tampering_is_found(void **state)
     store_close(&f->store);
     struct errinfo ei = {0};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        char copy[160], spec[180];
-        struct buf b;
-        sqlite3 *db = NULL;
+        struct store_fixture copy;
         struct store *s = NULL;
         size_t n = 0;
-        snprintf(copy, sizeof copy, "%s/copy%zu.db", f->folder, i);
-        snprintf(spec, sizeof spec, "sqlite:%s", copy);
-        buf_init(&b, 1 << 20);
-        assert_int_equal(path_read(&b, f->file, &ei), ERR_OK);
-        assert_int_equal(path_write(copy, b.data, b.len, 0600, &ei), ERR_OK);
-        buf_fini(&b);
-        assert_int_equal(store_open(&s, spec, &ei), ERR_OK);
+        copy_store(f, i, &copy);
+        assert_int_equal(store_open(&s, copy.spec, &ei), ERR_OK);
         assert_int_equal(journal_verify(s, &n, &ei), ERR_OK);
         assert_int_equal(n, 6);
         store_close(&s);
-        assert_int_equal(sqlite3_open(copy, &db), SQLITE_OK);
-        assert_int_equal(sqlite3_exec(db, drop, NULL, NULL, NULL), SQLITE_OK);
-        if (sqlite3_exec(db, rows[i].sql, NULL, NULL, NULL) != SQLITE_OK)
-            fail_msg("row %zu: %s", i, sqlite3_errmsg(db));
-        sqlite3_close(db);
-        assert_int_equal(store_open(&s, spec, &ei), ERR_OK);
+        assert_true(store_fixture_raw(&copy, drop[f->database[0] != 0]));
+        if (!store_fixture_raw(&copy, rows[i].sql))
+            fail_msg("row %zu is not possible", i);
+        assert_int_equal(store_open(&s, copy.spec, &ei), ERR_OK);
         ei = (struct errinfo){0};
         if (journal_verify(s, &n, &ei) != ERR_INPUT || !strstr(ei.what, rows[i].names))
             fail_msg("row %zu: '%s' does not say '%s'", i, ei.what, rows[i].names);
@@ -192,19 +205,25 @@ static void test_database_refuses_changes(void **state)
     static const char *const rows[] = {
         "UPDATE journal SET detail = 'x' WHERE id = 1",
         "DELETE FROM journal WHERE id = 3",
-        "INSERT OR REPLACE INTO journal SELECT 1, run, at, step, server, phase, who, origin, why, cmdlet, "
-        "before,"
-        " after, detail, hash, prev FROM journal WHERE id = 2",
         "INSERT INTO journal SELECT 9, run, at, step, server, phase, who, origin, why, cmdlet, before, after,"
         " detail, hash, prev FROM journal WHERE id = 2",
         "DELETE FROM head",
+        "UPDATE journal SET detail = 'x'",
+    };
+    static const char *const own[2][3] = {
+        {"INSERT OR REPLACE INTO journal SELECT 1, run, at, step, server, phase, who, origin, why, cmdlet,"
+         " before, after, detail, hash, prev FROM journal WHERE id = 2",
+         "REPLACE INTO journal SELECT * FROM journal WHERE id = 3",
+         "INSERT INTO head (one, id, hash) VALUES (2, 1, '')"},
+        {"TRUNCATE journal", "TRUNCATE head",
+         "INSERT INTO journal SELECT * FROM journal WHERE id = 2 ON CONFLICT (id) DO UPDATE SET detail = "
+         "'x'"},
     };
     fill(f->store, 3);
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        sqlite3 *db = NULL; /* a handle without our pragmas */
-        assert_int_equal(sqlite3_open(f->file, &db), SQLITE_OK);
-        assert_int_equal(sqlite3_exec(db, rows[i], NULL, NULL, NULL), SQLITE_CONSTRAINT);
-        sqlite3_close(db);
+    for (size_t i = 0; i < ARRAY_LEN(rows) + 3; i++) {
+        const char *sql = i < 3 ? own[f->database[0] != 0][i] : rows[i - 3];
+        if (store_fixture_raw(f, sql))
+            fail_msg("the database does it: %s", sql);
     }
     size_t n = 0;
     assert_int_equal(journal_verify(f->store, &n, NULL), ERR_OK);
@@ -236,7 +255,7 @@ static void test_full_disk_keeps_nothing_half(void **state)
     static char big[60001];
     memset(big, 'y', sizeof big - 1);
     fill(f->store, 2);
-    sqlite3_exec(f->store->db, "PRAGMA max_page_count = 20", NULL, NULL, NULL);
+    sqlite3_exec(store_fixture_db(f->store), "PRAGMA max_page_count = 20", NULL, NULL, NULL);
     struct journal_record r = record("run-1", 2, "result", big);
     enum err e = ERR_OK;
     int kept = 2;
@@ -248,7 +267,7 @@ static void test_full_disk_keeps_nothing_half(void **state)
     size_t n = 0;
     assert_int_equal(journal_verify(f->store, &n, &ei), ERR_OK);
     assert_int_equal((int)n, kept);
-    sqlite3_exec(f->store->db, "PRAGMA max_page_count = 1000000", NULL, NULL, NULL);
+    sqlite3_exec(store_fixture_db(f->store), "PRAGMA max_page_count = 1000000", NULL, NULL, NULL);
     assert_int_equal(journal_append(f->store, &r, &ei), ERR_OK);
     assert_int_equal(journal_verify(f->store, &n, &ei), ERR_OK);
     assert_int_equal((int)n, kept + 1);
@@ -284,7 +303,7 @@ static void test_what_is_no_store(void **state)
     assert_int_equal(path_write(path, text, sizeof text, 0600, &ei), ERR_OK);
     assert_int_equal(store_open(&s, spec, &ei), ERR_CONFIG);
 
-    static const char *const bad[] = {"postgresql://db/x",       "sqlite:",          "/tmp/x.db", "",
+    static const char *const bad[] = {"oracle://db/x",           "sqlite:",          "/tmp/x.db", "",
                                       "sqlite:/dev/null/x/y.db", "sqlite:/dev/null", "sqlite:/"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         assert_int_equal(store_open(&s, bad[i], &ei), ERR_CONFIG);
@@ -387,24 +406,22 @@ static void test_run_ids(void **state)
     assert_true(same < 3);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, store_fixture_setup, store_fixture_teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_append_and_read),
-        cmocka_unit_test(test_hash_known_answer),
-        cmocka_unit_test(test_hash_tells_fields_apart),
-        T(test_limits),
-        T(test_tampering_is_found),
-        T(test_database_refuses_changes),
-        T(test_file_is_private),
-        T(test_full_disk_keeps_nothing_half),
-        T(test_what_is_no_store),
-        T(test_folder_that_cannot_be_written),
-        T(test_list_of_runs),
-        T(test_two_writers),
-        cmocka_unit_test(test_run_ids),
+        BOTH(test_append_and_read),
+        ALONE(test_hash_known_answer),
+        ALONE(test_hash_tells_fields_apart),
+        BOTH(test_limits),
+        BOTH(test_tampering_is_found),
+        BOTH(test_database_refuses_changes),
+        SQLITE(test_file_is_private),
+        SQLITE(test_full_disk_keeps_nothing_half),
+        SQLITE(test_what_is_no_store),
+        SQLITE(test_folder_that_cannot_be_written),
+        BOTH(test_list_of_runs),
+        BOTH(test_two_writers),
+        ALONE(test_run_ids),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return store_fixture_run(tests, ARRAY_LEN(tests));
 }

@@ -8,6 +8,7 @@
 
 #include "core/base/str.h"
 #include "core/store/store_int.h"
+#define STORE_FIXTURE_BOTH
 #include "tests/unit/store_fixture.h"
 
 #include <signal.h>
@@ -62,7 +63,7 @@ static void test_dead_holder_is_taken_over(void **state)
     assert_int_equal(store_lock(f->store, "bob", "apply", &ei), ERR_LOCKED);
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);
-    assert_int_equal(store_lock(f->store, "bob", "second try", &ei), ERR_OK);
+    assert_int_equal(store_lock(f->store, "bob", "second try", &ei), ERR_OK); /* at once */
     journal_records all = {0};
     assert_int_equal(journal_read(f->store, JOURNAL_NO_RUN, &all, &ei), ERR_OK);
     assert_int_equal(all.n, 1);
@@ -119,15 +120,13 @@ static void test_who_may_live(void **state)
     assert_true(store_process_may_live(&h, &self));
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, store_fixture_setup, store_fixture_teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_second_is_told),
-        T(test_dead_holder_is_taken_over),
-        T(test_force),
-        cmocka_unit_test(test_who_may_live),
+        BOTH(test_second_is_told),
+        BOTH(test_dead_holder_is_taken_over),
+        BOTH(test_force),
+        ALONE(test_who_may_live),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return store_fixture_run(tests, ARRAY_LEN(tests));
 }

@@ -33,12 +33,15 @@ struct fake {
     const char *bind_text;
     int users;   /* found by any mailbox filter */
     bool silent; /* after the bind */
-    bool no_ad, garbage, ranged;
-    int domains;    /* cross references of the forest */
-    bool catalogue; /* the whole forest by the empty base */
+    bool no_ad, garbage;
+    int spns, range; /* service names of EX0000, and how many of them at a time; 0: one, whole */
+    int slow_ms;     /* after each byte of an answer, once logged in */
+    int domains;     /* cross references of the forest */
+    bool catalogue;  /* the whole forest by the empty base */
     /* what happened */
     atomic_int connections, searches, unpaged;
     char filter_seen[600]; /* bytes of the last search below the domain */
+    char asked[16384];     /* "scope base|printable bytes of the request" a line, of every search */
 
     int listener;
     uint16_t port;
@@ -46,15 +49,19 @@ struct fake {
     atomic_bool over;
 };
 
+static _Thread_local int fake_slow_ms; /* of the thread that answers */
+
 static void fake_send(int fd, BerElement *ber)
 {
     struct berval *out = NULL;
     if (ber_flatten(ber, &out) == 0) {
         for (size_t at = 0; at < out->bv_len;) {
-            ssize_t n = send(fd, out->bv_val + at, out->bv_len - at, MSG_NOSIGNAL);
+            ssize_t n = send(fd, out->bv_val + at, fake_slow_ms ? 1 : out->bv_len - at, MSG_NOSIGNAL);
             if (n <= 0)
                 break;
             at += (size_t)n;
+            if (fake_slow_ms)
+                poll(NULL, 0, fake_slow_ms);
         }
     }
     ber_bvfree(out);
@@ -147,23 +154,34 @@ static bool fake_organization(struct fake *f, int fd, int id, int from)
     return true;
 }
 
+/* Values of servicePrincipalName from..., as a controller gives them when there are more than it likes: range=0-1499, ..., range=3000-* */
+static void fake_names(const struct fake *f, int fd, int id, const char *dn, int from, bool whole)
+{
+    BerElement *ber = ber_alloc_t(LBER_USE_DER);
+    int to = f->range && from + f->range < f->spns ? from + f->range : f->spns;
+    char text[64];
+    ber_printf(ber, "{it{s{", id, (ber_tag_t)LDAP_RES_SEARCH_ENTRY, dn);
+    if (whole)
+        ber_printf(ber, "{s[ss]}{s[s]}", "objectClass", "user", "computer", "sAMAccountName", "EX0000$");
+    if (!f->range)
+        snprintf(text, sizeof text, "servicePrincipalName");
+    else if (to < f->spns)
+        snprintf(text, sizeof text, "servicePrincipalName;range=%d-%d", from, to - 1);
+    else
+        snprintf(text, sizeof text, "servicePrincipalName;range=%d-*", from);
+    ber_printf(ber, "{s[", text);
+    for (int i = from; i < to; i++) {
+        snprintf(text, sizeof text, "HOST/%d", i);
+        ber_printf(ber, "s", text);
+    }
+    ber_printf(ber, "]}}}}");
+    fake_send(fd, ber);
+}
+
 static void fake_computers(const struct fake *f, int fd, int id)
 {
-    static const char *const plain[] = {
-        "objectClass",          "user",   "objectClass", "computer", "sAMAccountName", "EX0000$",
-        "servicePrincipalName", "HOST/a", NULL};
-    static const char *const cut[] = {"objectClass",
-                                      "user",
-                                      "objectClass",
-                                      "computer",
-                                      "sAMAccountName",
-                                      "EX0000$",
-                                      "servicePrincipalName;range=0-1",
-                                      "HOST/a",
-                                      "servicePrincipalName;range=0-1",
-                                      "HOST/b",
-                                      NULL};
-    fake_entry(fd, id, "CN=EX0000,DC=contoso,DC=lab", f->ranged ? cut : plain);
+    struct fake one = {.spns = f->spns ? f->spns : 1, .range = f->range};
+    fake_names(&one, fd, id, "CN=EX0000,DC=contoso,DC=lab", 0, true);
     fake_result(fd, id, LDAP_RES_SEARCH_RESULT, 0, NULL, "");
 }
 
@@ -262,15 +280,29 @@ static void fake_forest(struct fake *f, int fd, int id, const char *raw, size_t 
 
 static void fake_base(const struct fake *f, int fd, int id, const char *base, const char *attribute)
 {
-    static const char *const range[] = {"servicePrincipalName;range=2-*", "HOST/c", NULL};
     static const char *const value[] = {"objectClass", "top", "url", "1", "url", "2", NULL};
     if (strstr(base, "CN=gone")) {
         fake_result(fd, id, LDAP_RES_SEARCH_RESULT, LDAP_NO_SUCH_OBJECT, NULL, NULL);
         return;
     }
-    (void)f;
-    fake_entry(fd, id, base, strstr(attribute, ";range=2-*") ? range : value);
+    const char *range = strstr(attribute, ";range=");
+    if (range)
+        fake_names(f, fd, id, base, (int)strtol(range + 7, NULL, 10), false);
+    else
+        fake_entry(fd, id, base, value);
     fake_result(fd, id, LDAP_RES_SEARCH_RESULT, 0, NULL, NULL);
+}
+
+static void fake_note(struct fake *f, int scope, const char *base, const char *raw, size_t raw_len)
+{
+    size_t n = strlen(f->asked);
+    int head = snprintf(f->asked + n, sizeof f->asked - n, "%d %s|", scope, base);
+    n += head > 0 && (size_t)head < sizeof f->asked - n ? (size_t)head : 0;
+    for (size_t i = 0; i < raw_len && n + 2 < sizeof f->asked; i++)
+        if (raw[i] >= ' ' && raw[i] <= '~')
+            f->asked[n++] = raw[i];
+    f->asked[n++] = '\n';
+    f->asked[n] = '\0';
 }
 
 /* False: cut the connection. */
@@ -302,6 +334,7 @@ static bool fake_search(struct fake *f, int fd, int id, BerElement *ber, const c
     } else if (scope != LDAP_SCOPE_BASE) {
         f->unpaged++;
     }
+    fake_note(f, scope, text, raw, raw_len);
     if (f->silent)
         return true;
     if (f->garbage) {
@@ -382,6 +415,7 @@ static bool fake_request(struct fake *f, int fd)
         ber_tag_t op = ber_peek_tag(ber, &inner);
         if (op == LDAP_REQ_BIND) {
             fake_result(fd, id, LDAP_RES_BIND, f->bind_code, f->bind_text, NULL);
+            fake_slow_ms = f->slow_ms;
             go_on = true;
         } else if (op == LDAP_REQ_SEARCH) {
             go_on = fake_search(f, fd, id, ber, body, len);
@@ -406,6 +440,7 @@ static void *fake_run(void *arg)
         if (fd < 0)
             continue;
         f->connections++;
+        fake_slow_ms = 0;
         while (fake_request(f, fd))
             ;
         close(fd);

@@ -158,4 +158,53 @@ BUILDER_UNUSED static void assert_outcome(struct scene *s, unsigned done, unsign
                  s->out.skipped, s->ei.what);
 }
 
+/* Runs the apply in a child that dies after its n-th record; false when it lived. */
+BUILDER_UNUSED static bool apply_and_die(struct scene *s, int n, bool resume, const char *run)
+{
+    s->world->records = 0;
+    s->world->kill_at = n;
+    pid_t child = fork();
+    if (child == 0) {
+        /* a handle of its own: SQLite's must not cross a fork */
+        struct store *store = NULL;
+        if (store_open(&store, s->store->spec, NULL) != ERR_OK)
+            _exit(1);
+        s->o.store = store;
+        s->o.progress = NULL;
+        enum err e = resume ? run_resume(run, &s->o, &s->io, &s->out, &s->ei) : apply(s);
+        _exit(e == ERR_OK || e == ERR_PARTIAL ? 0 : 2);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    s->world->kill_at = 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+        fail_msg("the child failed with %d", WEXITSTATUS(status));
+    return WIFSIGNALED(status);
+}
+
+BUILDER_UNUSED static void last_run(struct scene *s, char *run, size_t cap)
+{
+    journal_runs runs = {0};
+    assert_int_equal(journal_list(s->o.store, &runs, NULL), ERR_OK);
+    str_copy(run, cap, runs.n ? runs.v[runs.n - 1].run : "");
+    journal_runs_free(&runs);
+}
+
+BUILDER_UNUSED static void assert_whole(struct scene *s)
+{
+    size_t n = 0;
+    if (journal_verify(s->o.store, &n, &s->ei) != ERR_OK)
+        fail_msg("%s", s->ei.what);
+}
+
+BUILDER_UNUSED static void assert_all_new(struct scene *s)
+{
+    assert_string_equal(iis(s, "EXCAS01"), "3");
+    assert_string_equal(iis(s, "E2K7CAS01"), "3");
+    assert_string_equal(iis(s, "EXCAS02"), "3");
+    for (size_t i = 0; i < s->world->n_servers; i++)
+        if (s->world->servers[i].resent)
+            fail_msg("%s was sent what it had already", s->world->servers[i].name);
+}
+
 #endif

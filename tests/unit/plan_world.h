@@ -43,7 +43,8 @@ struct world_server {
     int lag_ms; /* the wire follows so long after a write */
     int64_t written_at;
     char wire_iis[32]; /* what it offered before the last write */
-    int pushes, resent, without_intent;
+    int pushes, resent, without_intent, nudged;
+    bool nudge_helps;
 };
 
 struct world {
@@ -59,6 +60,11 @@ struct world {
     int records, kill_at; /* 0: never */
     struct stop *raise_in_push;
     const char *foreign_in_push; /* somebody changes that server meanwhile */
+    /* The second controller, "dc2": a copy that is so long behind the last write. */
+    struct world_object replica[16];
+    int replica_lag_ms;
+    int64_t replica_due;
+    bool replica_dead;
     struct store *force_in_push; /* once: bob takes the lock away */
     const char *watch_store;     /* spec: each push looks for its intent */
     char last_cmdlet[400];
@@ -123,22 +129,29 @@ static char *world_slot(struct world_object *o, const char *attribute)
                                                                        : NULL;
 }
 
-static enum err world_attribute(void *ctx, const char *dn, const char *attribute,
+static enum err world_attribute(void *ctx, size_t at, const char *dn, const char *attribute,
                                 struct directory_values *out, const struct stop *stop, struct errinfo *ei)
 {
     struct world *w = ctx;
+    const struct world_object *objects = at ? w->replica : w->objects;
     const char *value = "";
     enum err e = ERR_NOTFOUND;
     (void)stop;
     pthread_mutex_lock(&w->mutex);
-    w->reads++;
+    if (w->now >= w->replica_due)
+        memcpy(w->replica, w->objects, sizeof w->replica);
+    if (at && w->replica_dead) {
+        pthread_mutex_unlock(&w->mutex);
+        return err_set(ei, ERR_UNREACHABLE, "is it up?", "dc2: connection refused");
+    }
+    w->reads += at == 0;
     if (w->directory_dead || (w->dies_after_reads && w->reads > w->dies_after_reads)) {
         pthread_mutex_unlock(&w->mutex);
         return err_set(ei, ERR_UNREACHABLE, "is it up?", "dc1: connection refused");
     }
     for (size_t i = 0; i < w->n_objects; i++)
-        if (w->objects[i].exists && str_ieq(w->objects[i].dn, dn)) {
-            const char *slot = world_slot(&w->objects[i], attribute);
+        if (objects[i].exists && str_ieq(objects[i].dn, dn)) {
+            const char *slot = world_slot((struct world_object *)&objects[i], attribute);
             value = slot ? slot : str_ieq(attribute, "objectClass") ? "msExchRpcHttpVirtualDirectory" : "";
             e = ERR_OK;
         }
@@ -284,6 +297,23 @@ static enum err world_run(struct transport *self, const struct remote_target *ta
     struct world_server *s = world_server(w, target->server);
     struct world_object *o = world_oa(w, target->server), before = *o, obeyed = *o;
     world_obey(&obeyed, cmdlet);
+    if (strcmp(cmdlet->name, "Restart-Service") == 0) {
+        /* no change; what is in the directory is on the wire at once */
+        s->nudged++;
+        s->written_at = s->nudge_helps ? w->now - s->lag_ms : s->written_at;
+        out->sent = out->has_exit_code = true;
+        s->without_intent += w->watch_store && !world_has_intent(w, target->server, buf_str(&text));
+        if (!s->nudge_helps) {
+            free(out->output);
+            e = world_error(out, "Cannot find any service with service name 'MSExchangeServiceHost'.");
+        }
+        pthread_mutex_unlock(&w->mutex);
+        buf_fini(&text);
+        return e;
+    }
+    if (w->now >= w->replica_due)
+        memcpy(w->replica, w->objects, sizeof w->replica);
+    w->replica_due = w->now + w->replica_lag_ms;
     str_copy(w->last_cmdlet, sizeof w->last_cmdlet, buf_str(&text));
     s->pushes++;
     s->resent += memcmp(&obeyed, &before, sizeof before) == 0 && before.exists;
@@ -342,10 +372,10 @@ static enum err world_run(struct transport *self, const struct remote_target *ta
     return e;
 }
 
-static const char *world_controller(void *ctx)
+static const char *world_controller(void *ctx, size_t at)
 {
     (void)ctx;
-    return "dc1.contoso.lab";
+    return at ? "dc2.contoso.lab" : "dc1.contoso.lab";
 }
 
 BUILDER_UNUSED static struct transport world_transport = {.name = "fake", .run = world_run};

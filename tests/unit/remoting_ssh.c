@@ -151,12 +151,17 @@ static void test_transports_by_name(void **state)
     struct transport *t = NULL;
     struct profile p = {0};
     struct errinfo ei = {0};
-    static const char *const none[] = {"winrm", "psrp", "", "\x1b[0m"};
+    static const char *const none[] = {"telnet", "", "\x1b[0m"};
     for (size_t i = 0; i < ARRAY_LEN(none); i++) {
         assert_int_equal(remoting_transport_new(&t, none[i], &p, NULL, NULL, &ei), ERR_USAGE);
         assert_non_null(strstr(ei.hint, "ssh"));
     }
-    assert_int_equal(remoting_transport_new(&t, NULL, &p, NULL, NULL, &ei), ERR_USAGE);
+    static const char *const names[][2] = {{NULL, "auto"}, {"auto", "auto"}, {"WinRM", "winrm"}};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        assert_int_equal(remoting_transport_new(&t, names[i][0], &p, NULL, NULL, &ei), ERR_OK);
+        assert_string_equal(t->name, names[i][1]);
+        t->free(t);
+    }
     assert_int_equal(remoting_transport_new(&t, "ssh", &p, NULL, NULL, &ei), ERR_OK);
     assert_string_equal(t->name, "ssh");
     t->free(t);

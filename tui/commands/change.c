@@ -1,4 +1,4 @@
-/* casbridge plan, apply, rollback, resume: the commands that lead to a change. */
+/* casbridge apply, rollback, resume: the commands that change something. */
 #include "core/base/log.h"
 #include "core/base/path.h"
 #include "core/base/str.h"
@@ -13,25 +13,26 @@
 
 #define MAX_PLAN_FILE ((size_t)32 * 1024 * 1024)
 
-const struct arg_spec plan_specs[] = {
-    {"finding", 0, ARG_LIST, offsetof(struct plan_options, findings), "ID",
-     "only what fixes this rule; repeatable"},
-    {"server", 0, ARG_LIST, offsetof(struct plan_options, servers), "S", "only this server; repeatable"},
-    {"probe", 0, ARG_FLAG, offsetof(struct plan_options, probe), NULL, "ask every CAS on the wire first"},
-    {0},
-};
 #define APPLY_SPECS                                                                                            \
-    {"via", 0, ARG_TEXT, offsetof(struct apply_options, via), "ssh", "transport; default from the profile"},   \
+    {"via",                                                                                                    \
+     0,                                                                                                        \
+     ARG_TEXT,                                                                                                 \
+     offsetof(struct apply_options, via),                                                                      \
+     "ssh|winrm|psrp",                                                                                         \
+     "transport; else the profile's, else by version and what answers"},                                       \
         {"yes",    0,                                                                                          \
          ARG_TEXT, offsetof(struct apply_options, yes),                                                        \
          "ORG",    "the organisation's name, instead of asking"},                                              \
         {"reason", 0, ARG_TEXT, offsetof(struct apply_options, reason), "TEXT", "why; goes into the journal"}, \
+        {"force-lock", 0,                                                                                      \
+         ARG_TEXT,     offsetof(struct apply_options, force_lock),                                             \
+         "REASON",     "take the lock away from its holder; recorded"},                                        \
         {"canary", 0,                                                                                          \
          ARG_INT,  offsetof(struct apply_options, canary),                                                     \
          "N",      "hosts done first, one by one (1)"},                                                        \
         {"wave",  0,                                                                                           \
          ARG_INT, offsetof(struct apply_options, wave),                                                        \
-         "N",     "hosts in a wave after the canary (8)"},                                                     \
+         "N",     "hosts after the canary between two waits for all of them (8 times --parallel)"},            \
         {"max-fail", 0,                                                                                        \
          ARG_INT,    offsetof(struct apply_options, max_fail),                                                 \
          "N",        "stop after so many failed hosts (1)"},                                                   \
@@ -44,101 +45,6 @@ const struct arg_spec rollback_specs[] = {
     {"server", 0, ARG_LIST, offsetof(struct apply_options, servers), "S", "only this server; repeatable"},
     {0},
 };
-
-static void changes_text(struct buf *out, const struct plan_change *c, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        buf_addf(out, "%s%s ", i ? "; " : "", c[i].property);
-        if (c[i].is_null)
-            buf_adds(out, "none");
-        for (size_t k = 0; k < c[i].n_values; k++) {
-            buf_adds(out, k ? ", " : "");
-            cli_cell(out, c[i].values[k], 0);
-        }
-    }
-    if (!n)
-        buf_adds(out, "nothing");
-}
-
-static void cmdlet_line(struct buf *out, const char *label, const struct cmdlet *c)
-{
-    struct buf text;
-    buf_init(&text, 65536);
-    if (c->name && cmdlet_text(&text, c, NULL) == ERR_OK) {
-        buf_addf(out, "    %-8s ", label);
-        cli_cell(out, buf_str(&text), 0);
-        buf_adds(out, "\n");
-    }
-    buf_fini(&text);
-}
-
-static void plan_text(struct buf *out, const struct plan *p)
-{
-    if (!p->n_steps) {
-        buf_adds(out, "Nothing to do: what can be fixed from here is right already.\n");
-        return;
-    }
-    buf_addf(out, "Plan %s for ", p->id);
-    cli_cell(out, p->organization, 0);
-    buf_addf(out, ": %zu steps\n", p->n_steps);
-    for (size_t i = 0; i < p->n_steps; i++) {
-        const struct plan_step *s = &p->steps[i];
-        buf_addf(out, "\n%3d ", s->n);
-        cli_cell(out, s->server, 14);
-        buf_addf(out, "%s\n", s->finding);
-        buf_adds(out, "    change   ");
-        changes_text(out, s->before, s->n_before);
-        buf_adds(out, "  ->  ");
-        changes_text(out, s->after, s->n_after);
-        buf_adds(out, "\n");
-        cmdlet_line(out, "cmdlet", &s->cmdlet);
-        cmdlet_line(out, "inverse", &s->inverse);
-        buf_addf(out, "    effect   %s\n    impact   %s\n", s->takes_effect ? s->takes_effect : "-",
-                 s->impact ? s->impact : "-");
-    }
-}
-
-COMMAND_RUN(cmd_plan)
-{
-    const struct plan_options *o = options;
-    struct plan_filter filter = {o->findings.v, o->findings.n, o->servers.v, o->servers.n};
-    struct plan *plan = NULL;
-    char who[256], from[256];
-    (void)rest;
-    if (words->n)
-        return err_set(ei, ERR_USAGE, "casbridge help plan", "plan takes no words: %s", words->v[0]);
-    enum err e = cli_evaluate(cli, o->probe, ei);
-    for (size_t i = 0; !e && i < o->servers.n; i++)
-        if (!org_server(cli->org, o->servers.v[i]))
-            e = err_set(ei, ERR_USAGE, "casbridge inventory lists them", "there is no server %s",
-                        o->servers.v[i]);
-    if (e)
-        return e;
-    cli_who(cli, who, sizeof who, from, sizeof from);
-    e = plan_build(&plan, cli->org, &cli->findings, &filter, who, ei);
-    if (e)
-        return e;
-    if (plan->n_steps)
-        *code = 1;
-    /* a file is always the JSON that apply reads; on a terminal people read text unless they ask for JSON */
-    bool to_file = cli->o.output && strcmp(cli->o.output, "-") != 0;
-    if (to_file || cli->format == FORMAT_JSON)
-        e = plan_to_json(plan, &cli->out, ei);
-    else
-        plan_text(&cli->out, plan);
-    if (!e && to_file) {
-        e = cli_flush(cli, ei);
-        if (!e && cli->format == FORMAT_TEXT) {
-            struct buf text;
-            buf_init(&text, MAX_PLAN_FILE);
-            plan_text(&text, plan);
-            fputs(buf_str(&text), stdout);
-            buf_fini(&text);
-        }
-    }
-    plan_free(&plan);
-    return e;
-}
 
 struct shown {
     struct cli *cli;
@@ -208,10 +114,11 @@ static enum err prepare(struct cli *cli, const struct apply_options *o, struct p
         e = cli_directory(cli, ei);
     if (!e)
         e = cli_store(cli, ei);
+    if (!e && o->force_lock && !*o->force_lock)
+        e = err_set(ei, ERR_USAGE, "say why", "--force-lock wants a reason: it is recorded with the holder");
     if (e)
         return e;
-    const char *via = o->via ? o->via : profile_get(&cli->profile, PROFILE_via, NULL);
-    e = cli->transport_new(&out->transport, via ? via : "ssh", &cli->profile, ei);
+    e = cli->transport_new(&out->transport, o->via, &cli->profile, ei);
     if (e)
         return e;
     cli_who(cli, who, sizeof who, from, sizeof from);
@@ -222,6 +129,7 @@ static enum err prepare(struct cli *cli, const struct apply_options *o, struct p
     out->who = who;
     out->from = from;
     out->why = o->reason;
+    out->force_lock = o->force_lock;
     out->canary = (unsigned)o->canary;
     out->wave = (unsigned)o->wave;
     out->max_fail = (unsigned)o->max_fail;
@@ -235,8 +143,8 @@ static enum err prepare(struct cli *cli, const struct apply_options *o, struct p
 static void outcome_line(const struct plan_outcome *done)
 {
     if (done->run[0])
-        fprintf(stderr, "casbridge: run %s: %u done, %u failed, %u put back, %u not begun\n", done->run,
-                done->done, done->failed, done->undone, done->skipped);
+        fprintf(stderr, "casbridge: run %s: %u done, %u failed, %u put back, %u not begun, %u unfinished\n",
+                done->run, done->done, done->failed, done->undone, done->skipped, done->unfinished);
 }
 
 static enum err run_plan(struct cli *cli, const struct plan *plan, const struct apply_options *o,

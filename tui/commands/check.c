@@ -15,6 +15,8 @@
 
 const struct arg_spec check_specs[] = {
     {"probe", 0, ARG_FLAG, offsetof(struct check_options, probe), NULL, "ask every CAS on the wire as well"},
+    {"kept", 0, ARG_FLAG, offsetof(struct check_options, kept), NULL,
+     "with the evidence that anybody gathered last, kept in the store"},
     {"remote", 0, ARG_FLAG, offsetof(struct check_options, remote), NULL,
      "ask the servers themselves too: exact build, KB3140410, IIS; needs SSH or WinRM"},
     {"via", 0, ARG_TEXT, offsetof(struct check_options, via), "ssh|winrm", "how --remote reaches them"},
@@ -169,6 +171,8 @@ COMMAND_RUN(cmd_check)
     if (words->n)
         return err_set(ei, ERR_USAGE, "casbridge help check", "check takes no words: %s", words->v[0]);
     enum err e = cli_read(cli, ei);
+    if (!e && o->kept)
+        e = cli_recall_evidence(cli, ei);
     for (size_t i = 0; !e && i < o->iis.n; i++)
         e = take_iis(cli, o->iis.v[i], ei);
     if (!e && o->via && !o->remote)
@@ -309,6 +313,7 @@ COMMAND_RUN(cmd_probe)
                   &cli->evidence, ei);
     if (e && e != ERR_INTERRUPTED)
         goto out;
+    cli_keep_evidence(cli, true);
     for (size_t i = 0; i < cli->evidence.items.n; i++) {
         const struct observation *seen = &cli->evidence.items.v[i];
         if (seen->outcome == OUTCOME_ERROR && *code != err_exit_code(ERR_AUTH))

@@ -200,15 +200,17 @@ enum err cli_evaluate(struct cli *cli, bool probe, struct errinfo *ei)
                            ei);
         if (e)
             return e;
+        cli_keep_evidence(cli, false);
     }
-    return cli_judge(cli, cli->org, &cli->evidence, cli->snapshot, probe, &cli->findings, ei);
+    return cli_judge(cli, cli->org, &cli->evidence, cli->snapshot, probe || cli->recalled, &cli->findings,
+                     ei);
 }
 
 enum err cli_store(struct cli *cli, struct errinfo *ei)
 {
     if (cli->store)
         return ERR_OK;
-    return store_open(&cli->store, profile_get(&cli->profile, PROFILE_store, NULL), ei);
+    return store_open_profile(&cli->store, &cli->profile, ei);
 }
 
 void cli_who(const struct cli *cli, char *who, size_t who_cap, char *from, size_t from_cap)

@@ -49,6 +49,7 @@ struct cli {
     struct findings findings;
     struct store *store;
     bool krb_ready;
+    bool recalled; /* evidence holds what the store had kept of the wire */
 };
 
 struct command {
@@ -96,6 +97,10 @@ enum err cli_judge(struct cli *cli, const struct org *org, const struct evidence
 enum err cli_accepted(struct cli *cli, const char *organization, const struct snapshot *snapshot,
                       acceptances *out, struct errinfo *ei) MUST_CHECK;
 enum err cli_store(struct cli *cli, struct errinfo *ei) MUST_CHECK;
+/* Keeps the evidence in the store, when there is one; partial: what was kept of servers not asked stays. */
+void cli_keep_evidence(struct cli *cli, bool partial);
+/* Adds the evidence kept last of cli->org, and says how old it is. ERR_NOTFOUND when there is none. */
+enum err cli_recall_evidence(struct cli *cli, struct errinfo *ei) MUST_CHECK;
 /* "admin@CONTOSO.LAB" or "root", and "host". */
 void cli_who(const struct cli *cli, char *who, size_t who_cap, char *from, size_t from_cap);
 bool cli_read_only(const struct cli *cli);
@@ -121,6 +126,7 @@ COMMAND_RUN(cmd_apply);
 COMMAND_RUN(cmd_rollback);
 COMMAND_RUN(cmd_resume);
 COMMAND_RUN(cmd_journal);
+COMMAND_RUN(cmd_store);
 COMMAND_RUN(cmd_exec);
 COMMAND_RUN(cmd_proxy);
 COMMAND_RUN(cmd_snapshot);
@@ -133,7 +139,7 @@ COMMAND_RUN(cmd_version);
 COMMAND_RUN(cmd_help);
 
 struct check_options {
-    bool probe, remote;
+    bool probe, kept, remote;
     const char *via;
     struct arg_list iis;
 };
@@ -147,7 +153,8 @@ struct route_options {
 };
 struct plan_options {
     struct arg_list findings, servers;
-    bool probe;
+    const char *export_spn;
+    bool probe, nudge;
 };
 struct snapshot_options {
     bool probe;
@@ -159,9 +166,12 @@ struct accept_options {
     const char *server, *reason, *until;
 };
 struct apply_options {
-    const char *via, *yes, *reason;
+    const char *via, *yes, *reason, *force_lock;
     int canary, wave, max_fail, parallel;
     struct arg_list servers; /* rollback */
+};
+struct journal_options {
+    bool follow;
 };
 struct exec_options {
     struct arg_list on;
@@ -176,7 +186,8 @@ struct proxy_options {
     struct arg_list allow;
 };
 extern const struct arg_spec check_specs[], probe_specs[], route_specs[], plan_specs[], apply_specs[],
-    rollback_specs[], exec_specs[], proxy_specs[], snapshot_specs[], report_specs[], accept_specs[];
+    rollback_specs[], exec_specs[], proxy_specs[], snapshot_specs[], report_specs[], accept_specs[],
+    journal_specs[];
 
 #define VERSION_STRING "0.1"
 

@@ -12,7 +12,8 @@
 const struct arg_spec exec_specs[] = {
     {"on", 0, ARG_LIST, offsetof(struct exec_options, on), "SERVER",
      "where; repeatable, or several after one --on"},
-    {"via", 0, ARG_TEXT, offsetof(struct exec_options, via), "ssh", "transport; default from the profile"},
+    {"via", 0, ARG_TEXT, offsetof(struct exec_options, via), "ssh|winrm|psrp",
+     "transport; else the profile's, else by version and what answers"},
     {"parallel", 0, ARG_INT, offsetof(struct exec_options, parallel), "N", "hosts at once (8)"},
     {0},
 };
@@ -103,12 +104,12 @@ static bool host_ok(const struct host *h)
     return h->e == ERR_OK && remote_result_ok(&h->result);
 }
 
-static json_t *host_json(const struct host *h, const char *via)
+static json_t *host_json(const struct host *h)
 {
     const struct remote_result *r = &h->result;
     json_t *o = json_object(), *errors = json_array(), *warnings = json_array(), *output = NULL;
     if (r->output_json)
-        output = json_loads(r->output_json, 0, NULL);
+        output = json_loads(r->output_json, JSON_ALLOW_NUL, NULL);
     if (!output) {
         output = json_array();
         if (r->output && *r->output)
@@ -133,7 +134,7 @@ static json_t *host_json(const struct host *h, const char *via)
         json_array_append_new(errors, one);
     }
     json_object_set_new(o, "server", json_text(h->target.server));
-    json_object_set_new(o, "via", json_text(via));
+    json_object_set_new(o, "via", json_text(r->via ? r->via : h->transport->name));
     json_object_set_new(o, "ok", json_boolean(host_ok(h)));
     json_object_set_new(o, "exit_code", r->has_exit_code ? json_integer(r->exit_code) : json_null());
     json_object_set_new(o, "output", output);
@@ -143,18 +144,80 @@ static json_t *host_json(const struct host *h, const char *via)
     return o;
 }
 
+static void lines_text(struct buf *out, const char *s)
+{
+    while (*s) {
+        size_t n = strcspn(s, "\n");
+        str_show(out, s, n && s[n - 1] == '\r' ? n - 1 : n);
+        buf_adds(out, "\n");
+        s += n + (s[n] == '\n');
+    }
+}
+
+/* A value in one line: text as it is, the rest as JSON. */
+static void value_text(struct buf *out, json_t *value)
+{
+    if (json_is_string(value)) {
+        str_show(out, json_string_value(value), json_string_length(value));
+        return;
+    }
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
+    str_show(out, text ? text : "?", text ? strlen(text) : 1);
+    free(text);
+}
+
+/* As PowerShell's Format-List: a property a line, objects apart. */
+static void object_text(struct buf *out, json_t *object)
+{
+    const char *name;
+    json_t *value;
+    size_t width = 0;
+    json_object_foreach(object, name, value)
+    {
+        width = strlen(name) > width ? strlen(name) : width;
+    }
+    width = width < 40 ? width : 40;
+    json_object_foreach(object, name, value)
+    {
+        size_t begun = out->len;
+        str_show(out, name, strlen(name));
+        while (out->len - begun < width && buf_addc(out, ' ') == ERR_OK)
+            ;
+        buf_adds(out, " : ");
+        value_text(out, value);
+        buf_adds(out, "\n");
+    }
+    buf_adds(out, "\n");
+}
+
+static void objects_text(struct buf *out, const char *text)
+{
+    json_t *objects = json_loads(text, JSON_ALLOW_NUL, NULL), *one;
+    size_t i;
+    json_array_foreach(objects, i, one)
+    {
+        if (json_is_object(one) && json_object_size(one)) {
+            object_text(out, one);
+        } else if (json_is_string(one)) {
+            lines_text(out, json_string_value(one));
+        } else {
+            value_text(out, one);
+            buf_adds(out, "\n");
+        }
+    }
+    json_decref(objects);
+}
+
 static void host_text(struct buf *out, const struct host *h)
 {
     const struct remote_result *r = &h->result;
     buf_adds(out, "== ");
     cli_cell(out, h->target.server, 0);
     buf_addf(out, " %s (%d ms)\n", host_ok(h) ? "ok" : "FAILED", r->elapsed_ms);
-    for (const char *s = r->output ? r->output : ""; *s;) {
-        size_t n = strcspn(s, "\n");
-        str_show(out, s, n && s[n - 1] == '\r' ? n - 1 : n);
-        buf_adds(out, "\n");
-        s += n + (s[n] == '\n');
-    }
+    if (r->output_json)
+        objects_text(out, r->output_json);
+    else
+        lines_text(out, r->output ? r->output : "");
     for (size_t i = 0; i < r->warnings.n; i++) {
         buf_adds(out, "warning: ");
         cli_cell(out, r->warnings.v[i], 0);
@@ -185,8 +248,6 @@ COMMAND_RUN(cmd_exec)
     struct transport *transport = NULL;
     size_t n = 0, failed = 0;
     arena_init(&arena, (size_t)4 << 20);
-    const char *via = o->via ? o->via : profile_get(&cli->profile, PROFILE_via, NULL);
-    via = via ? via : "ssh";
     enum err e = read_cmdlet(&cmdlet, &arena, rest, ei);
     if (!e && o->on.n + words->n == 0)
         e = err_set(ei, ERR_USAGE, "--on SERVER", "exec wants at least one server");
@@ -196,7 +257,7 @@ COMMAND_RUN(cmd_exec)
     if (!e)
         e = cli_read(cli, ei);
     if (!e)
-        e = cli->transport_new(&transport, via, &cli->profile, ei);
+        e = cli->transport_new(&transport, o->via, &cli->profile, ei);
     if (!e)
         e = job_pool_new(&pool, o->parallel ? (unsigned)o->parallel : 8, ei);
     if (!e && !(hosts = calloc(o->on.n + words->n, sizeof *hosts)))
@@ -220,7 +281,7 @@ COMMAND_RUN(cmd_exec)
     for (size_t i = 0; !e && i < n; i++) {
         failed += !host_ok(&hosts[i]);
         if (cli->format == FORMAT_JSON)
-            json_array_append_new(list, host_json(&hosts[i], via));
+            json_array_append_new(list, host_json(&hosts[i]));
         else
             host_text(&cli->out, &hosts[i]);
     }

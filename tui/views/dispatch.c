@@ -120,12 +120,14 @@ static void do_make(struct ui *ui, const char *arg)
     str_copy(words, sizeof words, arg ? arg : "");
     for (char *word = strtok_r(words, " ,", &save); word; word = strtok_r(NULL, " ,", &save)) {
         const struct server *s = ui->session->world ? org_server(ui->session->world->org, word) : NULL;
-        if (rules_find(word) && f.n_findings < PLAN_NAMES_MAX)
+        if (str_eq(word, "nudge"))
+            f.nudge = true;
+        else if (rules_find(word) && f.n_findings < PLAN_NAMES_MAX)
             rules[f.n_findings++] = word;
         else if (s && f.n_servers < PLAN_NAMES_MAX)
             servers[f.n_servers++] = s->name;
         else {
-            ui_say(ui, PAINT_WARNING, "'%s' is neither a rule nor a server; no plan was made", word);
+            ui_say(ui, PAINT_WARNING, "'%s' is neither a rule, a server nor nudge; no plan was made", word);
             return;
         }
     }
@@ -150,8 +152,9 @@ static void applied(struct ui *ui, const char *text)
 
 static void do_apply(struct ui *ui, const char *arg)
 {
-    const struct planned *p = &ui->session->planned;
+    struct planned *p = &ui->session->planned;
     (void)arg;
+    p->force[0] = '\0';
     ui_ask(ui, DIALOG_TYPE, "Apply the plan", "Organisation:", ui->session->world->org->name, applied);
     struct pane *b = &ui->dialog.body;
     pane_add(b, PAINT_TEXT, 0, "%zu step%s will be pushed to the servers, one host first, then the others.",
@@ -162,6 +165,19 @@ static void do_apply(struct ui *ui, const char *arg)
         pane_add(b, PAINT_STRONG, 2, "and %zu more", p->plan->n_steps - 8);
     pane_add(b, PAINT_TEXT, 0, "Every step has an inverse and is journalled before it is done.");
     pane_add(b, PAINT_TEXT, 0, "Type the organisation's name, %s, to go on.", ui->session->world->org->name);
+}
+
+static void do_force(struct ui *ui, const char *arg)
+{
+    if (!arg || !*arg) {
+        mode_palette_begin(ui);
+        prompt_set(&ui->prompt, "force-apply ");
+        return;
+    }
+    do_apply(ui, NULL);
+    str_copy(ui->session->planned.force, sizeof ui->session->planned.force, arg);
+    pane_add(&ui->dialog.body, PAINT_WARNING, 0,
+             "The lock is taken away from whoever holds it, and the journal says why: %s", arg);
 }
 
 static void do_write(struct ui *ui, const char *arg)
@@ -385,6 +401,7 @@ static action_fn *const functions[ACTION_COUNT] = {
     [ACTION_KILL] = connections_kill,
     [ACTION_MAKE] = do_make,
     [ACTION_APPLY] = do_apply,
+    [ACTION_FORCE] = do_force,
     [ACTION_WRITE] = do_write,
     [ACTION_SETTLE] = do_settle,
     [ACTION_NEXT_STEP] = do_next_step,
@@ -437,7 +454,8 @@ const char *action_why_not(struct ui *ui, enum action a)
     if (why)
         return why;
     switch (a) {
-    case ACTION_APPLY: return why_not_apply(s);
+    case ACTION_APPLY:
+    case ACTION_FORCE: return why_not_apply(s);
     case ACTION_WRITE: return s->planned.plan ? NULL : "make a plan first (m)";
     case ACTION_MAKE:
         return !s->world                      ? "no organisation has been read yet"

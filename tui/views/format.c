@@ -186,3 +186,19 @@ const char *no_world_words(const struct session *s)
     return s->tasks[TASK_READ].running ? "the directory is being read"
                                        : "nothing could be read (r tries again)";
 }
+
+int draw_sight(const struct session *s, struct rect r)
+{
+    const struct sight *o = &s->sight;
+    char since[32], at[32];
+    if (!o->held)
+        return 0;
+    screen_putf(r.y, r.x + 1, r.w - 2, PAINT_WARNING, "%s %s on %s is at work since %s: %s",
+                state_glyph(STATE_WARNING), o->who, o->host, clock_words(o->since, since, sizeof since),
+                o->reason);
+    if (!o->run[0] || r.h < 3)
+        return 1;
+    screen_putf(r.y + 1, r.x + 3, r.w - 4, PAINT_TEXT, "run %s: %s %s %s", o->run,
+                clock_words(o->at, at, sizeof at), o->server[0] ? o->server : "run", o->phase);
+    return 2;
+}

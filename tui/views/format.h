@@ -26,6 +26,8 @@ void describe_finding(struct pane *p, const struct finding *f);
 void describe_cmdlet(struct pane *p, enum paint paint, const char *label, const struct cmdlet *c);
 /* What the last reading had to say when there is no organisation: for empty tables. */
 const char *no_world_words(const struct session *s);
+/* What another console or command is at with the store; returns the lines used (0: nobody is). */
+int draw_sight(const struct session *s, struct rect r);
 /* The fact as one line each: step, outcome, detail. */
 void describe_observation(struct pane *p, const struct observation *o);
 

@@ -1,6 +1,5 @@
 #include "tui/views/gates.h"
 
-#include "core/base/clock.h"
 #include "core/base/str.h"
 #include "core/rules/rules.h"
 
@@ -269,69 +268,19 @@ void gate_evaluate(size_t i, const struct gate_input *in, struct gate_answer *ou
         answer(out, GATE_ASK, "only you can know (S answers)");
 }
 
-/* Fields are separated by tabs, so a tab or line break inside one becomes a space. */
-static void add_field(struct buf *out, const char *s, char end)
+void gates_load(const store_progresses *progress, const char *organization, struct gate_settled *settled)
 {
-    for (; *s; s++)
-        buf_addc(out, (unsigned char)*s < 0x20 ? ' ' : *s);
-    buf_addc(out, end);
-}
-
-static bool line_is_of(const char *line, const char *organization)
-{
-    size_t n = strcspn(line, "\t\n");
-    return n == strlen(organization) && str_incmp(line, organization, n) == 0;
-}
-
-enum err gates_save(struct buf *out, const char *old_text, const char *organization,
-                    const struct gate_settled *settled)
-{
-    for (const char *line = old_text ? old_text : ""; *line;) {
-        size_t n = strcspn(line, "\n");
-        if (n > 0 && !line_is_of(line, organization)) {
-            buf_add(out, line, n);
-            buf_addc(out, '\n');
-        }
-        line += n + (line[n] == '\n');
-    }
-    for (size_t i = 0; i < GATE_COUNT; i++) {
-        char at[CLOCK_TEXT_SIZE];
-        if (!settled[i].reason[0])
-            continue;
-        add_field(out, organization, '\t');
-        add_field(out, gates[i].id, '\t');
-        add_field(out, clock_rfc3339(settled[i].at, at), '\t');
-        add_field(out, settled[i].who, '\t');
-        add_field(out, settled[i].reason, '\n');
-    }
-    return out->failed;
-}
-
-void gates_load(const char *text, const char *organization, struct gate_settled *settled)
-{
-    char line[1024];
     memset(settled, 0, GATE_COUNT * sizeof *settled);
-    for (; *text; text += *text == '\n') {
-        size_t n = strcspn(text, "\n");
-        char *fields[5], *p = line;
-        size_t k = 0;
-        str_copy(line, n + 1 < sizeof line ? n + 1 : sizeof line, text);
-        text += n;
-        while (k < 5 && p) {
-            fields[k++] = p;
-            p = k < 5 ? strchr(p, '\t') : NULL;
-            if (p)
-                *p++ = '\0';
-        }
-        if (k < 5 || !str_ieq(fields[0], organization) || !fields[4][0])
+    for (size_t k = 0; k < progress->n; k++) {
+        const struct store_progress *p = &progress->v[k];
+        if (!str_ieq(p->organization, organization) || !str_eq(p->state, PROGRESS_SETTLED) || !p->note[0])
             continue;
         for (size_t i = 0; i < GATE_COUNT; i++) {
-            if (!str_eq(gates[i].id, fields[1]))
+            if (!str_eq(gates[i].id, p->gate))
                 continue;
-            if (!clock_parse_rfc3339(fields[2], &settled[i].at))
-                settled[i].at = 0;
-            str_show_fixed(settled[i].who, sizeof settled[i].who, fields[3], strlen(fields[3]));
-            str_show_fixed(settled[i].reason, sizeof settled[i].reason, fields[4], strlen(fields[4]));
+            settled[i].at = p->at;
+            str_show_fixed(settled[i].who, sizeof settled[i].who, p->who, strlen(p->who));
+            str_show_fixed(settled[i].reason, sizeof settled[i].reason, p->note, strlen(p->note));
         }
     }
 }

@@ -5,7 +5,7 @@
 #ifndef TUI_VIEWS_GATES_H
 #define TUI_VIEWS_GATES_H
 
-#include "tui/world.h"
+#include "tui/session.h"
 
 enum gate_state {
     GATE_PASS,
@@ -47,10 +47,7 @@ bool gate_is_open(enum gate_state s); /* passed, not applicable or settled */
 const char *gate_state_name(enum gate_state s);
 enum state gate_shown_state(enum gate_state s);
 
-/* Progress as text, one line a settled gate of one organisation; other organisations' lines are kept as they are. */
-enum err gates_save(struct buf *out, const char *old_text, const char *organization,
-                    const struct gate_settled *settled) MUST_CHECK;
-/* Lines that cannot be read are passed over. */
-void gates_load(const char *text, const char *organization, struct gate_settled *settled);
+/* What people settled in that organisation, from the store. */
+void gates_load(const store_progresses *progress, const char *organization, struct gate_settled *settled);
 
 #endif

@@ -78,11 +78,12 @@ static enum err journal_open(struct view *v)
 static int head(struct view *v, struct rect r)
 {
     const struct session *s = v->ui->session;
+    int used = draw_sight(s, r);
     if (!s->chain[0])
-        return 0;
-    screen_putf(r.y, r.x + 1, r.w - 2, state_paint(s->chain_state), "%s %s", state_glyph(s->chain_state),
-                s->chain);
-    return 1;
+        return used;
+    screen_putf(r.y + used, r.x + 1, r.w - 2, state_paint(s->chain_state), "%s %s",
+                state_glyph(s->chain_state), s->chain);
+    return used + 1;
 }
 
 static void journal_enter(struct view *v, bool has_row, size_t row)

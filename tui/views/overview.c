@@ -1,6 +1,7 @@
 /* The first screen: the verdict, what stands in the way, what is not known. Rows are the rules, the worst first. */
 #include "tui/views/format.h"
 
+#include "core/base/clock.h"
 #include "core/base/str.h"
 #include "core/rules/rules.h"
 
@@ -154,6 +155,13 @@ static int head(struct view *v, struct rect r)
                    v->ui->session->tasks[TASK_PROBE].running
                        ? "the servers are being asked; until they answer this is what the directory says"
                        : "the servers were not asked: this is what the directory says (p asks them)");
+        y++;
+    } else if (w->probed_at == v->ui->session->kept.at) {
+        const struct kept_facts *k = &v->ui->session->kept;
+        screen_putf(y, r.x + 2, r.w - 4, PAINT_INFO, "on the wire: as %s%s%s saw it %lld min ago%s", k->who,
+                    k->from[0] ? " on " : "", k->from, (long long)(clock_unix() - k->at) / 60,
+                    v->ui->session->tasks[TASK_PROBE].running ? ", until the servers have answered"
+                                                              : " (p asks again)");
         y++;
     }
     if (w->org->n_notes > 0) {

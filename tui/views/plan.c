@@ -154,9 +154,15 @@ static void describe(struct view *v, bool has_row, size_t row)
     pane_gap(p);
     describe_cmdlet(p, PAINT_STRONG, "cmdlet", &s->cmdlet);
     describe_cmdlet(p, PAINT_TEXT, "inverse", &s->inverse);
+    for (size_t i = 0; i < s->n_nudges; i++)
+        describe_cmdlet(p, PAINT_TEXT, "nudge", &s->nudges[i]);
     pane_gap(p);
     pane_field(p, PAINT_TEXT, "takes", s->takes_effect);
     pane_field(p, PAINT_TEXT, "impact", s->impact);
+    if (s->note)
+        pane_field(p, PAINT_DIM, "note", s->note);
+    if (s->skip)
+        pane_field(p, PAINT_WARNING, "skip", s->skip);
     pane_field(p, PAINT_TEXT, "verify",
                s->verify_directory && s->verify_wire ? "directory and wire"
                : s->verify_directory                 ? "directory"
@@ -174,9 +180,9 @@ static int head(struct view *v, struct rect r)
     const struct planned *p = planned_of(v);
     const struct session *s = v->ui->session;
     char at[CLOCK_TEXT_SIZE];
-    int y = r.y;
+    int used = draw_sight(s, r), y = r.y + used;
     if (!p->plan)
-        return 0;
+        return used;
     screen_putf(y++, r.x + 1, r.w - 2, PAINT_TEXT, "%s%s  %s, to %s, made %s by %s",
                 p->undoes[0] ? "takes back run " : "plan ", p->undoes[0] ? p->undoes : p->plan->id,
                 p->plan->organization, generation_name(p->plan->target), clock_rfc3339(p->plan->made_at, at),

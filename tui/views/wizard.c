@@ -93,9 +93,10 @@ static void refresh(struct view *v, unsigned events)
 {
     struct wizard *z = v->data;
     const struct session *s = v->ui->session;
-    (void)events;
-    if (!z->loaded && s->world && s->saved_state) {
-        gates_load(s->saved_state, s->world->org->name ? s->world->org->name : "", z->settled);
+    /* not while something is on its way to the store: the screen knows it already, the store does not */
+    if (s->world && s->progress_known && !s->tasks[TASK_STATE].running &&
+        (!z->loaded || events & SESSION_STATE)) {
+        gates_load(&s->progress, s->world->org->name ? s->world->org->name : "", z->settled);
         z->loaded = true;
     }
     count_rehearsed(z, s);
@@ -111,8 +112,8 @@ static void refresh(struct view *v, unsigned events)
 static enum err open_view(struct view *v)
 {
     v->data = calloc(1, sizeof(struct wizard));
-    if (v->data && !v->ui->session->saved_state)
-        session_state_load(v->ui->session);
+    if (v->data && !v->ui->session->progress_known)
+        session_progress_load(v->ui->session);
     return v->data ? ERR_OK : ERR_NOMEM;
 }
 
@@ -248,17 +249,10 @@ static void enter(struct view *v, bool has_row, size_t row)
     }
 }
 
-static void keep(struct view *v)
+static void keep(struct view *v, size_t row)
 {
-    const struct wizard *z = v->data;
-    struct session *s = v->ui->session;
-    struct buf b;
-    buf_init(&b, 65536);
-    if (gates_save(&b, s->saved_state, s->world->org->name ? s->world->org->name : "", z->settled) == ERR_OK)
-        session_state_save(s, buf_str(&b));
-    else
-        ui_say(v->ui, PAINT_ERROR, "the wizard's progress does not fit into its file any more");
-    buf_fini(&b);
+    const struct gate_settled *g = &((const struct wizard *)v->data)->settled[row];
+    session_progress_put(v->ui->session, gate_at(row)->id, g->reason[0] != '\0', g->reason);
     ui_refresh(v->ui, SESSION_STATE);
 }
 
@@ -272,7 +266,7 @@ static void settled(struct ui *ui, const char *text)
     str_copy(z->settled[row].reason, sizeof z->settled[row].reason, text);
     str_copy(z->settled[row].who, sizeof z->settled[row].who, session_who(ui->session));
     z->settled[row].at = clock_unix();
-    keep(v);
+    keep(v, row);
     ui_say(ui, PAINT_INFO, "%s is settled; the reason is kept", gate_at(row)->id);
 }
 
@@ -286,7 +280,7 @@ void wizard_settle(struct view *v)
     }
     if (z->settled[row].reason[0]) {
         memset(&z->settled[row], 0, sizeof z->settled[row]);
-        keep(v);
+        keep(v, row);
         ui_say(v->ui, PAINT_INFO, "%s is open to judgement again", gate_at(row)->id);
         return;
     }

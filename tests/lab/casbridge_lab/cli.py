@@ -3,6 +3,7 @@ it.
 """
 import argparse
 import fcntl
+import json
 import os
 import shlex
 import shutil
@@ -28,6 +29,7 @@ OURS = (
     'run',
     'slapd',
     'ssh',
+    'winrm',
     'ca.pem',
     'config.ini',
     'krb5.conf',
@@ -35,8 +37,8 @@ OURS = (
     'krb5cc',
     f'krb5cc_{os.geteuid()}',
 )
-KEPT = ('lock', 'pycache')  # and store.db with its companions: these survive a lab
-CAS = 'cas'
+KEPT = ('lock', 'pycache', 'engine.psm1')  # and store.db with its companions: these survive a lab
+CAS, WINRM = 'cas', 'winrm'
 # of plant.PLANTS, which takes a while to load
 KINDS = (
     'unknown-version',
@@ -86,12 +88,12 @@ class Runner:
         self.processes = Processes(lab)
         self.env = self.processes.environment()
         self.slapd, self.kdc = Slapd(lab, self.processes), Kdc(lab, self.processes)
-        self.names = [Kdc.NAME, Slapd.NAME, CAS, *(f'sshd-{s.name.lower()}' for s in org.SERVERS)]
+        self.names = [Kdc.NAME, Slapd.NAME, CAS, WINRM, *(f'sshd-{s.name.lower()}' for s in org.SERVERS)]
 
     def states(self):
         return {name: self.processes.pid(name) for name in self.names}
 
-    def up(self, poll, users):
+    def up(self, poll, users, engine):
         lab = self.lab
         if os.path.exists(lab.state_file):
             lab.load()
@@ -104,8 +106,14 @@ class Runner:
         began = time.monotonic()
         self.processes.stop()
         wipe(lab)
-        lab.poll, lab.extra_users = poll, users
-        for name, mode in (('run', 0o700), ('log', 0o755), ('cas', 0o755), ('faults', 0o755)):
+        lab.poll, lab.extra_users, lab.engine = poll, users, engine
+        for name, mode in (
+            ('run', 0o700),
+            ('log', 0o755),
+            ('cas', 0o755),
+            ('winrm', 0o755),
+            ('faults', 0o755),
+        ):
             os.makedirs(lab.path(name), mode=mode)
         os.makedirs(lab.run, mode=0o700, exist_ok=True)
         try:
@@ -127,7 +135,8 @@ class Runner:
         programs.
         """
         lab, env = self.lab, self.env
-        cas = control.Starter(self.processes, CAS, claim)
+        cas = control.Starter(self.processes, CAS, 'casd.py', lab.control_socket, claim)
+        winrm = control.Starter(self.processes, WINRM, 'winrmd.py', lab.winrm_socket)
         daemons = [Sshd(lab, self.processes, s) for s in org.SERVERS]
         with ThreadPoolExecutor(4) as pool:
             realm = pool.submit(self.kdc.setup)
@@ -151,6 +160,9 @@ class Runner:
         self.kdc.wait()
         self.slapd.wait()
         cas.go()
+        winrm.go()
+        cas.wait()
+        winrm.wait()
         for daemon in daemons:
             self.processes.wait_until(daemon.name, daemon.answers)
 
@@ -178,6 +190,7 @@ class Runner:
         self.slapd.start()
         self.slapd.wait()
         control.ask(self.lab, command='reset')
+        control.ask(self.lab, socket_path=self.lab.winrm_socket, command='reset')
         print('the organisation is as first made')
 
     def status(self):
@@ -202,6 +215,12 @@ class Runner:
             if unknown:
                 print(f'{name:10} faults: unknown or without a proper value: {" ".join(unknown)}')
         return 0 if all(states.values()) else 1
+
+    def shells(self):
+        """Live shells and the operations begun, a server each, as JSON."""
+        self._must_be_up()
+        answer = control.ask(self.lab, socket_path=self.lab.winrm_socket, command='shells')
+        print(json.dumps(answer['servers'], indent=1))
 
     def export(self, path):
         from .directory import Directory  # its library is slow to load, and only this command needs it
@@ -229,9 +248,9 @@ class Runner:
         if down:
             raise LabError(f'not running: {" ".join(down)}: run "lab up"')
 
-    def tell(self, **request):
+    def tell(self, socket_path=None, **request):
         self._must_be_up()
-        answer = control.ask(self.lab, **request)
+        answer = control.ask(self.lab, socket_path=socket_path, **request)
         print(answer['text'])
 
 
@@ -272,6 +291,11 @@ def parser():
         'life 900)',
     )
     up.add_argument('--users', type=int, default=0, metavar='N', help='that many more mailboxes, in OU=Staff')
+    up.add_argument(
+        '--engine',
+        metavar='PWSH',
+        help="PowerShell's own engine (../shared/peers): then it runs what comes by SSH, WinRM and /PowerShell/",
+    )
     command('down', 'stop everything')
     command('status', 'what runs, and what each IIS offers on /rpc')
     command('reset', 'the organisation as first made')
@@ -280,6 +304,9 @@ def parser():
     edit.add_argument('methods', type=_methods, help=f'comma-separated: {", ".join(LEGACY_METHODS)}')
     for name, text in (('cas-stop', 'stop a server\'s web service'), ('cas-start', 'start it again')):
         command(name, text).add_argument('server', type=_server)
+    for name, text in (('winrm-stop', 'stop a server\'s WinRM'), ('winrm-start', 'start it again')):
+        command(name, text).add_argument('server', type=_server)
+    command('shells', 'live WinRM shells and what was asked for, as JSON')
     command('poll', 'IIS takes the directory\'s settings now').add_argument('server', type=_server, nargs='?')
     command('plant', 'faults on demand; reset takes them back').add_argument(
         'kind', nargs='+', choices=KINDS, metavar='KIND', help=f'any of {", ".join(KINDS)}'
@@ -307,9 +334,12 @@ def dispatch(lab, args):
     if args.command == 'up':
         if not 0.2 <= args.poll <= 86400 or not 0 <= args.users <= 200000:
             raise LabError('--poll is 0.2 to 86400 seconds, --users 0 to 200000')
+        engine = args.engine and os.path.abspath(args.engine)
+        if engine and not os.access(engine, os.X_OK):
+            raise LabError(f'{engine} is no program')
         os.makedirs(lab.dir, exist_ok=True)
         with _lock(lab):
-            runner.up(args.poll, args.users)
+            runner.up(args.poll, args.users, engine)
         return 0
     if args.command == 'down' and not os.path.exists(lab.state_file):
         print(f'no lab in {lab.dir}')
@@ -332,6 +362,10 @@ def dispatch(lab, args):
         runner.tell(command='edit', server=args.server, methods=args.methods)
     elif args.command in ('cas-stop', 'cas-start'):
         runner.tell(command=args.command[4:], server=args.server)
+    elif args.command in ('winrm-stop', 'winrm-start'):
+        runner.tell(socket_path=lab.winrm_socket, command=args.command[6:], server=args.server)
+    elif args.command == 'shells':
+        runner.shells()
     elif args.command == 'poll':
         runner.tell(command='poll', server=args.server)
     return 0

@@ -70,6 +70,8 @@ Get-AutodiscoverVirtualDirectory 2007 2013
 Set-AutodiscoverVirtualDirectory 2007 2013
     Identity:id! InternalUrl:uri@2007-2010 ExternalUrl:uri@2007-2010 {_AUTH}
     WSSecurityAuthentication:bool@2010 OAuthAuthentication:bool@2013 {_EP} {_COMMON_SET}
+Restart-Service 2007 2013
+    Name:text! Force:switch
 Get-MapiVirtualDirectory 2013 2013
     {_GET}
 Set-MapiVirtualDirectory 2013 2013

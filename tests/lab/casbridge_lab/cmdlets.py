@@ -157,6 +157,18 @@ class Shell(VdirCmdlets, WindowsCmdlets):
             )
         return out
 
+    def restart_service(self, cmdlet, values):
+        """No cmdlet of Exchange: of Windows, and of the one service whose start makes IIS take the directory's settings."""
+        if values['Name'].lower() != 'msexchangeservicehost':
+            raise CmdletError(
+                f"Cannot find any service with service name '{values['Name']}'.",
+                'NoServiceFoundForGivenName,Microsoft.PowerShell.Commands.RestartServiceCommand',
+                'ObjectNotFound',
+                exception='ServiceCommandException',
+            )
+        self.tell_iis(command='poll', server=self.server.name)
+        return []
+
     def set_rpcclientaccess(self, cmdlet, values):
         s = self.find_server(cmdlet, values['Server'])
         entry = self._rca_entry(cmdlet, s)

@@ -2,7 +2,21 @@
 import os
 
 from . import mail, org
-from .layout import ARRAY, AUTODISCOVER, DC_FQDN, HTTP_PORT, HTTPS_PORT, LDAP_PORT, LEGACY, NAMESPACE, REALM, SSH_PORT
+from .layout import (
+    ARRAY,
+    AUTODISCOVER,
+    DC_FQDN,
+    EXCHANGE_PORT,
+    HTTP_PORT,
+    HTTPS_PORT,
+    LDAP_PORT,
+    LEGACY,
+    NAMESPACE,
+    REALM,
+    SSH_PORT,
+    WINRM_PORT,
+    WINRMS_PORT,
+)
 from .sshd import CLIENT_KEY
 
 
@@ -30,6 +44,10 @@ def _settings(lab):
         yield f'host.{name}', f'{address}:{port}'
         if port == HTTPS_PORT:
             yield f'host.{name}/80', f'{address}:{HTTP_PORT}'
+    for s in org.SERVERS:
+        address = lab.server_address(org.server_index(s.name))
+        for port in (WINRM_PORT, WINRMS_PORT, EXCHANGE_PORT):
+            yield f'host.{s.fqdn}/{port}', f'{address}:{port}'
     for i, s in enumerate(org.SERVERS):
         if s.web:  # where the services are off the port refuses, as in life
             for port, wanted in mail.WANTED.items():
@@ -41,6 +59,10 @@ def _settings(lab):
     yield 'ssh_key', lab.path('ssh', CLIENT_KEY)
     yield 'ssh_port', SSH_PORT
     yield 'ssh_known_hosts', lab.path('ssh', 'known_hosts')
+    yield 'winrm_url', f'http://{{fqdn}}:{WINRM_PORT}/wsman'
+    yield 'winrm_auth', 'negotiate'
+    yield 'psrp_url', f'http://{{fqdn}}:{EXCHANGE_PORT}/PowerShell/'
+    yield 'psrp_configuration', 'Microsoft.Exchange'
     yield 'store', f'sqlite:{lab.path("store.db")}'
     yield 'krb5_config', lab.path('krb5.conf')
     yield 'krb5_principal', f'{org.ADMIN}@{REALM}'

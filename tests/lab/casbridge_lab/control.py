@@ -12,12 +12,12 @@ from .layout import HERE, LabError
 LIMIT = 1 << 20
 
 
-def ask(lab, timeout=15.0, **request):
+def ask(lab, timeout=15.0, socket_path=None, **request):
     """Sends one request and returns the answer. Raises LabError with the daemon's words where it refuses."""
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(timeout)
         try:
-            s.connect(lab.control_socket)
+            s.connect(socket_path or lab.control_socket)
             s.sendall(json.dumps(request).encode() + b'\n')
             data = b''
             while not data.endswith(b'\n') and len(data) < LIMIT:
@@ -27,24 +27,25 @@ def ask(lab, timeout=15.0, **request):
                 data += chunk
         except OSError as e:
             raise LabError(
-                f'the web servers do not answer ({e}): see {lab.path("log", "cas.out")}, or run "lab up"'
+                f'a daemon does not answer ({e}): see cas.out and winrm.out in {lab.path("log")}, or run "lab up"'
             ) from None
     try:
         answer = json.loads(data)
     except ValueError:
-        raise LabError('the web servers gave no answer') from None
+        raise LabError('a daemon gave no answer') from None
     if 'error' in answer:
         raise LabError(answer['error'])
     return answer
 
 
 class Starter:
-    """Starts the daemon early, so that it loads its code while keys and databases are made, and lets it go
+    """Starts a daemon early, so that it loads its code while keys and databases are made, and lets it go
     when they are there.
     """
 
-    def __init__(self, processes, name, claim):
+    def __init__(self, processes, name, program, socket_path, claim=None):
         self.processes, self.name, lab = processes, name, processes.lab
+        self.socket_path = socket_path
         env = processes.environment(
             KRB5_CONFIG=lab.path('krb5.conf'),
             KRB5RCACHENAME='none:',
@@ -54,18 +55,23 @@ class Starter:
         argv = [
             sys.executable or '/usr/bin/python3',
             '-I',
-            os.path.join(HERE, 'casbridge_lab', 'casd.py'),
+            os.path.join(HERE, 'casbridge_lab', program),
             '--dir',
             lab.dir,
-            '--claim',
-            str(claim.fileno()),
         ]
-        self.child = processes.start(name, argv, env=env, stdin=subprocess.PIPE, pass_fds=[claim.fileno()])
+        fds = []
+        if claim is not None:
+            fds = [claim.fileno()]
+            argv += ['--claim', str(claim.fileno())]
+        self.child = processes.start(name, argv, env=env, stdin=subprocess.PIPE, pass_fds=fds)
 
     def go(self):
+        """Does not wait: wait() does."""
         try:
             self.child.stdin.write(b'go\n')
             self.child.stdin.close()
         except BrokenPipeError:
             pass
-        self.processes.wait_until(self.name, lambda: os.path.exists(self.processes.lab.control_socket))
+
+    def wait(self):
+        self.processes.wait_until(self.name, lambda: os.path.exists(self.socket_path))

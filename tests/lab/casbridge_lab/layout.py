@@ -23,7 +23,9 @@ ARRAY = f'outlook.{DOMAIN}'
 PASSWORD = 'Passw0rd!lab'
 
 LDAP_PORT, LDAPS_PORT, KDC_PORT, HTTPS_PORT, SSH_PORT = 10389, 10636, 10088, 10443, 10022
-HTTP_PORT = 10080  # plain http of the web servers
+HTTP_PORT = 10081  # plain http of the web servers
+WINRM_PORT, WINRMS_PORT, EXCHANGE_PORT = 10985, 10986, 10080  # 5985, 5986 and 80 in life
+SERVER_PORTS = (HTTPS_PORT, HTTP_PORT, SSH_PORT, WINRM_PORT, WINRMS_PORT, EXCHANGE_PORT)
 CLAIM_PORT = 10009  # held open on the block's first address for as long as the lab runs
 DEFAULT_POLL = 3.0  # seconds; 15 minutes in life
 
@@ -46,6 +48,7 @@ class Lab:
         self.block = None  # '127.A.B', once chosen
         self.poll = DEFAULT_POLL
         self.extra_users = 0
+        self.engine = None  # PowerShell's own, where `up` was given one
         self.user = pwd.getpwuid(os.geteuid()).pw_name
 
     # ---- folders and files
@@ -76,6 +79,15 @@ class Lab:
     def control_socket(self):
         return os.path.join(self.run, 'control')
 
+    @property
+    def winrm_socket(self):
+        return os.path.join(self.run, 'winrm')
+
+    def engine_modules(self):
+        """What PowerShell's engine imports: the lab's cmdlets, and what a test has put beside them."""
+        more = self.path('engine.psm1')
+        return [os.path.join(HERE, 'LabExchange.psm1'), *([more] if os.path.exists(more) else [])]
+
     def fault_file(self, server):
         return self.path('faults', server)
 
@@ -92,12 +104,14 @@ class Lab:
             ) from None
         self.block, self.poll = state['block'], float(state['poll'])
         self.extra_users = int(state.get('users', 0))
+        self.engine = state.get('engine')
         return self
 
     def save(self):
         temporary = self.state_file + '.new'
         with open(temporary, 'w', encoding='utf-8') as f:
-            json.dump({'block': self.block, 'poll': self.poll, 'users': self.extra_users}, f)
+            state = {'block': self.block, 'poll': self.poll, 'users': self.extra_users, 'engine': self.engine}
+            json.dump(state, f)
         os.replace(temporary, self.state_file)
 
     # ---- addresses
@@ -133,7 +147,7 @@ class Lab:
             self.block = block
             wanted = [(self.dc_address, port) for port in (LDAP_PORT, LDAPS_PORT, KDC_PORT)]
             wanted += [
-                (self.server_address(i), port) for i in range(servers) for port in (HTTPS_PORT, HTTP_PORT, SSH_PORT)
+                (self.server_address(i), port) for i in range(servers) for port in SERVER_PORTS
             ]
             if all(_is_free(*place) for place in wanted):
                 return claim

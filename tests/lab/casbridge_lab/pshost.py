@@ -63,13 +63,13 @@ class Stop(Exception):
 
 
 class Host:
-    def __init__(self, lab, server):
+    def __init__(self, lab, server, encoding=None):
         self.server = server
         self.shell = Shell(lab, server, Directory(lab))
         self.cmdlets = cmdlet_table.cmdlets(server.generation)
         self.snapins = set()
         self.out, self.errors = [], []
-        self.encoding, self.stop_on_error, self.progress = OEM, False, True
+        self.encoding, self.stop_on_error, self.progress = encoding or OEM, False, True
         self.succeeded = True
 
     # ---- a whole script
@@ -233,9 +233,9 @@ def encoded_command(line):
         ) from None
 
 
-def serve(lab, server, line):
-    """One command line over SSH. Returns the exit code."""
-    delay = Faults(lab, server.name).number('ssh-delay')
+def serve(lab, server, line, delay_knob='ssh-delay', encoding=None):
+    """One command line over SSH or WinRM. Returns the exit code."""
+    delay = Faults(lab, server.name).number(delay_knob)
     if delay:
         time.sleep(delay)
     try:
@@ -243,7 +243,7 @@ def serve(lab, server, line):
     except LabError as e:
         sys.stderr.write(f'{e}\r\n')
         return 1
-    host = Host(lab, server)
+    host = Host(lab, server, encoding)
     code = host.run(script)
     host.flush()
     return code & 0xFF

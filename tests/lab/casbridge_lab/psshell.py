@@ -169,8 +169,10 @@ class ShellBase:
 
 
 def drop_connection():
-    """Ends the SSH session that runs us, without a word: what a cable does."""
-    pid = os.getpid()
+    """Ends the session that runs us, without a word: what a cable does. By SSH it is the sshd above us; by WinRM
+    whoever waits for us (the engine, if it is between) takes our sudden death for that.
+    """
+    pid, engine = os.getpid(), None
     while pid > 1:
         with open(f'/proc/{pid}/stat', encoding='utf-8', errors='replace') as f:
             stat = f.read()
@@ -178,5 +180,9 @@ def drop_connection():
         if name.startswith('sshd'):
             os.kill(pid, signal.SIGKILL)
             break
+        if name == 'pwsh':
+            engine = pid
         pid = parent
+    else:
+        os.kill(engine or os.getpid(), signal.SIGKILL)
     os._exit(1)

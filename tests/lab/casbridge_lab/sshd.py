@@ -36,6 +36,7 @@ LogLevel INFO
 ForceCommand {command}
 '''
 CLIENT_KEY = 'id_ed25519'
+SUBSYSTEM = 'powershell-subsystem'  # what the forced command is told then
 
 
 def _account_is_locked(user):
@@ -90,6 +91,8 @@ class Sshd:
                     pam=pam,
                 )
             )
+            if lab.engine:
+                f.write(f'Subsystem powershell {SUBSYSTEM}\n')
 
     def start(self):
         conf = self.lab.path('ssh', f'{self.server.name.lower()}.conf')

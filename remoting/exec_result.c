@@ -5,9 +5,29 @@
 #include "core/base/str.h"
 #include "remoting/clixml.h"
 #include "remoting/codepage.h"
-#include "remoting/ssh_int.h"
+#include "remoting/exec_output.h"
 
 #define WARNING "WARNING: "
+
+void exec_output_init(struct exec_output *o)
+{
+    memset(o, 0, sizeof *o);
+    buf_init(&o->out, EXEC_OUTPUT_MAX);
+    buf_init(&o->err, EXEC_ERROR_MAX);
+}
+
+void exec_output_fini(struct exec_output *o)
+{
+    buf_fini(&o->out);
+    buf_fini(&o->err);
+}
+
+void exec_output_add(struct buf *to, bool *cut, const void *data, size_t len)
+{
+    size_t room = to->limit - to->len;
+    *cut = *cut || len > room;
+    (void)buf_add(to, data, len < room ? len : room);
+}
 
 struct sorting {
     struct error_list errors;
@@ -16,7 +36,7 @@ struct sorting {
     char *plain;
 };
 
-static enum err sort_stderr(struct sorting *s, const struct ssh_output *o)
+static enum err sort_stderr(struct sorting *s, const struct exec_output *o)
 {
     struct clixml c = {0};
     enum err err = codepage_to_utf8(&s->err, buf_str(&o->err), o->err.len, NULL);
@@ -115,7 +135,7 @@ static enum err sort_stdout_warnings(struct sorting *s)
     return err;
 }
 
-static enum err remarks(struct sorting *s, const struct ssh_output *o, bool repaired)
+static enum err remarks(struct sorting *s, const struct exec_output *o, bool repaired)
 {
     enum err err = ERR_OK;
     char text[128];
@@ -147,14 +167,14 @@ static void hand_over(struct remote_result *r, struct sorting *s)
         r->output = buf_take(&s->out);
 }
 
-enum err ssh_result(struct remote_result *r, const struct ssh_output *o)
+enum err exec_result(struct remote_result *r, const struct exec_output *o)
 {
     struct sorting s = {0};
     bool repaired = false;
     bool failed = !o->complete || o->exit_code != 0 || o->signal[0] != '\0';
     /* A byte of a code page becomes up to three of UTF-8. */
-    buf_init(&s.out, 3 * (size_t)SSH_OUTPUT_MAX);
-    buf_init(&s.err, 3 * (size_t)SSH_ERROR_MAX);
+    buf_init(&s.out, 3 * (size_t)EXEC_OUTPUT_MAX);
+    buf_init(&s.err, 3 * (size_t)EXEC_ERROR_MAX);
     enum err err = sort_stderr(&s, o);
     if (err == ERR_OK)
         err = sort_plain(&s, failed);
@@ -173,5 +193,30 @@ enum err ssh_result(struct remote_result *r, const struct ssh_output *o)
     free(s.plain);
     buf_fini(&s.out);
     buf_fini(&s.err);
+    return err;
+}
+
+/* What came back, even when not all of it did; and whether the caller knows what the command did. */
+enum err exec_report(struct remote_result *out, const struct exec_output *o, enum err err, struct errinfo *ei)
+{
+    out->sent = o->sent;
+    out->outcome_unknown = o->sent && (err != ERR_OK || o->signal[0] != '\0');
+    out->has_exit_code = o->complete && o->signal[0] == '\0';
+    out->exit_code = out->has_exit_code ? o->exit_code : 0;
+    enum err sorted = o->sent ? exec_result(out, o) : ERR_OK;
+    if (sorted != ERR_OK) {
+        /* The exit code stands, but what was said is lost. */
+        out->outcome_unknown = true;
+        if (err == ERR_OK)
+            return err_set(ei, sorted, NULL, "the answer could not be kept: %s", err_text(sorted));
+    }
+    if (err == ERR_OK && o->signal[0])
+        return err_set(ei, ERR_REMOTE, "read the settings again before anything else",
+                       "PowerShell was ended by signal %s: whether the change was made is not known",
+                       o->signal);
+    if (err != ERR_OK && out->outcome_unknown && ei) {
+        err_wrap(ei, "the command was sent, its outcome is not known");
+        err_hint(ei, "read the settings again before anything else");
+    }
     return err;
 }

@@ -1,0 +1,98 @@
+/*
+ * Inside the WS-Management client only: who we are, one session, and the way of one message.
+ */
+#ifndef REMOTING_WSMAN_INT_H
+#define REMOTING_WSMAN_INT_H
+
+#include <pthread.h>
+
+#include "remoting/conv.h"
+#include "remoting/soap.h"
+#include "remoting/wsman.h"
+#include "remoting/wsman_http.h"
+
+#define WSMAN_WAITS_MAX     3      /* times that a throttled request is asked again */
+#define WSMAN_WAIT_MAX_MS   300000 /* a longer one is only told */
+#define WSMAN_REDIRECTS_MAX 3
+#define WSMAN_ENVELOPE_MAX  ((size_t)4 << 20)
+
+enum wsman_auth {
+    WSMAN_AUTH_NEGOTIATE,
+    WSMAN_AUTH_KERBEROS,
+    WSMAN_AUTH_NTLM,
+    WSMAN_AUTH_BASIC,
+    WSMAN_AUTH_NONE
+};
+
+/* One user with one password or ticket, on one server or on all. */
+struct wsman_identity {
+    const char *server; /* NULL: those without one of their own */
+    const char *user;   /* NULL: the ticket's */
+    enum wsman_auth auth;
+    struct secret password;
+    pthread_mutex_t lock; /* guards what follows; held while a KDC is asked */
+    struct krb_login *login;
+    bool no_kerberos; /* negotiate with a password that no KDC can be asked about: NTLM */
+    bool accepted, rejected;
+};
+
+struct wsman_access {
+    const struct profile *profile;
+    bool redirect;
+    struct wsman_identity **identities; /* the profile's own first */
+    size_t n;
+};
+struct wsman_identity *wsman_identity_find(struct wsman_access *a, const char *server);
+/* The Kerberos login, made or renewed; *out NULL: use NTLM. One more owner. */
+enum err wsman_identity_login(struct wsman_identity *id, struct krb_login **out,
+                              struct errinfo *ei) MUST_CHECK;
+/* A password that one server refused and none has taken is offered to no other: each try counts towards a lock-out. */
+enum err wsman_identity_may_try(struct wsman_identity *id, struct errinfo *ei) MUST_CHECK;
+void wsman_identity_told(struct wsman_identity *id, bool accepted);
+
+struct wsman {
+    struct wsman_access *access;
+    struct wsman_identity *identity;
+    const struct stop *stop;
+    struct wsman_url url;
+    struct wsman_http *http;
+    struct conv *conv; /* of this connection; NULL: not logged in, or nothing to seal with */
+    bool ntlm;         /* Kerberos is of no use here: the server has no such service name */
+    char server[256], fqdn[256], spn[320], peer[300], session_id[SOAP_UUID_MAX];
+    char resource[256], shell_id[WSMAN_ID_MAX];
+    size_t max_envelope;
+    int timeout_s;
+    bool open, unknown, tidying, lost_answer;
+    struct stop tidy;
+    struct wsman_fault fault;
+    struct wsman_answer answer;
+    struct buf envelope, body, plain;
+};
+
+/* wsman_login.c: a connection that is logged in, over whatever there was. */
+enum err wsman_login(struct wsman *w, const struct stop *stop, struct errinfo *ei) MUST_CHECK;
+/* Adds the Authorization of every request (Basic); none for the others once logged in. */
+enum err wsman_authorize(void *wsman, X509 *peer, struct buf *out, struct errinfo *ei);
+
+/* wsman_exchange.c */
+struct wsman_call { /* one operation's arguments; those of its kind are set */
+    enum soap_op op;
+    const struct wsman_shell *shell;
+    const struct wsman_command *command;
+    const char *id, *streams;
+    const struct wsman_option *options;
+    size_t n_options;
+    const void *data;
+    size_t len;
+    bool end;
+    enum wsman_signal signal;
+    struct wsman_output *output;
+};
+/* Sends, once for what changes something, and reads the answer. A fault is ERR_OK with reply->is_fault and w->fault. */
+enum err wsman_exchange(struct wsman *w, const struct wsman_call *call, struct soap_reply *reply,
+                        struct errinfo *ei) MUST_CHECK;
+/* The envelope of a call into w->envelope (emptied first). */
+enum err wsman_write(struct wsman *w, const struct wsman_call *call, const char *message_id,
+                     struct errinfo *ei) MUST_CHECK;
+
+#endif

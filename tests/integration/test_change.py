@@ -1,0 +1,400 @@
+"""A plan against the lab: every kind of step there and exactly back, interrupted, killed, raced, nudged, seen by a controller that is behind."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import ORG, PROGRAM, Lab, casbridge, clean_env, wait_for
+
+LEGACY = ('E2K7CAS01', 'EXCAS01', 'EXCAS02')
+MOVING = re.compile(r'^(whenChanged|uSNChanged|entryCSN|modifyTimestamp|modifiersName|entryUUID|createTimestamp|creatorsName|structuralObjectClass|'
+                    r'contextCSN|objectGUID|msExchVersion|whenCreated|uSNCreated|name|objectCategory|distinguishedName)::? ', re.I)
+
+
+def directory(lab, tmp_path):
+    """DN -> its attributes, without what every write moves."""
+    file = tmp_path / 'export.ldif'
+    lab.do('export', str(file))
+    text = re.sub(r'\n ', '', file.read_text())
+    entries = [e.split('\n') for e in re.split(r'\n\n+', text) if e.startswith('dn: ')]
+    return {e[0]: sorted(line for line in e[1:] if line and not MOVING.match(line)) for e in entries}
+
+
+def lines_of(done):
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def plan_of(lab, tmp_path, *args, name='plan.json'):
+    file = tmp_path / name
+    done = lab.run('plan', '-o', file, *args)
+    assert done.code == 1, (done.code, done.err)
+    return file, json.loads(file.read_text())
+
+
+class Running:
+    """apply in the background, its progress line by line."""
+
+    def __init__(self, lab, *args):
+        self.process = subprocess.Popen([str(PROGRAM), '--config', str(lab.config), '--profile', 'lab', '--format', 'json', *map(str, args)],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_env())
+        self.lines = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def until(self, phase):
+        for line in self.process.stdout:
+            self.lines.append(json.loads(line))
+            if self.lines[-1]['phase'] == phase:
+                return self.lines[-1]
+        raise AssertionError((phase, self.lines, self.process.stderr.read()))
+
+    def end(self):
+        out, err = self.process.communicate(timeout=120)
+        self.lines += [json.loads(line) for line in out.splitlines()]
+        assert 'Sanitizer' not in err and 'runtime error' not in err, err
+        return self.process.returncode, err
+
+
+def slow(lab, *servers, seconds=3):
+    folder = lab.dir / 'faults'
+    folder.mkdir(exist_ok=True)
+    for s in servers:
+        (folder / s).write_text(f'ssh-delay {seconds}\n')
+
+
+def test_every_step_there_and_back(lab, tmp_path):
+    lab.do('plant', 'wrong-scp', 'legacy-url', 'no-internal-url', 'no-forms', 'no-rpc-encryption', 'ssl-offloading', 'wrong-oa-name')
+    lab.config.write_text(lab.config.read_text() + 'legacy_namespace = legacy.contoso.lab\n')
+    lab.config.chmod(0o600)
+    first = directory(lab, tmp_path)
+    file, plan = plan_of(lab, tmp_path)
+    rules = {s['finding'] for s in plan['steps']} | {x for s in plan['steps'] for x in s.get('also', [])}
+    assert {'oa-iis-auth', 'oa-enabled', 'oa-external-hostname', 'autodiscover-scp', 'legacy-namespace', 'internal-url'} <= rules
+    # what a person must choose is named and left out
+    text = lab.run('plan').out
+    for rule in ('rpc-encryption', 'fba-match', 'ssl-offloading'):
+        assert rule not in rules and f'--finding {rule}:' in text, (rule, text)
+    done = lab.run('--format', 'json', 'apply', file, '--yes', ORG, timeout=180)
+    assert done.code == 0, done.err
+    runs = [lines_of(done)[0]['run']]
+    chosen, more = plan_of(lab, tmp_path, '--finding', 'rpc-encryption', '--finding', 'fba-match', '--finding', 'ssl-offloading', name='chosen.json')
+    cmdlets = {s['cmdlet'].split()[0] for s in more['steps']}
+    assert cmdlets == {'Set-RpcClientAccess', 'Set-OwaVirtualDirectory', 'Set-OutlookAnywhere'}
+    assert all(s['note'] for s in more['steps']) and all(s['impact'] for s in more['steps'])
+    done = lab.run('--format', 'json', 'apply', chosen, '--yes', ORG, timeout=180)
+    assert done.code == 0, done.err
+    runs.append(lines_of(done)[0]['run'])
+    left = {f['id'] for f in lab.json('check')['findings']}
+    assert not left & (rules | {'rpc-encryption', 'fba-match', 'ssl-offloading'}), left
+    assert lab.run('plan').code == 0                                        # idempotent: nothing is left to do
+    assert directory(lab, tmp_path) != first
+    # the last first; each a second time is nothing
+    for run in reversed(runs):
+        done = lab.run('--format', 'json', 'rollback', run, '--yes', ORG, timeout=180)
+        assert done.code == 0, done.err
+        again = lab.run('rollback', run, '--yes', ORG)
+        assert again.code == 0 and 'nothing was done' in again.err
+    last = directory(lab, tmp_path)
+    assert set(last) == set(first)
+    assert {dn: (first[dn], last[dn]) for dn in first if first[dn] != last[dn]} == {}
+    assert lab.run('journal', 'verify').code == 0
+
+
+def test_a_cmdlet_that_does_more(lab, tmp_path):
+    """Forms logon turns other switches too. A plan that was edited not to say so is not believed blindly."""
+    lab.do('plant', 'no-forms')
+    file, plan = plan_of(lab, tmp_path, '--finding', 'fba-match')
+    step, = plan['steps']
+    name = "Set-OwaVirtualDirectory -Identity 'E2K7CAS01\\owa (Default Web Site)' -FormsAuthentication:"
+    step.update(cmdlet=name + '$true', inverse=name + '$false', before={'forms_authentication': False}, after={'forms_authentication': True})
+    file.write_text(json.dumps(plan))
+    done = lab.run('--format', 'json', 'apply', file, '--yes', ORG, timeout=180)
+    assert done.code == 0, done.err
+    last = lines_of(done)[-1]
+    assert last['phase'] == 'done' and 'msExchInternalAuthenticationMethods moved further than it was told to' in last['detail'], last
+
+
+def test_interrupted_then_resumed(lab, tmp_path):
+    file, _ = plan_of(lab, tmp_path)
+    slow(lab, *LEGACY)
+    with Running(lab, 'apply', file, '--yes', ORG, '--reason', 'change 4711') as apply:
+        run = apply.until('push')['run']
+        first = apply.lines[-1]['server']
+        time.sleep(0.3)
+        apply.process.send_signal(signal.SIGINT)
+        code, err = apply.end()
+    assert code == 130 and f'casbridge resume {run}' in err, err
+    assert [p['phase'] for p in apply.lines if p['server'] == first][-1] == 'done'       # the host in hand was finished
+    assert {p['server'] for p in apply.lines if p['phase'] == 'intent'} == {first}
+    done = lab.run('--format', 'json', 'resume', run, '--yes', ORG, timeout=180)
+    assert done.code == 0, done.err
+    assert {p['server'] for p in lines_of(done) if p['phase'] == 'done'} == set(LEGACY) - {first}
+    journal = lab.json('journal', run)
+    assert {r['why'] for r in journal if r['phase'] == 'begin'} == {'change 4711'}
+    assert [r['phase'] for r in journal if r['server'] is None] == ['begin', 'end', 'resume', 'end']
+    assert lab.run('resume', run, '--yes', ORG).code == 7
+    assert lab.run('journal', 'verify').code == 0
+
+
+def test_killed_then_resumed(lab, tmp_path):
+    file, _ = plan_of(lab, tmp_path)
+    slow(lab, 'E2K7CAS01', seconds=2)
+    with Running(lab, 'apply', file, '--yes', ORG) as apply:
+        run = apply.until('push')['run']
+        time.sleep(2.2)                                                     # the command has run, nobody has read what it did
+        apply.process.kill()
+        apply.process.wait()
+    done = lab.run('--format', 'json', 'resume', run, '--yes', ORG, timeout=180)          # takes the dead one's lock over
+    assert done.code == 0, done.err
+    journal = lab.json('journal', run)
+    assert {r['server'] for r in journal if r['phase'] == 'done'} == set(LEGACY)
+    assert lab.run('plan').code == 0 and lab.run('journal', 'verify').code == 0
+
+
+def test_two_consoles(lab, tmp_path):
+    file, _ = plan_of(lab, tmp_path)
+    slow(lab, *LEGACY, seconds=4)
+    with Running(lab, 'apply', file, '--yes', ORG, '--reason', 'ours') as first:
+        first.until('push')
+        done = lab.run('apply', file, '--yes', ORG)
+        assert done.code == 7 and 'holds the lock' in done.err and '--force-lock' in done.err, done.err
+        assert lab.run('apply', file, '--yes', ORG, '--force-lock', '').code == 2
+        done = lab.run('apply', file, '--yes', ORG, '--force-lock', 'the other console hangs', timeout=180)
+        code, err = first.end()
+    # the first finishes the host in hand, learns it, and begins no other; the second found either nothing moved or a stale plan
+    assert code == 7 and 'took the lock away' in err, err
+    assert done.code in (0, 6, 8), done.err
+    assert sum(1 for p in first.lines if p['phase'] == 'intent') == 1
+    taken = [r for r in lab.json('journal', '-') if r['phase'] == 'lock']
+    assert any(r['why'] == 'the other console hangs' and 'away by force' in r['detail'] for r in taken), taken
+    assert lab.run('journal', 'verify').code == 0
+
+
+def test_somebody_else_since(lab, tmp_path):
+    file, _ = plan_of(lab, tmp_path, '--server', 'EXCAS01', '--server', 'E2K7CAS01')
+    done = lab.run('--format', 'json', 'apply', file, '--yes', ORG, timeout=180)
+    run = lines_of(done)[0]['run']
+    set_ = ('exec', '--on', 'EXCAS01', '--', 'Set-OutlookAnywhere', '-Identity', 'EXCAS01\\Rpc (Default Web Site)', '-IISAuthenticationMethods', 'NTLM')
+    assert lab.run(*set_).code == 0
+    done = lab.run('--format', 'json', 'rollback', run, '--yes', ORG, timeout=180)
+    assert done.code == 0, done.err
+    skipped = [p for p in lines_of(done) if p['phase'] == 'skipped']
+    assert [p['server'] for p in skipped] == ['EXCAS01'] and 'somebody changed it since' in skipped[0]['detail'] and 'ntlm' in skipped[0]['detail']
+    iis = {s['name']: [v['iis_auth'] for v in s['virtual_directories'] if v['protocol'] == 'oa'] for s in lab.json('inventory')['servers']}
+    assert iis['EXCAS01'] == [['ntlm']] and iis['E2K7CAS01'] == [['basic']]
+
+
+def test_nudge(tmp_path):
+    lab = Lab(tmp_path / 'lab')
+    lab.do('up', '--poll', '600')
+    try:
+        file, plan = plan_of(lab, tmp_path, '--nudge')
+        assert all(s['nudge'] == ["Restart-Service -Name 'MSExchangeServiceHost'"] and 'MSExchangeServiceHost' in s['impact'] for s in plan['steps'])
+        done = lab.run('apply', file, '--yes', ORG, '--via', 'psrp')
+        assert done.code != 0 and not lab.json('journal')
+        began = time.monotonic()
+        done = lab.run('--format', 'json', 'apply', file, '--yes', ORG, timeout=180)
+        assert done.code == 0, done.err
+        assert time.monotonic() - began < 100                              # and not ten minutes
+        run = lines_of(done)[0]['run']
+        assert sum(1 for r in lab.json('journal', run) if r['phase'] == 'nudge') == 3
+    finally:
+        lab.do('down')
+
+
+def test_service_names_are_only_written(lab, tmp_path):
+    lab.do('plant', 'duplicate-spn')
+    file = tmp_path / 'spn.cmd'
+    assert lab.run('plan', '--export-spn', file).code == 1
+    text = file.read_text()
+    assert 'setspn -D HTTP/mail.contoso.lab WEB01$' in text and 'casbridge never runs them' in text
+    assert all(line.startswith(('rem ', 'setspn ')) for line in text.splitlines())
+    assert lab.run('spn').code == 1                                        # nothing was done about it
+    export = tmp_path / 'all.ldif'
+    lab.do('export', str(export))
+    done = casbridge('--source', f'ldif:{export}', '--profile', 'lab', '--config', lab.config, 'plan', '--export-spn', tmp_path / 'none.cmd')
+    assert done.code in (1, 7) and ((tmp_path / 'none.cmd').exists() or 'looked up' in done.err), done.err
+
+
+# ---- a second controller
+
+class SecondController:
+    """A copy of the lab's slapd that nobody replicates to."""
+
+    def __init__(self, lab, folder):
+        self.lab, self.folder = lab, folder
+        first = lab.dir / 'slapd'
+        (folder / 'db').mkdir(parents=True)
+        conf = (first / 'slapd.conf').read_text().replace(f'{first}/', f'{folder}/')
+        (folder / 'slapd.conf').write_text(conf)
+        shutil.copy(first / 'ad.schema', folder)
+        (folder / 'rootdse.ldif').write_text((first / 'rootdse.ldif').read_text().replace('dc1', 'dc2').replace('DC1', 'DC2'))
+        slapd, slapadd = (shutil.which(p, path=os.environ.get('PATH', '') + ':/usr/sbin:/usr/lib/openldap') for p in ('slapd', 'slapadd'))
+        subprocess.run([slapadd, '-q', '-f', folder / 'slapd.conf', '-b', 'DC=contoso,DC=lab', '-l', first / 'org.ldif'], check=True)
+        self.uri = 'ldapi://' + str(folder / 's').replace('/', '%2F')
+        self.process = subprocess.Popen([slapd, '-d', '0', '-f', folder / 'slapd.conf', '-h', self.uri], stderr=subprocess.DEVNULL)
+        assert wait_for(lambda: (folder / 's').exists())
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+
+    def follow(self, dn, attribute, value):
+        """Replication, at last."""
+        change = f'dn: {dn}\nchangetype: modify\nreplace: {attribute}\n{attribute}: {value}\n'
+        subprocess.run(['ldapmodify', '-Q', '-Y', 'EXTERNAL', '-H', self.uri], input=change, text=True, check=True, capture_output=True)
+
+
+@pytest.fixture
+def second(lab, tmp_path):
+    made = SecondController(lab, pathlib.Path(tmp_path / 'dc2'))
+    lab.config.write_text(lab.config.read_text() + f'controllers = {made.uri}\n')
+    lab.config.chmod(0o600)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def test_a_controller_that_is_behind(lab, second, tmp_path):
+    file, plan = plan_of(lab, tmp_path, '--server', 'E2K7CAS01', '--server', 'EXCAS01')
+    where = {s['server']: s['preconditions'][0]['dn'] for s in plan['steps']}
+    with Running(lab, 'apply', file, '--yes', ORG) as apply:
+        told = set()
+        for line in apply.process.stdout:
+            p = json.loads(line)
+            apply.lines.append(p)
+            if 'waiting for up to' in (p['detail'] or '') and p['server'] not in told:
+                assert 'not yet on dc2.contoso.lab (' in p['detail'] and 'iis_auth basic' in p['detail'], p
+                told.add(p['server'])
+                second.follow(where[p['server']], 'msExchInternalAuthenticationMethods', 3)
+        code, err = apply.end()
+    assert code == 0 and told == {'E2K7CAS01', 'EXCAS01'}, (err, apply.lines)
+    done = {p['server']: p['detail'] for p in apply.lines if p['phase'] == 'done'}
+    assert set(done) == told and not any('not yet' in d for d in done.values()), done
+    assert any('dc1.contoso.lab' in (p['detail'] or '') for p in apply.lines if p['phase'] == 'reread')
+    # the way back, which nobody replicates: stopped while it waits, it is done all the same and says so
+    run = apply.lines[0]['run']
+    with Running(lab, 'rollback', run, '--server', 'EXCAS01', '--yes', ORG) as back:
+        for line in back.process.stdout:
+            back.lines.append(json.loads(line))
+            if 'waiting for up to' in (back.lines[-1]['detail'] or ''):
+                back.process.send_signal(signal.SIGINT)
+                break
+        code, err = back.end()
+    assert code == 0, err
+    assert 'not yet on dc2.contoso.lab' in back.lines[-1]['detail'] and back.lines[-1]['phase'] == 'done', back.lines
+    journal = lab.json('journal', back.lines[0]['run'])
+    assert [r['detail'] for r in journal if r['phase'] == 'done' and 'not yet on dc2' in (r['detail'] or '')]
+    # a plan against it now: the difference is said before anything is written
+    file, _ = plan_of(lab, tmp_path, '--server', 'EXCAS01')
+    second.follow(where['EXCAS01'], 'msExchInternalAuthenticationMethods', 16)
+    with Running(lab, 'apply', file, '--yes', ORG) as apply:
+        apply.until('intent')
+        apply.process.send_signal(signal.SIGINT)
+        code, err = apply.end()
+    assert 'dc2.contoso.lab says' in err and 'which is not what dc1.contoso.lab says' in err, err
+
+
+def test_controllers_are_found_in_the_directory(lab, tmp_path):
+    """Each names itself below CN=Sites; the one that was read is not asked twice."""
+    site = 'CN=Dublin,CN=Sites,CN=Configuration,DC=contoso,DC=lab'
+    add = (f'dn: CN=Servers,{site}\nobjectClass: top\nobjectClass: container\n\n'
+           f'dn: CN=DC2,CN=Servers,{site}\nobjectClass: top\nobjectClass: server\ndNSHostName: dc2.contoso.lab\n\n'
+           f'dn: CN=NTDS Settings,CN=DC2,CN=Servers,{site}\nobjectClass: top\nobjectClass: nTDSDSA\n\n'
+           f'dn: CN=OLD,CN=Servers,{site}\nobjectClass: top\nobjectClass: server\ndNSHostName: old.contoso.lab\n')
+    uri = 'ldapi://' + str(lab.dir / 'run' / 'ldapi').replace('/', '%2F')
+    done = subprocess.run(['ldapadd', '-c', '-Q', '-Y', 'EXTERNAL', '-H', uri], input=add, text=True, capture_output=True)
+    assert 'NTDS Settings' in done.stdout, done
+    lab.config.write_text(lab.config.read_text() + 'host.dc2.contoso.lab = 127.0.0.1:1\n')
+    lab.config.chmod(0o600)
+    file, _ = plan_of(lab, tmp_path, '--server', 'EXCAS01')
+    done = lab.run('--format', 'json', 'apply', file, '--yes', ORG, timeout=180)
+    assert done.code == 0, done.err
+    asked = [line for line in done.err.splitlines() if 'is not asked whether it has the changes' in line]
+    assert len(asked) == 1 and 'ldap://dc2.contoso.lab' in asked[0] and 'refused' in asked[0], done.err
+
+
+def test_a_controller_that_does_not_answer(lab, second, tmp_path):
+    second.close()
+    file, _ = plan_of(lab, tmp_path, '--server', 'EXCAS01')
+    done = lab.run('--format', 'json', 'apply', file, '--yes', ORG, timeout=180)
+    assert done.code == 0 and 'is not asked whether it has the changes' in done.err, done.err
+
+
+# ---- secrets
+
+PASSWORDS = ('Passw0rd!lab', 'S3cret-of-the-admin')
+
+
+def holds_secret(data, more):
+    return [s for s in (*PASSWORDS, *more) if s.encode() in data or s.encode('utf-16-le') in data]
+
+
+def test_no_secret_anywhere(lab, tmp_path):
+    """Everything that a whole job writes, searched for every secret that it was given."""
+    out = tmp_path / 'out'
+    out.mkdir()
+    secret = tmp_path / 'secret'
+    secret.write_text(PASSWORDS[1])
+    secret.chmod(0o600)
+    key = pathlib.Path(lab.value('ssh_key')).read_text()
+    body = [line for line in key.splitlines() if line and not line.startswith('-')]
+    lab.config.write_text(lab.config.read_text() + f'ssh_password = file:{secret}\n')
+    lab.config.chmod(0o600)
+    said = []
+    env = {**clean_env(), 'HOME': str(out), 'XDG_STATE_HOME': str(out), 'XDG_CACHE_HOME': str(out), 'KRB5_TRACE': ''}
+
+    def do(*args, **kw):
+        done = lab.run(*args, env=env, timeout=180, **kw)
+        said.append(f'{args}\n{done.out}\n{done.err}')
+        return done
+
+    do('check', '--probe'), do('--format', 'json', 'check', '--probe')
+    assert do('plan', '-o', out / 'plan.json').code == 1
+    done = do('--format', 'json', 'apply', out / 'plan.json', '--yes', ORG)
+    assert done.code == 0, done.err
+    run = lines_of(done)[0]['run']
+    do('exec', '--on', 'EXCAS01', '--', 'Get-OutlookAnywhere', '-Server', 'EXCAS01')
+    do('journal'), do('--format', 'json', 'journal', run), do('journal', 'verify')
+    do('snapshot', '-o', out / 'a.snapshot'), do('report', '-o', out / 'report.html'), do('--format', 'json', 'report', '-o', out / 'report.json')
+    assert do('rollback', run, '--yes', ORG).code == 0
+    secret.write_text('another')                                            # the wrong one is not told either
+    do('exec', '--on', 'EXCAS01', '--', 'Get-ExchangeServer')
+    (out / 'said').write_text('\n'.join(said))
+    for file in lab.dir.glob('store.db*'):
+        shutil.copy(file, out)
+    files = [f for f in out.rglob('*') if f.is_file()]
+    assert {'plan.json', 'said', 'store.db', 'report.html', 'a.snapshot'} <= {f.name for f in files}
+    for file in files:
+        assert holds_secret(file.read_bytes(), body[:-1]) == [], file
+    assert holds_secret(secret.read_bytes() + PASSWORDS[0].encode(), []) == [PASSWORDS[0]], 'the search finds what is there'
+
+
+def test_no_core_file(lab):
+    """The process that may hold secrets leaves no core, whatever its caller allowed."""
+    process = subprocess.Popen(['/bin/sh', '-c', f'ulimit -c unlimited 2>/dev/null; exec "{PROGRAM}" --config "{lab.config}" --profile lab '
+                                'proxy --listen 127.0.0.1:0 --arrive EX13CAS01'], stderr=subprocess.PIPE, env=clean_env(), text=True)
+    try:
+        assert 'listen' in process.stderr.readline().lower()
+        limits = pathlib.Path(f'/proc/{process.pid}/limits').read_text()
+        assert re.search(r'^Max core file size +0 +0 ', limits, re.M), limits
+        if 'asan' not in str(PROGRAM):                                      # there the leak checker traces its own process
+            owner = os.stat(f'/proc/{process.pid}/environ')
+            assert owner.st_uid == 0 and owner.st_gid == 0                  # what the kernel does with one that is not dumpable
+    finally:
+        process.terminate()
+        process.communicate()
+
+

@@ -1,0 +1,298 @@
+"""One store for several admins: a real PostgreSQL, started here, and commands that meet on it."""
+import glob
+import json
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from conftest import ORG, PROGRAM, casbridge, clean_env, wait_for
+
+SECRET = 'correct-horse-battery'
+
+
+class Postgres:
+    """A cluster in a folder, run as somebody who is not root, gone with the with block."""
+
+    def __init__(self, folder):
+        self.folder, self.data = folder, folder / 'data'
+        self.bin = os.path.dirname(sorted(glob.glob('/usr/lib/postgresql/*/bin/initdb'))[-1])
+        self.process = None
+        with socket.socket() as s:
+            s.bind(('127.0.0.1', 0))
+            self.port = s.getsockname()[1]
+        self.databases = 0
+
+    def demoted(self):
+        if os.geteuid() != 0:
+            return {}
+        names = {p.pw_name for p in pwd.getpwall()}
+        who = pwd.getpwnam('postgres' if 'postgres' in names else 'nobody')
+        return {'user': who.pw_uid, 'group': who.pw_gid, 'extra_groups': []}
+
+    def __enter__(self):
+        who = self.demoted()
+        self.folder.mkdir()
+        if who:
+            os.chown(self.folder, who['user'], who['group'])
+        subprocess.run([f'{self.bin}/initdb', '-D', self.data, '-U', 'casbridge', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync',
+                        '--no-instructions'], check=True, stdout=subprocess.DEVNULL, cwd='/', **who)
+        (self.data / 'pg_hba.conf').write_text('host all keeper 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n')
+        self.start()
+        self.sql(f"CREATE ROLE keeper LOGIN SUPERUSER PASSWORD '{SECRET}'")
+        return self
+
+    def start(self):
+        self.process = subprocess.Popen([f'{self.bin}/postgres', '-D', self.data, '-k', self.folder, '-h', '127.0.0.1', '-p', str(self.port),
+                                         '-c', 'fsync=off', '-c', 'shared_buffers=16MB', '-c', 'max_connections=40'],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd='/', **self.demoted())
+        assert wait_for(lambda: subprocess.run([f'{self.bin}/pg_isready', '-q', '-h', '127.0.0.1', '-p', str(self.port)]).returncode == 0)
+
+    def stop(self, how=signal.SIGINT):
+        self.process.send_signal(how)
+        self.process.wait(timeout=30)
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.stop()
+
+    def sql(self, text, database='postgres'):
+        done = subprocess.run([f'{self.bin}/psql', '-qAt', '-h', '127.0.0.1', '-p', str(self.port), '-U', 'casbridge', '-c', text, database],
+                              capture_output=True, text=True, timeout=30, check=True)
+        return done.stdout.strip()
+
+    def url(self, user='casbridge', database=None):
+        if not database:
+            self.databases += 1
+            database = f'd{self.databases}'
+            self.sql(f'CREATE DATABASE {database} TEMPLATE template0')
+        return f'postgresql://{user}@127.0.0.1:{self.port}/{database}'
+
+
+@pytest.fixture(scope='module')
+def postgres(tmp_path_factory):
+    if not glob.glob('/usr/lib/postgresql/*/bin/initdb'):
+        pytest.skip('no PostgreSQL is installed here')
+    # not below pytest's folder: only its owner may enter that
+    folder = tmp_path_factory.mktemp('pg')
+    for path in (folder, *folder.parents):
+        if path == path.parent or os.stat(path).st_uid != os.geteuid() or str(path) == '/tmp':
+            break
+        os.chmod(path, os.stat(path).st_mode | 0o011)
+    with Postgres(folder / 'cluster') as server:
+        yield server
+
+
+def use_store(lab, url, *more):
+    """The lab's profile, with another store."""
+    lines = [line for line in lab.config.read_text().splitlines() if not line.startswith('store')]
+    at = lines.index('[lab]') + 1
+    lab.config.write_text('\n'.join(lines[:at] + [f'store = {url}', *more] + lines[at:]) + '\n')
+
+
+def start(lab, *args, to=subprocess.PIPE):
+    return subprocess.Popen([str(PROGRAM), '--config', str(lab.config), '--profile', 'lab', *map(str, args)], stdout=to,
+                            stderr=subprocess.PIPE, text=True, env=clean_env(), stdin=subprocess.DEVNULL)
+
+
+def holder(lab):
+    return lab.json('store', 'status')['holder']
+
+
+def test_two_admins_one_store(lab, postgres, tmp_path):
+    use_store(lab, postgres.url())
+    plan = tmp_path / 'plan.json'
+    assert lab.run('plan', '-o', plan).code == 1
+    shown = tmp_path / 'shown.jsonl'
+    with open(shown, 'w') as f:
+        following = start(lab, '--format', 'json', 'journal', '--follow', to=f)
+    time.sleep(1)
+    first = start(lab, 'apply', plan, '--yes', ORG, '--reason', 'change 4711', '--parallel', '1', '--wave', '1')
+    held = wait_for(lambda: holder(lab))
+    assert held['pid'] == first.pid and 'change 4711' in held['reason'] and not held['ended']
+    second = lab.run('apply', plan, '--yes', ORG)
+    assert second.code == 7 and 'holds the lock' in second.err and 'change 4711' in second.err and str(first.pid) in second.err
+
+    # the second admin sees it move while it moves, not only at its end
+    assert wait_for(lambda: shown.read_text().count('\n') > 2) and first.poll() is None
+    line = json.loads(shown.read_text().splitlines()[0])
+    assert line['phase'] == 'begin'
+    run = line['run']
+    watching = start(lab, 'journal', run, '--follow')       # of that run: ends with it
+    out, err = first.communicate(timeout=180)
+    assert first.returncode == 0, err
+    text, err = watching.communicate(timeout=30)
+    assert watching.returncode == 0, err
+    for phase in ('capture', 'intent', 'result', 'reread', 'verify', 'done', 'end'):
+        assert phase in text
+    records = lab.json('journal', run)
+    assert len(text.splitlines()) == len(records)
+    assert wait_for(lambda: [json.loads(r)['id'] for r in shown.read_text().splitlines()] == [r['id'] for r in records])
+    following.send_signal(signal.SIGINT)
+    out, err = following.communicate(timeout=30)
+    assert following.returncode == 130, err
+    assert holder(lab) is None
+    assert lab.json('journal', 'verify')['whole']
+
+
+def test_holder_killed(lab, postgres, tmp_path):
+    use_store(lab, postgres.url())
+    plan = tmp_path / 'plan.json'
+    assert lab.run('plan', '-o', plan).code == 1
+    first = start(lab, '--format', 'json', 'apply', plan, '--yes', ORG, '--parallel', '1', '--wave', '1')
+    assert wait_for(lambda: any(r['phase'] == 'intent' for run in lab.json('journal') for r in lab.json('journal', run['run'])))
+    first.kill()
+    first.wait()
+    first.stdout.close()
+    first.stderr.close()
+    assert wait_for(lambda: holder(lab)['ended'], seconds=2)   # the server let go with its session
+    run = lab.json('journal')[0]['run']
+    done = lab.run('resume', run, '--yes', ORG, timeout=180)
+    assert done.code == 0, done.err
+    taken = lab.json('journal', '-')[0]
+    assert taken['phase'] == 'lock' and 'has ended' in taken['detail']
+    assert holder(lab) is None and lab.json('journal', 'verify')['whole']
+
+
+def test_server_gone_in_mid_run(lab, postgres, tmp_path):
+    use_store(lab, postgres.url())
+    plan = tmp_path / 'plan.json'
+    assert lab.run('plan', '-o', plan).code == 1
+    first = start(lab, 'apply', plan, '--yes', ORG, '--parallel', '1', '--wave', '1')
+    assert wait_for(lambda: any(r['phase'] == 'intent' for run in lab.json('journal') for r in lab.json('journal', run['run'])))
+    try:
+        postgres.stop(signal.SIGQUIT)                       # at once, as a crash
+        out, err = first.communicate(timeout=120)
+        assert first.returncode == 4 and 'casbridge: run ' in err and 'the store postgresql://' in err, err
+        begun = time.monotonic()
+        for command in (['journal'], ['store'], ['accept', 'list'], ['apply', plan, '--yes', ORG], ['journal', '--follow']):
+            done = lab.run(*command)
+            assert done.code == 4 and 'see that PostgreSQL runs' in done.err, (command, done.err)
+        check = lab.run('check')
+        assert check.code == 1 and 'accepted findings are not known' in check.err   # the rest of the work goes on
+        assert time.monotonic() - begun < 60
+    finally:
+        postgres.start()
+    journal = lab.json('journal', 'verify')
+    assert journal['whole']
+    run = lab.json('journal')[0]
+    assert run['status'] in ('unfinished', 'interrupted')
+    done = lab.run('resume', run['run'], '--yes', ORG, timeout=180)
+    assert done.code == 0, done.err
+    assert lab.run('plan', '-o', tmp_path / 'none.json').code == 0          # everything is as it should be
+
+
+def test_copy_and_evidence(shared_lab, postgres, tmp_path):
+    lab = shared_lab
+    before = lab.config.read_text()
+    first, second, third = f'sqlite:{tmp_path}/first.db', postgres.url(), f'sqlite:{tmp_path}/third.db'
+    try:
+        use_store(lab, first)
+        assert lab.run('accept', 'certificate', '--reason', 'gone soon').code == 0
+        checked = lab.json('check', '--probe')
+        kept = lab.run('--format', 'json', 'check', '--kept')
+        assert 'minutes ago' in kept.err
+
+        def verdicts(c):
+            return sorted((f['id'], f['server'] or '', f['severity']) for f in c['findings'])
+        assert verdicts(kept.json()) == verdicts(checked)   # nobody was asked again
+        assert verdicts(lab.json('check')) != verdicts(checked)
+
+        done = lab.run('--format', 'json', 'store', 'copy', first, second)
+        assert done.code == 0, done.err
+        assert done.json()['records'] == 1 and done.json()['accepted'] == 1 and done.json()['evidence'] == 1
+        assert lab.run('store', 'copy', second, third).code == 0
+        again = lab.run('store', 'copy', first, second)
+        assert again.code == 7 and 'not empty' in again.err
+        assert lab.run('--read-only', 'store', 'copy', first, f'sqlite:{tmp_path}/x.db').code == 7
+        hashes = []
+        for store in (first, second, third):
+            lab.config.write_text(before)
+            use_store(lab, store)
+            assert lab.json('journal', 'verify') == {'records': 1, 'whole': True, 'error': None}
+            hashes.append(lab.json('journal', '-')[0]['hash'])
+            assert lab.json('accept', 'list')[0]['reason'] == 'gone soon'
+            assert verdicts(lab.json('check', '--kept')) == verdicts(checked)
+            status = lab.json('store', 'status')
+            assert status['evidence'][0]['organization'] == ORG and status['holder'] is None
+        assert len(set(hashes)) == 1
+    finally:
+        lab.config.write_text(before)
+
+
+def test_passwords(postgres, tmp_path):
+    config = tmp_path / 'config.ini'
+    url = postgres.url(user='keeper')
+
+    def run(store, *more, env=None):
+        config.write_text('\n'.join(['[p]', f'store = {store}', *more]) + '\n')
+        config.chmod(0o600)
+        done = casbridge('--config', config, 'store', env={**clean_env(), **(env or {})})
+        assert SECRET not in done.out + done.err
+        return done
+
+    refused = run(url.replace('keeper@', f'keeper:{SECRET}@'))
+    assert refused.code == 3 and 'holds a password' in refused.err and 'store_password' in refused.err
+    assert run(url).code == 5
+    assert run(url, 'store_password = env:STORE_WORD', env={'STORE_WORD': 'wrong'}).code == 5
+    good = run(url, 'store_password = env:STORE_WORD', env={'STORE_WORD': SECRET})
+    assert good.code == 0 and 'postgresql, layout' in good.out
+    passfile = tmp_path / 'pgpass'
+    passfile.write_text(f'127.0.0.1:{postgres.port}:*:keeper:{SECRET}\n')
+    passfile.chmod(0o600)
+    assert run(url, env={'PGPASSFILE': str(passfile)}).code == 0
+    assert run(url + '?sslmode=require', 'store_password = env:STORE_WORD', env={'STORE_WORD': SECRET}).code == 4
+    assert run('postgresql://127.0.0.1:1/x?connect_timeout=2').code == 4
+    assert run('mysql://h/x').code == 3
+
+
+def test_tls(postgres, tmp_path):
+    """What the address says about TLS is done: the server's name and authority are checked."""
+    key, certificate, other = (postgres.data / 'server.key', postgres.data / 'server.crt', tmp_path / 'other.crt')
+    for k, c in ((key, certificate), (tmp_path / 'other.key', other)):
+        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=db', '-addext',
+                        'subjectAltName=IP:127.0.0.1', '-keyout', k, '-out', c], check=True, capture_output=True)
+    ours = tmp_path / 'ca.crt'
+    ours.write_bytes(certificate.read_bytes())
+    who = postgres.demoted()
+    for path in (key, certificate):
+        path.chmod(0o600)
+        if who:
+            os.chown(path, who['user'], who['group'])
+    postgres.sql('ALTER SYSTEM SET ssl = on')
+    postgres.sql('SELECT pg_reload_conf()')
+    url = postgres.url()
+    try:
+        assert wait_for(lambda: postgres.sql('SHOW ssl') == 'on')
+        config = tmp_path / 'config.ini'
+
+        def code(parameters):
+            config.write_text(f'[p]\nstore = {url}?{parameters}\n')
+            config.chmod(0o600)
+            return casbridge('--config', config, 'store').code
+        assert code(f'sslmode=verify-full&sslrootcert={ours}') == 0
+        assert code(f'sslmode=verify-full&sslrootcert={other}') == 4
+        assert code(f'sslmode=verify-full&sslrootcert={ours}&host=localhost&hostaddr=127.0.0.1') == 4     # another name
+    finally:
+        postgres.sql('ALTER SYSTEM RESET ssl')
+        postgres.sql('SELECT pg_reload_conf()')
+
+
+def test_no_answer(postgres, tmp_path):
+    """A server whose processes are stopped says nothing at all."""
+    config = tmp_path / 'config.ini'
+    config.write_text(f'[p]\nstore = {postgres.url()}?connect_timeout=3\n')
+    config.chmod(0o600)
+    assert casbridge('--config', config, 'store').code == 0
+    os.kill(postgres.process.pid, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        done = casbridge('--config', config, 'store', timeout=60)
+        assert done.code == 4 and 'see that PostgreSQL runs' in done.err, done.err
+        assert time.monotonic() - begun < 20
+    finally:
+        os.kill(postgres.process.pid, signal.SIGCONT)

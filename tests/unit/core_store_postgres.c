@@ -1,0 +1,432 @@
+/* The store on a PostgreSQL that misbehaves: refuses, is somebody else's, says nothing, dies at the worst moment. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/path.h"
+#include "core/base/str.h"
+#include "core/model/profile.h"
+#define STORE_FIXTURE_BOTH
+#include "tests/unit/pg_gate.h"
+#include "tests/unit/store_fixture.h"
+
+#define SECRET_WORD "hunter2-very-secret"
+
+static enum err append(struct store *s, const char *phase, struct errinfo *ei)
+{
+    struct journal_record r = {.run = (char *)"r",
+                               .step = 1,
+                               .phase = (char *)phase,
+                               .who = (char *)"ann",
+                               .server = (char *)"EXCAS01"};
+    return journal_append(s, &r, ei);
+}
+
+static size_t whole(struct store *s)
+{
+    struct errinfo ei = {0};
+    size_t n = 0;
+    if (journal_verify(s, &n, &ei) != ERR_OK)
+        fail_msg("%s", ei.what);
+    return n;
+}
+
+static void assert_says_no_secret(const struct errinfo *ei)
+{
+    assert_null(strstr(ei->what, "hunter2"));
+    assert_null(strstr(ei->hint, "hunter2"));
+}
+
+/* Addresses that are refused before anybody is asked, and what they must not give away. */
+static void test_addresses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec, *what;
+    } rows[] = {
+        {"postgresql://ann:" SECRET_WORD "@127.0.0.1/x", "holds a password"},
+        {"postgresql://127.0.0.1/x?password=" SECRET_WORD, "holds a password"},
+        {"postgres://127.0.0.1/x?sslpassword=" SECRET_WORD, "holds a password"},
+        {"postgresql://ann:" SECRET_WORD "%zz@127.0.0.1/x", "cannot be read"},
+        {"postgresql://127.0.0.1/x?no_such=" SECRET_WORD, "cannot be read"},
+        {"postgresql+tls://ann:" SECRET_WORD "@h/x", "no store is known"},
+        {"mysql://ann:" SECRET_WORD "@h/x", "no store is known for 'mysql'"},
+        {"ann:" SECRET_WORD "@h", "no store is known"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct store *s = NULL;
+        struct errinfo ei = {0};
+        assert_int_equal(store_open(&s, rows[i].spec, &ei), ERR_CONFIG);
+        assert_null(s);
+        if (!strstr(ei.what, rows[i].what))
+            fail_msg("row %zu: %s", i, ei.what);
+        assert_true(ei.hint[0]);
+        assert_says_no_secret(&ei);
+    }
+}
+
+static void open_fails(const char *spec, enum err expected, const char *what)
+{
+    struct store *s = NULL;
+    struct errinfo ei = {0};
+    enum err e = store_open(&s, spec, &ei);
+    if (e != expected || s || !strstr(ei.what, what) || !ei.hint[0])
+        fail_msg("%s: %s, %s (%s)", spec, err_name(e), ei.what, ei.hint);
+}
+
+static void test_who_is_refused(void **state)
+{
+    struct store_fixture *f = *state;
+    char spec[240], port[8];
+    snprintf(port, sizeof port, "%d", store_pg.port);
+    assert_true(pg_sql(&store_pg, NULL, "CREATE ROLE stranger LOGIN"));
+    assert_true(pg_sql(&store_pg, NULL, "CREATE ROLE keeper LOGIN PASSWORD '" SECRET_WORD "'"));
+    assert_true(pg_sql(&store_pg, NULL, "CREATE ROLE guest LOGIN"));
+    snprintf(spec, sizeof spec, "postgresql://stranger@127.0.0.1:%s/%s?gssencmode=disable", port,
+             f->database);
+    open_fails(spec, ERR_AUTH, "pg_hba.conf");
+    snprintf(spec, sizeof spec, "postgresql://nobody@127.0.0.1:%s/%s?gssencmode=disable", port, f->database);
+    open_fails(spec, ERR_AUTH, "role");
+    snprintf(spec, sizeof spec, "postgresql://casbridge@127.0.0.1:%s/none?gssencmode=disable", port);
+    open_fails(spec, ERR_CONFIG, "database");
+    snprintf(spec, sizeof spec, "postgresql://keeper@127.0.0.1:%s/%s?gssencmode=disable", port, f->database);
+    open_fails(spec, ERR_AUTH, "password");
+    snprintf(spec, sizeof spec, "postgresql://casbridge@127.0.0.1:%s/%s?sslmode=require", port, f->database);
+    open_fails(spec, ERR_TLS, "SSL"); /* TLS parameters get through */
+    /* let in, but no rights on what is there */
+    snprintf(spec, sizeof spec, "postgresql://guest@127.0.0.1:%s/%s?gssencmode=disable", port, f->database);
+    open_fails(spec, ERR_DENIED, "permission denied");
+    assert_true(pg_sql(&store_pg, NULL, "DROP ROLE stranger; DROP ROLE guest"));
+    snprintf(spec, sizeof spec, "postgresql://casbridge@127.0.0.1:%d/x", pg_free_port());
+    open_fails(spec, ERR_UNREACHABLE, "refused");
+}
+
+/* The password by reference, as in a profile: env: and file:, right and wrong. */
+static void test_password_by_reference(void **state)
+{
+    struct store_fixture *f = *state;
+    struct profile p = {0};
+    struct errinfo ei = {0};
+    struct store *s = NULL;
+    char spec[240], ref[200], grant[200];
+    assert_true(pg_sql(&store_pg, NULL,
+                       "DROP ROLE IF EXISTS keeper; CREATE ROLE keeper LOGIN PASSWORD '" SECRET_WORD "'"));
+    snprintf(
+        grant, sizeof grant,
+        "GRANT USAGE ON SCHEMA casbridge TO keeper; GRANT ALL ON ALL TABLES IN SCHEMA casbridge TO keeper;"
+        "GRANT ALL ON ALL SEQUENCES IN SCHEMA casbridge TO keeper");
+    assert_true(pg_sql(&store_pg, f->database, grant));
+    snprintf(spec, sizeof spec, "postgresql://keeper@127.0.0.1:%d/%s?gssencmode=disable", store_pg.port,
+             f->database);
+    snprintf(ref, sizeof ref, "file:%s/password", f->folder);
+    assert_int_equal(path_write(ref + 5, SECRET_WORD "\n", sizeof SECRET_WORD, 0600, &ei), ERR_OK);
+    assert_int_equal(profile_set(&p, PROFILE_store, spec, &ei), ERR_OK);
+    assert_int_equal(profile_set(&p, PROFILE_store_password, ref, &ei), ERR_OK);
+    if (store_open_profile(&s, &p, &ei) != ERR_OK)
+        fail_msg("%s", ei.what);
+    assert_int_equal(append(s, "intent", &ei),
+                     ERR_OK); /* a user who may, with rights granted as the hint says */
+    assert_int_equal(store_lock(s, "keeper", "x", &ei), ERR_OK);
+    assert_null(strstr(store_name(s), "hunter2"));
+    store_close(&s);
+    setenv("STORE_TEST_WORD", "wrong-" SECRET_WORD, 1);
+    assert_int_equal(profile_set(&p, PROFILE_store_password, "env:STORE_TEST_WORD", &ei), ERR_OK);
+    assert_int_equal(store_open_profile(&s, &p, &ei), ERR_AUTH);
+    assert_says_no_secret(&ei);
+    assert_int_equal(profile_set(&p, PROFILE_store_password, SECRET_WORD, &ei),
+                     ERR_CONFIG); /* no reference */
+    profile_fini(&p);
+    assert_true(pg_sql(&store_pg, f->database, "DROP OWNED BY keeper"));
+    assert_true(pg_sql(&store_pg, NULL, "DROP ROLE keeper"));
+}
+
+static void test_what_is_no_store(void **state)
+{
+    struct store_fixture *f = *state;
+    char name[32], spec[200];
+    store_close(&f->store);
+    assert_true(store_fixture_raw(f, "UPDATE meta SET layout = 99"));
+    open_fails(f->spec, ERR_CONFIG, "newer casbridge");
+    assert_true(store_fixture_raw(f, "UPDATE meta SET layout = 3, application = 7"));
+    open_fails(f->spec, ERR_CONFIG, "another program");
+
+    assert_true(pg_database(&store_pg, NULL, name, sizeof name));
+    pg_url(&store_pg, name, spec, sizeof spec);
+    assert_true(pg_sql(&store_pg, name, "CREATE SCHEMA casbridge; CREATE TABLE casbridge.journal (x int)"));
+    open_fails(spec, ERR_CONFIG, "another program");
+    assert_true(pg_sql(&store_pg, name, "CREATE TABLE casbridge.meta (name text)"));
+    open_fails(spec, ERR_CONFIG, "another program");
+
+    assert_true(pg_sql(&store_pg, NULL, "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1'"));
+    pg_url(&store_pg, "latin", spec, sizeof spec);
+    open_fails(spec, ERR_CONFIG, "not in UTF-8");
+
+    /* a schema that an administrator made beforehand is fine, and so is a database full of others' tables */
+    assert_true(pg_database(&store_pg, NULL, name, sizeof name));
+    pg_url(&store_pg, name, spec, sizeof spec);
+    assert_true(pg_sql(&store_pg, name, "CREATE SCHEMA casbridge; CREATE TABLE public.journal (x int)"));
+    struct errinfo ei = {0};
+    if (store_open(&f->store, spec, &ei) != ERR_OK)
+        fail_msg("%s", ei.what);
+    assert_int_equal(whole(f->store), 0);
+}
+
+static void test_two_first_openers(void **state)
+{
+    struct store_fixture *f = *state;
+    char name[32], spec[200];
+    pid_t children[6];
+    (void)f;
+    assert_true(pg_database(&store_pg, NULL, name, sizeof name));
+    pg_url(&store_pg, name, spec, sizeof spec);
+    for (size_t i = 0; i < ARRAY_LEN(children); i++)
+        if ((children[i] = fork()) == 0) {
+            struct store *s = NULL;
+            struct errinfo ei = {0};
+            enum err e = store_open(&s, spec, &ei);
+            for (int k = 0; e == ERR_OK && k < 20; k++)
+                e = append(s, "intent", &ei);
+            if (e != ERR_OK)
+                fprintf(stderr, "%s\n", ei.what);
+            store_close(&s);
+            _exit(e == ERR_OK ? 0 : 1);
+        }
+    for (size_t i = 0; i < ARRAY_LEN(children); i++) {
+        int status = 1;
+        waitpid(children[i], &status, 0);
+        assert_int_equal(status, 0);
+    }
+    struct store *s = NULL;
+    assert_int_equal(store_open(&s, spec, NULL), ERR_OK);
+    assert_int_equal(whole(s), 120);
+    store_close(&s);
+}
+
+/* What a record needs to be durable is set for each session, whatever the server's default. */
+static void test_commit_is_synchronous(void **state)
+{
+    struct store_fixture *f = *state;
+    struct store_server *p;
+    char sql[120];
+    store_close(&f->store);
+    snprintf(sql, sizeof sql, "ALTER DATABASE %s SET synchronous_commit = off", f->database);
+    assert_true(pg_sql(&store_pg, NULL, sql));
+    assert_int_equal(store_open(&f->store, f->spec, NULL), ERR_OK);
+    p = f->store->handle;
+    PQsetnonblocking(p->conn, 0);
+    PGresult *r = PQexec(p->conn, "SHOW synchronous_commit");
+    assert_string_equal(PQgetvalue(r, 0, 0), "on");
+    PQclear(r);
+}
+
+/* A server that restarts between two calls: who reads does not notice, who holds the lock does. */
+static void test_restart_between_calls(void **state)
+{
+    struct store_fixture *f = *state;
+    struct errinfo ei = {0};
+    struct store_holder h = {0};
+    assert_int_equal(append(f->store, "intent", &ei), ERR_OK);
+    assert_int_equal(store_lock(f->store, "ann", "apply", &ei), ERR_OK);
+    pg_end(&store_pg, SIGINT);
+    assert_int_equal(append(f->store, "result", &ei), ERR_UNREACHABLE);
+    assert_true(ei.hint[0]);
+    assert_int_equal(store_lock_check(f->store, &ei), ERR_UNREACHABLE);
+    assert_true(pg_launch(&store_pg, "off"));
+    assert_int_equal(whole(f->store), 1);
+    assert_int_equal(store_lock_check(f->store, &ei), ERR_LOCKED);
+    assert_non_null(strstr(ei.what, "lost"));
+    assert_int_equal(append(f->store, "result", &ei), ERR_OK); /* what the host in hand still has to say */
+    assert_int_equal(store_lock_holder(f->store, &h, &ei), ERR_OK);
+    assert_true(h.ended);
+    store_holder_fini(&h);
+    assert_int_equal(store_lock(f->store, "bob", "second try", &ei), ERR_OK);
+    assert_int_equal(store_lock_check(f->store, &ei), ERR_OK);
+    assert_int_equal(whole(f->store), 3);
+}
+
+/* An idle connection cut by the server: a call that reads asks again, one that writes begins anew, both without an error. */
+static void test_cut_while_idle(void **state)
+{
+    struct store_fixture *f = *state;
+    struct errinfo ei = {0};
+    char cut[200];
+    snprintf(cut, sizeof cut,
+             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s' AND pid <> "
+             "pg_backend_pid()",
+             f->database);
+    journal_records all = {0};
+    assert_int_equal(append(f->store, "intent", &ei), ERR_OK);
+    assert_true(pg_sql(&store_pg, NULL, cut));
+    assert_int_equal(journal_read(f->store, NULL, &all, &ei), ERR_OK);
+    assert_int_equal(all.n, 1);
+    journal_records_free(&all);
+    assert_true(pg_sql(&store_pg, NULL, cut));
+    assert_int_equal(append(f->store, "result", &ei), ERR_OK);
+    assert_int_equal(whole(f->store), 2);
+}
+
+/*
+ * The connection dies at each message of an append in turn, before it reached the server or after its answer did: the caller is told the
+ * truth, and nothing is half there.
+ */
+static void test_lost_at_every_message(void **state)
+{
+    struct store_fixture *f = *state;
+    struct pg_gate gate;
+    char spec[200];
+    size_t kept = 0;
+    int told_kept = 0, told_lost = 0, in_doubt = 0;
+    assert_true(pg_gate_open(&gate, store_pg.port));
+    snprintf(spec, sizeof spec, "postgresql://casbridge@127.0.0.1:%d/%s?gssencmode=disable&sslmode=disable",
+             gate.port, f->database);
+    for (int after = 0; after < 2; after++)
+        for (int at = 1; at <= 6; at++) {
+            struct store *s = NULL;
+            struct errinfo ei = {0};
+            assert_int_equal(store_open(&s, spec, &ei), ERR_OK);
+            pg_gate_cut(&gate, at, after);
+            enum err e = append(s, "intent", &ei);
+            bool cut = pg_gate_was_cut(&gate);
+            pg_gate_cut(&gate, 0, false);
+            if (e != ERR_OK && e != ERR_UNREACHABLE)
+                fail_msg("message %d: %s %s", at, err_name(e), ei.what);
+            kept += e == ERR_OK;
+            if (whole(f->store) != kept) /* through no gate */
+                fail_msg("message %d, %s: the caller was told %s", at, after ? "after" : "before",
+                         err_name(e));
+            told_kept += cut && e == ERR_OK;
+            told_lost += e != ERR_OK;
+            in_doubt += cut && e == ERR_OK && at == 5;
+            if (append(s, "result", &ei) != ERR_OK) /* and it goes on */
+                fail_msg("message %d: %s", at, ei.what);
+            kept++;
+            store_close(&s);
+        }
+    pg_gate_close(&gate);
+    assert_true(told_lost >= 6);   /* begin is asked again; head, insert, move are lost twice, COMMIT once */
+    assert_int_equal(in_doubt, 1); /* COMMIT went through, its answer was lost, and the head told */
+    assert_true(told_kept >= 1);
+}
+
+/* What the server may say to an append: its words, our error, and nothing kept. */
+static void test_what_the_server_says(void **state)
+{
+    struct store_fixture *f = *state;
+    static const struct {
+        const char *sqlstate;
+        enum err e;
+        int sys;
+        const char *hint;
+    } rows[] = {
+        {"53100", ERR_SYSTEM, ENOSPC, "room on the server's disk"},
+        {"25006", ERR_CONFIG, 0, "standby"},
+        {"57014", ERR_TIMEOUT, 0, "busy"},
+        {"55P03", ERR_LOCKED, 0, "try again"},
+        {"42501", ERR_DENIED, 0, "GRANT"},
+        {"53200", ERR_SYSTEM, 0, "run out"},
+        {"22021", ERR_INPUT, 0, ""},
+        {"XX000", ERR_SYSTEM, 0, ""},
+    };
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct errinfo ei = {0};
+        char sql[500];
+        snprintf(sql, sizeof sql,
+                 "CREATE OR REPLACE FUNCTION say() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                 " RAISE EXCEPTION 'could not extend file: %s' USING ERRCODE = '%s'; END $$;"
+                 "CREATE OR REPLACE TRIGGER said BEFORE UPDATE ON head EXECUTE FUNCTION say()",
+                 rows[i].sqlstate, rows[i].sqlstate);
+        assert_true(store_fixture_raw(f, sql));
+        enum err e = append(f->store, "intent", &ei);
+        if (e != rows[i].e || ei.sys != rows[i].sys || !strstr(ei.hint, rows[i].hint) ||
+            !strstr(ei.what, "could not extend file"))
+            fail_msg("%s: %s, %s (%s)", rows[i].sqlstate, err_name(e), ei.what, ei.hint);
+        assert_int_equal(whole(f->store), n);
+        assert_true(store_fixture_raw(f, "DROP TRIGGER said ON head"));
+        assert_int_equal(append(f->store, "intent", &ei), ERR_OK);
+        assert_int_equal(whole(f->store), ++n);
+    }
+}
+
+/* A server that is there and says nothing. */
+static void test_silent_server(void **state)
+{
+    struct store_fixture *f = *state;
+    struct errinfo ei = {0};
+    struct store *s = NULL;
+    struct pg_gate gate;
+    char spec[240];
+    assert_true(pg_gate_open(&gate, store_pg.port));
+    snprintf(spec, sizeof spec,
+             "postgresql://casbridge@127.0.0.1:%d/%s?gssencmode=disable&sslmode=disable&connect_timeout=2",
+             gate.port, f->database);
+    assert_int_equal(store_open(&s, spec, &ei), ERR_OK);
+    pg_gate_silence(&gate, true);
+    int64_t begun = clock_mono_ms();
+    store_answer_ms = 500; /* the fifteen seconds of life */
+    assert_int_equal(append(s, "intent", &ei), ERR_UNREACHABLE);
+    assert_true(ei.hint[0]);
+    int64_t took = clock_mono_ms() - begun;
+    if (took > 6000)
+        fail_msg("%lld ms", (long long)took);
+    assert_int_equal(whole(f->store), 0);
+    pg_gate_silence(&gate, false);
+    assert_int_equal(append(s, "intent", &ei), ERR_OK);
+    store_answer_ms = STORE_ANSWER_MS;
+    store_close(&s);
+    pg_gate_close(&gate);
+}
+
+/* With fsync on and the server killed: what the caller was told to be kept is there. */
+static void test_durable(void **state)
+{
+    struct store_fixture *f = *state;
+    struct errinfo ei = {0};
+    size_t kept = 0;
+    store_close(&f->store);
+    pg_end(&store_pg, SIGINT);
+    assert_true(pg_launch(&store_pg, "on"));
+    assert_int_equal(store_open(&f->store, f->spec, &ei), ERR_OK);
+    for (int i = 0; i < 20; i++)
+        kept += append(f->store, "intent", &ei) == ERR_OK;
+    assert_int_equal(kept, 20);
+    pid_t postmaster = store_pg.pid;
+    kill(postmaster, SIGKILL); /* its children see that it is gone */
+    waitpid(postmaster, NULL, 0);
+    for (int i = 0; i < 3; i++) {
+        enum err e = append(f->store, "intent", &ei);
+        kept += e == ERR_OK;
+        assert_true(e == ERR_OK || e == ERR_UNREACHABLE);
+    }
+    store_close(&f->store);
+    bool up = false;
+    for (int i = 0; i < 50 && !(up = pg_launch(&store_pg, "off")); i++)
+        pg_pause(100); /* shared memory of the old one */
+    assert_true(up);
+    assert_int_equal(store_open(&f->store, f->spec, &ei), ERR_OK);
+    assert_int_equal(whole(f->store), kept);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ALONE(test_addresses),
+        POSTGRES(test_who_is_refused),
+        POSTGRES(test_password_by_reference),
+        POSTGRES(test_what_is_no_store),
+        POSTGRES(test_two_first_openers),
+        POSTGRES(test_commit_is_synchronous),
+        POSTGRES(test_restart_between_calls),
+        POSTGRES(test_cut_while_idle),
+        POSTGRES(test_lost_at_every_message),
+        POSTGRES(test_what_the_server_says),
+        POSTGRES(test_silent_server),
+        POSTGRES(test_durable),
+    };
+    return store_fixture_run(tests, ARRAY_LEN(tests));
+}
