@@ -117,6 +117,17 @@ static void test_asked_builds(void **state)
         assert_said(&t, "extended-protection", SERVER, cases[i].said);
         bench_fini(&t);
     }
+    /* an older word of the server's own files counts more than a newer page */
+    struct bench t;
+    struct server *s = scene(&t, "15.0.1497.2", false);
+    struct observation *o = observe(&t, OBSERVATION_BUILD, EVIDENCE_HOST, SERVER, OUTCOME_OK, NOW - 1000);
+    assert_true(version_parse("15.0.1497.40", &o->u.build.version));
+    o = observe(&t, OBSERVATION_BUILD, EVIDENCE_WIRE, SERVER, OUTCOME_OK, NOW);
+    assert_true(version_parse("15.0.1497.2", &o->u.build.version));
+    take_rows(&t, s, NULL, 0, false);
+    bench_run(&t);
+    assert_said(&t, "extended-protection", SERVER, 'P');
+    bench_fini(&t);
 }
 
 static void test_not_read(void **state)
