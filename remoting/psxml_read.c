@@ -8,8 +8,7 @@
 
 static enum err no_memory(struct psxml_reader *r)
 {
-    return psxml_fail(r, r->arena.used >= r->arena.limit / 2 ? ERR_LIMIT : ERR_NOMEM,
-                      "the object is larger than can be kept");
+    return psxml_fail(r, ERR_LIMIT, "the object is larger than can be kept");
 }
 
 static struct frame *current(struct psxml_reader *r)
