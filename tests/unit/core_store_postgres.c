@@ -82,7 +82,7 @@ static void open_fails(const char *spec, enum err expected, const char *what)
 static void test_who_is_refused(void **state)
 {
     struct store_fixture *f = *state;
-    char spec[240], port[8];
+    char spec[240], port[8], other[32], sql[160];
     snprintf(port, sizeof port, "%d", store_pg.port);
     assert_true(pg_sql(&store_pg, NULL, "CREATE ROLE stranger LOGIN"));
     assert_true(pg_sql(&store_pg, NULL, "CREATE ROLE keeper LOGIN PASSWORD '" SECRET_WORD "'"));
@@ -101,7 +101,23 @@ static void test_who_is_refused(void **state)
     /* let in, but no rights on what is there */
     snprintf(spec, sizeof spec, "postgresql://guest@127.0.0.1:%s/%s?gssencmode=disable", port, f->database);
     open_fails(spec, ERR_DENIED, "permission denied");
+    /* known, but kept out: of the database, for want of a connection, altogether */
+    assert_true(pg_database(&store_pg, NULL, other, sizeof other));
+    snprintf(sql, sizeof sql, "REVOKE CONNECT ON DATABASE %s FROM PUBLIC", other);
+    assert_true(pg_sql(&store_pg, NULL, sql));
+    snprintf(spec, sizeof spec, "postgresql://guest@127.0.0.1:%s/%s?gssencmode=disable", port, other);
+    open_fails(spec, ERR_DENIED, "permission denied");
+    snprintf(sql, sizeof sql, "GRANT CONNECT ON DATABASE %s TO PUBLIC; ALTER DATABASE %s CONNECTION LIMIT 0",
+             other, other);
+    assert_true(pg_sql(&store_pg, NULL, sql));
+    open_fails(spec, ERR_UNREACHABLE, "too many connections");
+    assert_true(pg_sql(&store_pg, NULL, "ALTER ROLE guest CONNECTION LIMIT 0"));
+    snprintf(spec, sizeof spec, "postgresql://guest@127.0.0.1:%s/%s?gssencmode=disable", port, f->database);
+    open_fails(spec, ERR_UNREACHABLE, "too many connections");
+    assert_true(pg_sql(&store_pg, NULL, "ALTER ROLE guest NOLOGIN"));
+    open_fails(spec, ERR_AUTH, "log in");
     assert_true(pg_sql(&store_pg, NULL, "DROP ROLE stranger; DROP ROLE guest"));
+    open_fails("postgresql://casbridge@certificate.invalid/x", ERR_UNREACHABLE, "could not translate");
     snprintf(spec, sizeof spec, "postgresql://casbridge@127.0.0.1:%d/x", pg_free_port());
     open_fails(spec, ERR_UNREACHABLE, "refused");
 }
