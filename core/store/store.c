@@ -151,7 +151,7 @@ enum err store_open_profile(struct store **out, const struct profile *p, struct 
     const char *ref = profile_get(p, PROFILE_store_password, NULL);
     struct secret password = {0};
     enum err e = ref && store_is_postgres(spec)
-                     ? secret_resolve(&password, ref, "Password of the store (PostgreSQL): ", ei)
+                     ? secret_resolve(&password, ref, "Password of the store (PostgreSQL)", ei)
                      : ERR_OK;
     if (e == ERR_OK)
         e = open_with(out, spec, &password, ei);
