@@ -35,5 +35,7 @@ enum err session_secrets_open(struct session *s, struct errinfo *ei) MUST_CHECK;
 void session_secrets_close(struct session *s); /* who waits is refused */
 void session_secrets_free(struct session *s);  /* once nobody can wait any more */
 void session_secrets_forget(struct session *s);
+/* The user begins something: what was refused before may be asked for once more. */
+void session_secrets_ask_again(struct session *s);
 
 #endif

@@ -72,6 +72,7 @@ static void journal_job_done(void *arg)
 
 static void journal_start(struct session *s, enum journal_kind kind, const char *run)
 {
+    session_secrets_ask_again(s);
     if (!task_begin(s, TASK_JOURNAL, 0, "reading the journal"))
         return;
     struct journal_job *j = calloc(1, sizeof *j);

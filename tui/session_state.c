@@ -86,6 +86,7 @@ void session_progress_put(struct session *s, const char *gate, bool settled, con
     if (!p.organization || !p.gate || !p.state || !p.who || !p.note ||
         !VEC_PUSH(&s->settling, SETTLING_MAX, p))
         store_progress_fini(&p);
+    session_secrets_ask_again(s);
     state_start(s);
 }
 
