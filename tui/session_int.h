@@ -29,6 +29,9 @@ void session_progress_free(struct session *s);
 /* What the screen shows of the journal: records of a run, or (NULL) the runs. */
 void session_watch_shows(struct session *s, const char *run);
 
+/* The store was to be had after all: look on again, where that was given up. */
+void session_watch_again(struct session *s);
+
 /* Passwords that the profile says to ask for: the job waits, the user is asked, the answer serves until the console ends or a logon is
    refused. */
 enum err session_secrets_open(struct session *s, struct errinfo *ei) MUST_CHECK;

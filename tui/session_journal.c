@@ -66,6 +66,8 @@ static void journal_job_done(void *arg)
     journal_runs_free(&j->runs);
     journal_records_free(&j->records);
     task_end(s, TASK_JOURNAL, e, &j->ei, "journal read");
+    if (e == ERR_OK)
+        session_watch_again(s);
     free(j);
     session_tell(s, SESSION_JOURNAL);
 }

@@ -49,6 +49,8 @@ static void state_done(void *arg)
     }
     store_progresses_free(&j->all);
     task_end(s, TASK_STATE, j->e, &j->ei, j->put.n ? "progress kept" : "progress read");
+    if (j->e == ERR_OK)
+        session_watch_again(s);
     store_progresses_free(&j->put);
     free(j);
     if (s->settling.n > 0 || s->progress_again)
