@@ -31,7 +31,9 @@ static void journal_job_run(void *arg)
     struct journal_job *j = arg;
     struct store *store = NULL;
     j->e = store_open_profile(&store, j->session->config->profile, &j->ei);
-    if (j->e != ERR_OK)
+    if (j->e == ERR_NOTFOUND && j->kind == JOURNAL_LIST) /* read-only, and nothing was ever done from here */
+        j->e = ERR_OK;
+    if (!store)
         return;
     switch (j->kind) {
     case JOURNAL_LIST: j->e = journal_list(store, &j->runs, &j->ei); break;

@@ -29,7 +29,9 @@ static void state_run(void *arg)
     j->e = store_open_profile(&store, p, &j->ei);
     for (size_t i = 0; i < j->put.n && j->e == ERR_OK; i++)
         j->e = store_progress_put(store, &j->put.v[i], &j->ei);
-    if (j->e == ERR_OK)
+    if (j->e == ERR_NOTFOUND)
+        j->e = ERR_OK;
+    else if (j->e == ERR_OK)
         j->e = store_progress_get(store, NULL, &j->all, &j->ei);
     j->read = j->e == ERR_OK;
     store_close(&store);

@@ -248,6 +248,8 @@ static enum err open_store(struct store *s, const char *spec, const struct secre
 {
     (void)password; /* the file's rights are its guard */
     enum err e = find_path(spec, &s->path, ei);
+    if (e == ERR_OK && s->must_exist && access(s->path, F_OK) < 0 && errno == ENOENT)
+        e = store_none_yet(s->path, ei);
     if (e == ERR_OK)
         e = path_make_parents(s->path, ei);
     if (e == ERR_OK)

@@ -118,8 +118,14 @@ static enum err unknown_kind(const char *spec, struct errinfo *ei)
                    "no store is known for '%.*s'", (int)(n < 40 ? n : 40), spec);
 }
 
+enum err store_none_yet(const char *where, struct errinfo *ei)
+{
+    return err_set(ei, ERR_NOTFOUND, "check its name; the first apply or accept makes it",
+                   "there is no store yet in %s", where);
+}
+
 static enum err open_with(struct store **out, const char *spec, const struct secret *password,
-                          struct errinfo *ei)
+                          bool must_exist, struct errinfo *ei)
 {
     bool postgres = store_is_postgres(spec);
     if (spec && !postgres && strncmp(spec, "sqlite:", 7) != 0)
@@ -129,6 +135,7 @@ static enum err open_with(struct store **out, const char *spec, const struct sec
         return err_set(ei, ERR_NOMEM, NULL, "no memory for the store");
     pthread_mutex_init(&s->mutex, NULL);
     s->backend = postgres ? &store_postgres : &store_sqlite;
+    s->must_exist = must_exist;
     enum err e = store_process_self(&s->self, ei);
     if (e == ERR_OK)
         e = s->backend->open(s, spec, password, ei);
@@ -142,7 +149,7 @@ static enum err open_with(struct store **out, const char *spec, const struct sec
 
 enum err store_open(struct store **out, const char *spec, struct errinfo *ei)
 {
-    return open_with(out, spec, NULL, ei);
+    return open_with(out, spec, NULL, false, ei);
 }
 
 enum err store_open_profile(struct store **out, const struct profile *p, struct errinfo *ei)
@@ -154,7 +161,7 @@ enum err store_open_profile(struct store **out, const struct profile *p, struct 
                      ? secret_resolve(&password, ref, "Password of the store (PostgreSQL)", ei)
                      : ERR_OK;
     if (e == ERR_OK)
-        e = open_with(out, spec, &password, ei);
+        e = open_with(out, spec, &password, profile_flag(p, PROFILE_read_only, false), ei);
     secret_fini(&password);
     return e;
 }
