@@ -101,7 +101,9 @@ static bool answers(const struct auto_transport *t, enum way way, const struct r
     uint16_t port = 22;
     struct wsman_url url;
     struct stop soon;
-    int fd = -1;
+    int fd = -1, left = stop_left_ms(stop, ANSWER_MS);
+    if (left == 0)
+        return false;
     if (way == WAY_SSH) {
         port = profile_port(t->profile, PROFILE_ssh_port, target->server, 22);
     } else {
@@ -111,7 +113,7 @@ static bool answers(const struct auto_transport *t, enum way way, const struct r
         host = url.host;
         port = url.port;
     }
-    stop_init(&soon, stop_left_ms(stop, ANSWER_MS), NULL);
+    stop_init(&soon, left, NULL);
     if (hostmap_connect(&t->profile->hosts, host, port, true, &soon, &fd, NULL) != ERR_OK)
         return false;
     (void)close(fd);

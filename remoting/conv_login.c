@@ -178,6 +178,8 @@ static enum err step_failed(struct conv *c, OM_uint32 major, OM_uint32 minor, bo
                ei);
     if (ei && !first && c->kerberos)
         err_hint(ei, "is %.80s the account that serves there? Else set winrm_spn", c->spn);
+    else if (ei && !first)
+        err_hint(ei, "wrong password, or NTLM not allowed there?");
     return ERR_AUTH;
 }
 

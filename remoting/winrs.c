@@ -5,6 +5,7 @@
  * one, which differs between servers; a script too long for cmd.exe comes by standard input. The shell is deleted whatever happens, for
  * shells left open use up the user's quota; a command that is over its time is terminated on the server.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,11 +20,21 @@
 
 #define SHELL_CMD   "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd"
 #define DEFAULT_URL "http://{fqdn}:5985/wsman"
+#define PARKED_MAX  64
+#define PARKED_MS   30000 /* http.sys closes idle connections after two minutes */
+
+struct parked { /* a session between two runs: connected and logged in, without a shell */
+    char *server;
+    struct wsman *w;
+    int64_t since; /* clock_mono_ms() */
+};
 
 struct winrm_transport {
     struct transport base; /* first: the vtable's self */
     const struct profile *profile;
     struct wsman_access *access;
+    pthread_mutex_t lock; /* guards parked */
+    VEC(struct parked) parked;
 };
 
 static void winrm_free(struct transport *self)
@@ -31,8 +42,48 @@ static void winrm_free(struct transport *self)
     struct winrm_transport *t = (struct winrm_transport *)self;
     if (!t)
         return;
+    for (size_t i = 0; i < t->parked.n; i++) {
+        wsman_free(&t->parked.v[i].w);
+        free(t->parked.v[i].server);
+    }
+    VEC_FREE(&t->parked);
+    (void)pthread_mutex_destroy(&t->lock);
     wsman_access_free(&t->access);
     free(t);
+}
+
+/* A login costs more than all the rest of a short command, so the next run on a server goes on with the last one's connection. */
+static struct wsman *unpark(struct winrm_transport *t, const char *server)
+{
+    struct wsman *w = NULL;
+    (void)pthread_mutex_lock(&t->lock);
+    for (size_t i = t->parked.n; i-- > 0 && !w;) {
+        struct parked p = t->parked.v[i];
+        bool old = clock_mono_ms() - p.since > PARKED_MS;
+        if (!old && !str_ieq(p.server, server))
+            continue;
+        t->parked.v[i] = t->parked.v[--t->parked.n];
+        free(p.server);
+        if (old)
+            wsman_free(&p.w);
+        else
+            w = p.w;
+    }
+    (void)pthread_mutex_unlock(&t->lock);
+    return w;
+}
+
+static void park(struct winrm_transport *t, const char *server, struct wsman **w)
+{
+    struct parked p = {strdup(server), *w, clock_mono_ms()};
+    wsman_reuse(*w, NULL);
+    (void)pthread_mutex_lock(&t->lock);
+    bool kept = p.server && VEC_PUSH(&t->parked, PARKED_MAX, p);
+    (void)pthread_mutex_unlock(&t->lock);
+    if (kept)
+        *w = NULL;
+    else
+        free(p.server);
 }
 
 static enum err open_shell(struct wsman *w, struct errinfo *ei)
@@ -163,14 +214,19 @@ static enum err winrm_run(struct transport *self, const struct remote_target *ta
     script_init(&script);
     exec_output_init(&output);
     enum err e = script_build(&script, NULL, target->generation, cmdlet, ei);
-    if (!e)
+    if (!e && (w = unpark(t, target->server)))
+        wsman_reuse(w, stop);
+    else if (!e)
         e = wsman_new(&w, t->access, target, url ? url : DEFAULT_URL, stop, ei);
     if (!e)
         e = converse(w, &script, stop, &output, &gap, ei);
+    bool whole = !e && !gap && !wsman_shell_id(w)[0];
     e = exec_report(out, &output, e, ei);
     if (gap && note_gap(out) && !e)
         e = err_set(ei, ERR_NOMEM, NULL, "no memory for a warning");
     out->elapsed_ms = (int)(clock_mono_ms() - begun);
+    if (whole)
+        park(t, target->server, &w);
     wsman_free(&w);
     exec_output_fini(&output);
     script_fini(&script);
@@ -186,9 +242,10 @@ enum err remoting_winrm_new(struct transport **out, const struct profile *p, rem
         return err_set(ei, ERR_NOMEM, NULL, "no memory for the WinRM transport");
     t->base = (struct transport){.name = "winrm", .run = winrm_run, .free = winrm_free};
     t->profile = p;
+    (void)pthread_mutex_init(&t->lock, NULL);
     enum err e = wsman_access_new(&t->access, p, ei);
     if (e) {
-        free(t);
+        winrm_free(&t->base);
         return e;
     }
     *out = &t->base;

@@ -80,6 +80,18 @@ void wsman_free(struct wsman **session)
     free(w);
 }
 
+void wsman_reuse(struct wsman *w, const struct stop *stop)
+{
+    ASSERT(!w->open);
+    w->stop = stop;
+    w->max_envelope = WSMAN_ENVELOPE_SAFE;
+    w->timeout_s = WSMAN_OPERATION_S;
+    w->unknown = w->tidying = w->lost_answer = false;
+    w->fault = (struct wsman_fault){.wait_ms = -1};
+    w->resource[0] = w->shell_id[0] = '\0';
+    soap_uuid(w->session_id);
+}
+
 void wsman_set_envelope(struct wsman *w, size_t bytes)
 {
     w->max_envelope = bytes < WSMAN_ENVELOPE_MAX ? bytes : WSMAN_ENVELOPE_MAX;

@@ -43,6 +43,8 @@ enum err wsman_new(struct wsman **out, struct wsman_access *a, const struct remo
                    const char *url, const struct stop *stop, struct errinfo *ei) MUST_CHECK;
 /* Deletes the shell when it is still there (within WSMAN_CLEANUP_MS, failure is not told), closes. NULL is fine. */
 void wsman_free(struct wsman **w);
+/* For another run after the shell was deleted: all as in a new session, but the connection and its login are kept. stop NULL: parked. */
+void wsman_reuse(struct wsman *w, const struct stop *stop);
 /* MaxEnvelopeSize from here on; WSMAN_ENVELOPE_SAFE at first. */
 void wsman_set_envelope(struct wsman *w, size_t bytes);
 /* OperationTimeout from here on, seconds. The wait for an answer is longer by WSMAN_READ_MARGIN_S. */

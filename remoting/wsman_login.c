@@ -145,6 +145,8 @@ static enum err hear(struct leg *l, bool *done, struct errinfo *ei)
     else if (!conv_is_complete(w->conv))
         e = err_set(ei, ERR_AUTH, "a proxy between, or not a WinRM listener?",
                     "the server let us in without proving who it is (HTTP %d)", w->answer.status);
+    if (e == ERR_AUTH && w->answer.status == 401 && !l->login) /* a no, wrapped in a token */
+        wsman_identity_told(w->identity, false);
     if (!e && conv_is_complete(w->conv) && l->token.len == 0) {
         if (w->answer.status == 401) /* its last word, for all that */
             e = not_accepted(l, true, ei);

@@ -11,16 +11,12 @@ static enum err bad(struct errinfo *ei, const char *text)
                    "\"%s\" is no URL of a WinRM listener", shown);
 }
 
-/* Letters, digits, dots, dashes, and what IPv6 needs: the name goes into TLS, Kerberos and messages. */
+/* A name's letters, digits, dots and dashes, or an IPv6 address: it goes into TLS, Kerberos and messages. */
 static bool host_is_plain(const char *s, size_t len, bool v6)
 {
-    for (size_t i = 0; i < len; i++) {
-        bool alnum =
-            (s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z');
-        if (!alnum && !(v6 ? strchr(":.%", s[i]) : strchr(".-_", s[i])))
-            return false;
-    }
-    return len > 0 && len < 256;
+    static const char name[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_";
+    static const char address[] = "0123456789abcdefABCDEF.:";
+    return len > 0 && len < 256 && strspn(s, v6 ? address : name) >= len;
 }
 
 enum err wsman_url_parse(struct wsman_url *out, const char *text, struct errinfo *ei)

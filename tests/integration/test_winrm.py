@@ -2,6 +2,7 @@
 
 The lab counts what really came: a command is never sent twice, and every shell is deleted."""
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from conftest import PROGRAM, ROOT, casbridge, clean_env
+from wsman_replay import SHELL, Session
 
 HTTP, HTTPS = 'http://{fqdn}:10985/wsman', 'https://{fqdn}:10986/wsman'
 GET = ('Get-ExchangeServer', '-Identity', 'EXCAS01')
@@ -235,6 +237,46 @@ def test_quota_in_words(remote):
     remote.knobs('winrm-max-shells 0.5')
     done, hosts = remote.run()
     assert done.code == 6 and 'too many shells' in hosts[0]['errors'][0]['message'], hosts
+
+
+def test_a_ticket_that_ends_in_the_middle(remote):
+    """The connection is lost when the ticket has ended: there is no going on, and the words say why."""
+    if not shutil.which('kinit'):
+        pytest.skip('kinit (krb5-user) is not installed')
+    cache = remote.lab.dir / 'short.ccache'
+    env = dict(clean_env(), KRB5_CONFIG=str(remote.lab.dir / 'krb5.conf'), KRB5CCNAME=f'FILE:{cache}')
+    subprocess.run(['kinit', '-l', '4s', '-k', '-t', str(remote.lab.dir / 'keytabs/admin.keytab'), 'admin@CONTOSO.LAB'], env=env, check=True)
+    config = remote.config(f'krb5_ccache = FILE:{cache}')
+    text = ''.join(l for l in config.read_text().splitlines(True) if not l.startswith(('krb5_principal', 'krb5_keytab')))
+    config.write_text(text)
+    with Session(config) as session:
+        made = session.do(op='create', resource=SHELL + '/cmd', input='stdin', output='stdout stderr')
+        assert made['err'] == 'OK', made
+        started = session.do(op='command', line='ping -n 30 127.0.0.1')
+        assert started['err'] == 'OK', started
+        remote.knobs('winrm-close-after 0')
+        session.do(op='receive', id=started['id'], streams='stdout stderr')
+        time.sleep(4.5)
+        remote.knobs('winrm-drop-before Receive')
+        result = session.do(op='receive', id=started['id'], streams='stdout stderr')
+        assert result['err'] == 'AUTH' and 'expired' in result['what'] and result['hint'], result
+        assert not result['unknown']
+
+
+def test_the_next_run_goes_on_with_the_connection(remote):
+    """Two runs on one server, one after the other: one login, a shell each; and another login when the server has hung up between."""
+    def logins():
+        return sum(' Login ' in line for line in (remote.lab.dir / 'winrm/EXCAS01.log').read_text().splitlines())
+
+    def twice():
+        before, shells = logins(), remote.counts()[0].get('Create', 0)
+        done = casbridge('--config', remote.config(), '--profile', 'lab', '--format', 'json', 'exec', '--on', 'EXCAS01', '--on', 'EXCAS01',
+                         '--parallel', '1', '--via', 'winrm', '--', *GET)
+        assert done.code == 0 and all(h['ok'] for h in done.json()), done.out
+        return logins() - before, remote.counts()[0]['Create'] - shells
+    assert twice() == (1, 2)
+    remote.knobs('winrm-close-after 6') # the login, Create, Command, Receive ...
+    assert twice()[0] >= 2
 
 
 @pytest.mark.parametrize('lines,on,via', [
