@@ -57,6 +57,7 @@ enum err store_number(struct store *s, enum store_statement which, const struct 
 enum err store_begin(struct store *s, enum store_turn t, struct errinfo *ei)
 {
     s->turn.id = 0;
+    s->turn.writes = t == STORE_TURN_WRITE;
     s->in_doubt = false;
     return s->backend->begin(s, t, ei);
 }
@@ -71,6 +72,11 @@ static enum err settle(struct store *s, enum err lost, struct errinfo *ei)
     char hash[65];
     struct errinfo why = {0};
     s->in_doubt = false;
+    if (!id && s->turn.writes)
+        return err_set(
+            ei, lost, "see what is there before you do it again",
+            "the store %s: the connection was lost at the end of a change: whether it was kept is not known",
+            s->path);
     if (!id)
         return lost;
     str_copy(hash, sizeof hash, s->turn.hash);

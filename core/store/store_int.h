@@ -37,9 +37,10 @@ struct store {
     unsigned lock_session; /* when the lock was taken */
     bool in_doubt;         /* the connection was lost while the answer to COMMIT was awaited */
     struct {
-        int64_t id; /* 0: none was appended */
+        int64_t id; /* of its last record, 0: none was appended */
         char hash[65];
-    } turn; /* the last record of this turn */
+        bool writes;
+    } turn;
 };
 
 struct store_value {

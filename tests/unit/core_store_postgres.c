@@ -359,6 +359,38 @@ static void test_lost_at_every_message(void **state)
     assert_true(told_kept >= 1);
 }
 
+/* Progress leaves no record by which it could be told whether it is there: then nobody says that it is not. */
+static void test_progress_lost_at_commit(void **state)
+{
+    struct store_fixture *f = *state;
+    struct pg_gate gate;
+    char spec[200];
+    assert_true(pg_gate_open(&gate, store_pg.port));
+    snprintf(spec, sizeof spec, "postgresql://casbridge@127.0.0.1:%d/%s?gssencmode=disable&sslmode=disable",
+             gate.port, f->database);
+    for (int at = 3; at <= 4; at++) { /* it is said, COMMIT */
+        struct store *s = NULL;
+        struct errinfo ei = {0};
+        struct store_progress p = {.organization = (char *)"Contoso",
+                                   .gate = (char *)"G3",
+                                   .state = (char *)"settled",
+                                   .who = (char *)"ann"};
+        store_progresses found = {0};
+        assert_int_equal(store_open(&s, spec, &ei), ERR_OK);
+        pg_gate_cut(&gate, at, true);
+        assert_int_equal(store_progress_put(s, &p, &ei), ERR_UNREACHABLE);
+        assert_true(pg_gate_was_cut(&gate));
+        pg_gate_cut(&gate, 0, false);
+        assert_int_equal(strstr(ei.what, "not known") != NULL, at == 4);
+        assert_int_equal(strstr(ei.hint, "was not kept") != NULL, at == 3);
+        assert_int_equal(store_progress_get(s, NULL, &found, &ei), ERR_OK);
+        assert_int_equal(found.n, at == 4);
+        store_progresses_free(&found);
+        store_close(&s);
+    }
+    pg_gate_close(&gate);
+}
+
 /* What the server may say to an append: its words, our error, and nothing kept. */
 static void test_what_the_server_says(void **state)
 {
@@ -471,6 +503,7 @@ int main(void)
         POSTGRES(test_restart_between_calls),
         POSTGRES(test_cut_while_idle),
         POSTGRES(test_lost_at_every_message),
+        POSTGRES(test_progress_lost_at_commit),
         POSTGRES(test_what_the_server_says),
         POSTGRES(test_silent_server),
         POSTGRES(test_durable),
