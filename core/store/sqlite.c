@@ -195,7 +195,7 @@ static enum err find_path(const char *spec, char **path, struct errinfo *ei)
     const char *name = spec ? spec + strlen("sqlite:") : NULL;
     if (!spec)
         e = path_state(&b, "store.db", ei);
-    else if (!*name)
+    else if (!*name || strcmp(name, ":memory:") == 0) /* SQLite would keep those two nowhere */
         e = err_set(ei, ERR_CONFIG, "write sqlite:FILE", "the store has no file's name");
     else if (buf_adds(&b, name) != ERR_OK)
         e = err_set(ei, ERR_CONFIG, NULL, "the store's path is too long");

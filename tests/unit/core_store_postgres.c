@@ -57,6 +57,8 @@ static void test_addresses(void **state)
         {"postgresql+tls://ann:" SECRET_WORD "@h/x", "no store is known"},
         {"mysql://ann:" SECRET_WORD "@h/x", "no store is known for 'mysql'"},
         {"ann:" SECRET_WORD "@h", "no store is known"},
+        {"sqlite:", "no file's name"},
+        {"sqlite::memory:", "no file's name"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct store *s = NULL;
