@@ -124,36 +124,6 @@ static void test_who_is_refused(void **state)
     open_fails(spec, ERR_UNREACHABLE, "refused");
 }
 
-/* Who only looks leaves no schema behind in a database, which may be the wrong one; and sees what is there. */
-static void test_a_look_makes_nothing(void **state)
-{
-    struct store_fixture *f = *state;
-    struct profile p = {0};
-    struct errinfo ei = {0};
-    struct store *s = NULL;
-    char spec[200], other[32], file[160];
-    struct stat st;
-    assert_true(pg_database(&store_pg, NULL, other, sizeof other));
-    pg_url(&store_pg, other, spec, sizeof spec);
-    assert_int_equal(profile_set(&p, PROFILE_read_only, "yes", &ei), ERR_OK);
-    assert_int_equal(profile_set(&p, PROFILE_store, spec, &ei), ERR_OK);
-    assert_int_equal(store_open_profile(&s, &p, &ei), ERR_NOTFOUND);
-    assert_non_null(strstr(ei.what, "no store yet"));
-    assert_true(pg_sql(&store_pg, other, "CREATE SCHEMA casbridge")); /* there is none */
-    snprintf(file, sizeof file, "%s/none/store.db", f->folder);
-    snprintf(spec, sizeof spec, "sqlite:%s", file);
-    assert_int_equal(profile_set(&p, PROFILE_store, spec, &ei), ERR_OK);
-    assert_int_equal(store_open_profile(&s, &p, &ei), ERR_NOTFOUND);
-    snprintf(file, sizeof file, "%s/none", f->folder);
-    assert_int_equal(stat(file, &st), -1);
-    assert_int_equal(append(f->store, "begin", &ei), ERR_OK);
-    assert_int_equal(profile_set(&p, PROFILE_store, f->spec, &ei), ERR_OK);
-    assert_int_equal(store_open_profile(&s, &p, &ei), ERR_OK);
-    assert_int_equal(whole(s), 1);
-    store_close(&s);
-    profile_fini(&p);
-}
-
 /* The password by reference, as in a profile: env: and file:, right and wrong. */
 static void test_password_by_reference(void **state)
 {
@@ -497,7 +467,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ALONE(test_addresses),
         POSTGRES(test_who_is_refused),
-        POSTGRES(test_a_look_makes_nothing),
         POSTGRES(test_password_by_reference),
         POSTGRES(test_what_is_no_store),
         POSTGRES(test_two_first_openers),
