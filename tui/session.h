@@ -88,7 +88,8 @@ struct log_entry {
 
 /* What somebody else is at, as the store says. */
 struct sight {
-    bool held; /* the lock, by another console or command */
+    bool held;  /* the lock, by another console or command */
+    bool ended; /* and that has gone without letting go of it */
     char who[96], host[96], reason[200];
     int64_t since;
     char run[40]; /* of the newest record, whoever wrote it; "" none */
@@ -124,6 +125,7 @@ struct session {
         char run[40];          /* whose records are shown; "" none */
         bool list;             /* the runs are shown */
         struct stop stop;
+        bool ended; /* the store was not to be had */
     } watch;
 
     store_progresses progress; /* of all organisations, as read last */

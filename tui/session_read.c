@@ -157,6 +157,7 @@ void session_read(struct session *s)
 {
     const char *source = session_source(s);
     char text[160];
+    session_secrets_ask_again(s);
     str_fmt(text, sizeof text, "reading %s", source ? source : "the directory");
     if (!task_begin(s, TASK_READ, READ_TIMEOUT_MS, text))
         return;
@@ -307,5 +308,6 @@ void session_probe(struct session *s)
 
 void session_probe_server(struct session *s, const char *server)
 {
+    session_secrets_ask_again(s);
     begin_probe(s, server);
 }

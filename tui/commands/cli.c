@@ -113,8 +113,11 @@ enum err cli_accepted(struct cli *cli, const char *organization, const struct sn
     acceptances stored = {0};
     struct errinfo why = {0};
     /* to look is not a reason to make a store, and one that cannot be read is not a reason to say nothing at all */
-    if (store_exists(profile_get(&cli->profile, PROFILE_store, NULL)) &&
-        (cli_store(cli, &why) || store_accepted(cli->store, organization, &stored, &why))) {
+    enum err found =
+        store_exists(profile_get(&cli->profile, PROFILE_store, NULL)) ? cli_store(cli, &why) : ERR_NOTFOUND;
+    if (!found)
+        found = store_accepted(cli->store, organization, &stored, &why);
+    if (found && found != ERR_NOTFOUND) {
         err_wrap(&why, "accepted findings are not known");
         log_err(&why);
     }
