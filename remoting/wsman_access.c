@@ -1,11 +1,13 @@
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "remoting/wsman_int.h"
 
 #define RENEW_S 300 /* a ticket that ends sooner is renewed first */
+#define TURN_MS 200 /* how soon an interruption is noticed */
 
 static const char *const auth_names[] = {"negotiate", "kerberos", "ntlm", "basic", "none"};
 
@@ -16,6 +18,7 @@ static void identity_free(struct wsman_identity *id)
     secret_fini(&id->password);
     krb_login_free(&id->login);
     (void)pthread_mutex_destroy(&id->lock);
+    (void)pthread_cond_destroy(&id->told);
     free(id);
 }
 
@@ -37,7 +40,12 @@ static enum err read_identity(struct wsman_identity *id, const struct profile *p
     const char *auth = profile_get(p, PROFILE_winrm_auth, server);
     const char *ref = profile_get(p, PROFILE_winrm_password, server);
     char prompt[300];
+    pthread_condattr_t monotonic;
     (void)pthread_mutex_init(&id->lock, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&id->told, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
     id->server = server;
     id->user = profile_get(p, PROFILE_winrm_user, server);
     for (size_t i = 0; auth && i < ARRAY_LEN(auth_names); i++)
@@ -154,20 +162,57 @@ enum err wsman_identity_login(struct wsman_identity *id, struct krb_login **out,
     return e;
 }
 
+/* lock is held */
+static enum err may_try(const struct wsman_identity *id, struct errinfo *ei)
+{
+    return id->rejected && !id->accepted
+               ? err_set(ei, ERR_AUTH, "correct it first: failed logins count towards a lock-out",
+                         "%s: not tried, another server has just refused the password", id->user)
+               : ERR_OK;
+}
+
 enum err wsman_identity_may_try(struct wsman_identity *id, struct errinfo *ei)
 {
     (void)pthread_mutex_lock(&id->lock);
-    bool no = id->rejected && !id->accepted;
+    enum err e = may_try(id, ei);
     (void)pthread_mutex_unlock(&id->lock);
-    return no ? err_set(ei, ERR_AUTH, "correct it first: failed logins count towards a lock-out",
-                        "%s: not tried, another server has just refused the password", id->user)
-              : ERR_OK;
+    return e;
 }
 
-void wsman_identity_told(struct wsman_identity *id, bool accepted)
+enum err wsman_trial_begin(struct wsman *w, const struct stop *stop, struct errinfo *ei)
 {
+    struct wsman_identity *id = w->identity;
+    enum err e = ERR_OK;
+    if (w->on_trial)
+        return ERR_OK;
     (void)pthread_mutex_lock(&id->lock);
-    id->accepted = id->accepted || accepted;
-    id->rejected = id->rejected || !accepted;
+    while (id->on_trial && !(e = stop_check(stop, ei, "waiting for another server's word on the password"))) {
+        struct timespec until;
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += TURN_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000L;
+        until.tv_nsec %= 1000000000L;
+        (void)pthread_cond_timedwait(&id->told, &id->lock, &until);
+    }
+    if (!e)
+        e = may_try(id, ei);
+    if (!e && !id->accepted)
+        w->on_trial = id->on_trial = true;
+    (void)pthread_mutex_unlock(&id->lock);
+    return e;
+}
+
+void wsman_trial_end(struct wsman *w, enum wsman_verdict verdict)
+{
+    struct wsman_identity *id = w->identity;
+    if (!w->on_trial && verdict == WSMAN_UNTOLD)
+        return;
+    (void)pthread_mutex_lock(&id->lock);
+    id->accepted = id->accepted || verdict == WSMAN_ACCEPTED;
+    id->rejected = id->rejected || verdict == WSMAN_REJECTED;
+    if (w->on_trial) {
+        w->on_trial = id->on_trial = false;
+        (void)pthread_cond_broadcast(&id->told);
+    }
     (void)pthread_mutex_unlock(&id->lock);
 }

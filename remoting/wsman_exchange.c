@@ -135,6 +135,12 @@ static const struct stop *stop_for(struct wsman *w, enum soap_op op)
     return &w->tidy;
 }
 
+/* What a status says of Basic's password. A proxy, or a server that looks at addresses first, says nothing of it. */
+static enum wsman_verdict verdict(int status)
+{
+    return status == 401 ? WSMAN_REJECTED : status < 300 || status == 500 ? WSMAN_ACCEPTED : WSMAN_UNTOLD;
+}
+
 static enum err post(struct wsman *w, const struct wsman_call *c, const struct stop *stop,
                      const char *message_id, struct errinfo *ei)
 {
@@ -148,6 +154,8 @@ static enum err post(struct wsman *w, const struct wsman_call *c, const struct s
     w->answer.status = 0;
     if (!e)
         e = dress(w, type, sizeof type, &body, ei);
+    if (!e && w->identity->auth == WSMAN_AUTH_BASIC)
+        e = wsman_trial_begin(w, stop, ei);
     if (e)
         return e;
     struct wsman_request req = {.content_type = type,
@@ -159,6 +167,8 @@ static enum err post(struct wsman *w, const struct wsman_call *c, const struct s
     e = wsman_http_post(w->http, &req, stop, &w->answer, ei);
     if (e)
         err_wrap(ei, "%s: %s", w->peer, soap_op_words(c->op));
+    if (w->identity->auth == WSMAN_AUTH_BASIC)
+        wsman_trial_end(w, e ? WSMAN_UNTOLD : verdict(w->answer.status));
     return e;
 }
 
@@ -207,10 +217,6 @@ static enum err once(struct wsman *w, const struct wsman_call *c, const struct s
         }
         break;
     } while (again);
-    if (!e && w->answer.status == 401 && w->identity->auth == WSMAN_AUTH_BASIC)
-        wsman_identity_told(w->identity, false);
-    else if (!e && w->identity->auth == WSMAN_AUTH_BASIC)
-        wsman_identity_told(w->identity, true);
     w->lost_answer = w->lost_answer || lost;
     if (!e)
         e = understand(w, c, id, reply, ei);

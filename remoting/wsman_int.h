@@ -34,6 +34,8 @@ struct wsman_identity {
     struct krb_login *login;
     bool no_kerberos; /* negotiate with a password that no KDC can be asked about: NTLM */
     bool accepted, rejected;
+    bool on_trial;       /* one session offers it, the others wait for what becomes of that */
+    pthread_cond_t told; /* on_trial has ended */
 };
 
 struct wsman_access {
@@ -48,7 +50,6 @@ enum err wsman_identity_login(struct wsman_identity *id, struct krb_login **out,
                               struct errinfo *ei) MUST_CHECK;
 /* A password that one server refused and none has taken is offered to no other: each try counts towards a lock-out. */
 enum err wsman_identity_may_try(struct wsman_identity *id, struct errinfo *ei) MUST_CHECK;
-void wsman_identity_told(struct wsman_identity *id, bool accepted);
 
 struct wsman {
     struct wsman_access *access;
@@ -63,11 +64,21 @@ struct wsman {
     size_t max_envelope;
     int timeout_s;
     bool open, unknown, tidying, lost_answer;
+    bool on_trial; /* identity->on_trial is ours */
     struct stop tidy;
     struct wsman_fault fault;
     struct wsman_answer answer;
     struct buf envelope, body, plain;
 };
+
+/*
+ * Before a password itself is offered. Until one server has taken it, one session at a time may: thirty that start at once would be
+ * thirty failed logins, where the domain locks the account after five. Waits for its turn, stop ends that.
+ */
+enum err wsman_trial_begin(struct wsman *w, const struct stop *stop, struct errinfo *ei) MUST_CHECK;
+enum wsman_verdict { WSMAN_UNTOLD, WSMAN_ACCEPTED, WSMAN_REJECTED };
+/* What became of it; the next may go on. UNTOLD: nobody has looked at it. Also without a trial of our own. */
+void wsman_trial_end(struct wsman *w, enum wsman_verdict verdict);
 
 /* wsman_login.c: a connection that is logged in, over whatever there was. */
 enum err wsman_login(struct wsman *w, const struct stop *stop, struct errinfo *ei) MUST_CHECK;
