@@ -213,6 +213,32 @@ def test_a_lost_connection_never_sends_twice(remote, knob, operation):
         assert done.code == 6 or hosts[0]['warnings'], hosts # asked again, on a connection logged in anew
 
 
+@pytest.mark.parametrize('url', [HTTP, HTTPS])
+@pytest.mark.parametrize('operation', ['Create', 'Command', 'Send', 'Receive', 'Delete'])
+def test_a_refusal_in_the_clear_is_not_believed(remote, operation, url):
+    """A 401 to a sealed command may come from anybody, after the server has run it. Over TLS it is the server's own and says that it has
+    not. What runs something is sent once in either case; the rest again after another login."""
+    remote.knobs(f'winrm-deny-after {operation}')
+    before = remote.counts()[0]
+    long = ('-ExternalHostname', 'x' * 4000 + '.contoso.lab') if operation == 'Send' else ()
+    done, hosts = remote.run(cmdlet=SET + long, url=url, timeout=15)
+    after = {k: v - before.get(k, 0) for k, v in remote.counts()[0].items()}
+    runs = operation in ('Command', 'Send')
+    assert after.get(operation, 0) == (1 if runs else 2), after
+    if runs:
+        message = hosts[0]['errors'][0]['message']
+        known = operation == 'Command' and url == HTTPS # before Send, the Command was taken
+        assert done.code == 6 and ('its outcome is not known' in message) == (not known), hosts
+
+
+def test_a_command_that_took_too_long_to_start(remote):
+    """A time-out is no refusal: the command may have begun."""
+    for code, unknown in (('2150858793', True), ('995', True), ('5', False)):
+        remote.knobs(f'winrm-fault Command {code}')
+        done, hosts = remote.run(cmdlet=SET, timeout=15)
+        assert done.code == 6 and ('its outcome is not known' in hosts[0]['errors'][0]['message']) == unknown, (code, hosts)
+
+
 def test_a_connection_closed_between_requests(remote):
     """What has not left yet may go over a new connection: nobody has seen it."""
     remote.knobs('winrm-close-after 3')
