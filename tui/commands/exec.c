@@ -289,7 +289,7 @@ COMMAND_RUN(cmd_exec)
         e = cli_json(cli, json_incref(list), ei);
     json_decref(list);
     if (!e && failed)
-        *code = err_exit_code(ERR_PARTIAL);
+        *code = err_exit_code(stop_is_raised(&cli->stop) ? ERR_INTERRUPTED : ERR_PARTIAL);
     for (size_t i = 0; i < n; i++)
         remote_result_fini(&hosts[i].result);
     job_pool_free(&pool);
