@@ -2,6 +2,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "remoting/wsman_int.h"
@@ -140,6 +141,24 @@ static enum err log_in(struct wsman_identity *id, struct errinfo *ei)
     return e;
 }
 
+/* A login by password is made anew where one by ticket or keytab is refreshed; the old one is used to its end. lock is held. */
+static enum err log_in_again(struct wsman_identity *id, struct errinfo *ei)
+{
+    struct krb_login *old = id->login;
+    int64_t left = krb_login_end(old) - clock_unix();
+    if (left > RENEW_S)
+        return ERR_OK;
+    id->login = NULL;
+    enum err e = log_in(id, ei);
+    if (left > 0 && !id->login) {
+        id->login = old;
+        id->no_kerberos = false;
+        return ERR_OK;
+    }
+    krb_login_free(&old);
+    return e;
+}
+
 enum err wsman_identity_login(struct wsman_identity *id, struct krb_login **out, struct errinfo *ei)
 {
     enum err e = ERR_OK;
@@ -153,7 +172,7 @@ enum err wsman_identity_login(struct wsman_identity *id, struct krb_login **out,
     else if (!id->login && !id->no_kerberos)
         e = log_in(id, ei);
     else if (id->login)
-        e = krb_login_refresh(id->login, RENEW_S, ei);
+        e = id->user ? log_in_again(id, ei) : krb_login_refresh(id->login, RENEW_S, ei);
     if (e && !id->login && id->user)
         id->rejected = id->rejected || e == ERR_AUTH;
     if (!e && id->login)

@@ -188,7 +188,7 @@ def test_ctrl_c_terminates_the_command(remote):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=15)
     assert 'Sanitizer' not in err, err
-    assert process.returncode in (6, 130), (process.returncode, out, err)
+    assert process.returncode == 130 and json.loads(out)[0]['errors'][0]['id'] == 'INTERRUPTED', (process.returncode, out, err)
     assert remote.counts()[1] == []
 
 
@@ -302,6 +302,25 @@ def test_a_ticket_that_ends_in_the_middle(remote):
         result = session.do(op='receive', id=started['id'], streams='stdout stderr')
         assert result['err'] == 'AUTH' and 'expired' in result['what'] and result['hint'], result
         assert not result['unknown']
+
+
+def test_a_password_outlives_its_ticket(remote):
+    """The ticket that a password got ends while a command runs: the next login gets another one."""
+    krb5 = remote.lab.dir / 'short.conf'
+    krb5.write_text((remote.lab.dir / 'krb5.conf').read_text().replace('[libdefaults]', '[libdefaults]\n ticket_lifetime = 4s'))
+    config = remote.config('winrm_user = admin@CONTOSO.LAB', f'krb5_config = {krb5}', winrm_password=PASSWORD)
+    text = config.read_text().splitlines(True)
+    config.write_text(''.join(l for l in text if not l.startswith('krb5_') or str(krb5) in l))
+    with Session(config) as session:
+        made = session.do(op='create', resource=SHELL + '/cmd', input='stdin', output='stdout stderr')
+        assert made['err'] == 'OK', made
+        started = session.do(op='command', line='ping -n 8 127.0.0.1')
+        assert started['err'] == 'OK', started
+        time.sleep(4.5)
+        remote.knobs('winrm-close-after 2')
+        for _ in range(4): # closed in between, with a login each
+            result = session.do(op='receive', id=started['id'], streams='stdout stderr')
+            assert result['err'] == 'OK', result
 
 
 def test_the_next_run_goes_on_with_the_connection(remote):
