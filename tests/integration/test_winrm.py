@@ -132,6 +132,16 @@ def test_a_right_password_goes_to_all(remote, way):
     assert done.code == 0 and all(h['ok'] for h in hosts), hosts
 
 
+def test_the_organisation_from_a_file(remote):
+    """With a source that needs no ticket, Kerberos is still the profile's: its krb5.conf, its keytab."""
+    ldif = remote.lab.dir / 'exported.ldif'
+    remote.lab.do('export', ldif)
+    for via in ('winrm', 'psrp'):
+        done = casbridge('--config', remote.config(), '--profile', 'lab', '--source', f'ldif:{ldif}', '--format', 'json', 'exec', '--on', 'EXCAS01',
+                         '--via', via, '--', *GET)
+        assert done.code == 0 and done.json()[0]['ok'], done.out + done.err
+
+
 def test_service_name(remote):
     done, hosts = remote.run('winrm_spn = HTTP/nowhere.contoso.lab')
     assert done.code == 6 and 'no account owns' in hosts[0]['errors'][0]['message']

@@ -257,7 +257,7 @@ COMMAND_RUN(cmd_exec)
     if (!e)
         e = cli_read(cli, ei);
     if (!e)
-        e = cli->transport_new(&transport, o->via, &cli->profile, ei);
+        e = cli_transport(cli, o->via, &transport, ei);
     if (!e)
         e = job_pool_new(&pool, o->parallel ? (unsigned)o->parallel : 8, ei);
     if (!e && !(hosts = calloc(o->on.n + words->n, sizeof *hosts)))
