@@ -7,8 +7,8 @@
 #include "core/base/str.h"
 #include "remoting/wsman_int.h"
 
-#define RENEW_S 300 /* a ticket that ends sooner is renewed first */
-#define TURN_MS 200 /* how soon an interruption is noticed */
+#define TURN_MS   200   /* how soon an interruption is noticed */
+#define SILENT_MS 30000 /* a KDC that did not answer is not asked again for so long */
 
 static const char *const auth_names[] = {"negotiate", "kerberos", "ntlm", "basic", "none"};
 
@@ -123,15 +123,46 @@ struct wsman_identity *wsman_identity_find(struct wsman_access *a, const char *s
     return a->identities[0];
 }
 
-/* lock is held */
-static enum err log_in(struct wsman_identity *id, struct errinfo *ei)
+/* Waits until nobody else asks a KDC or offers the password. lock is held, and given up meanwhile. */
+static enum err await_turn(struct wsman_identity *id, const struct stop *stop, struct errinfo *ei)
 {
-    struct errinfo why = {0};
-    if (!id->user)
-        return krb_login_default(&id->login, ei);
-    enum err e = krb_login_password(&id->login, id->user, &id->password, &why);
+    enum err e = ERR_OK;
+    while (id->busy && !(e = stop_check(stop, ei, "waiting for another login of the same user"))) {
+        struct timespec until;
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += TURN_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000L;
+        until.tv_nsec %= 1000000000L;
+        (void)pthread_cond_timedwait(&id->told, &id->lock, &until);
+    }
+    return e;
+}
+
+static void end_turn(struct wsman_identity *id)
+{
+    id->busy = false;
+    (void)pthread_cond_broadcast(&id->told);
+}
+
+/* A KDC that was silent is not asked again at once: each of many servers would wait as long for it as the first. The turn is ours and
+   lock is held, but for the asking. *out NULL: use NTLM. */
+static enum err log_in(struct wsman_identity *id, struct krb_login **out, const struct stop *stop,
+                       struct errinfo *ei)
+{
+    struct errinfo why = id->silent;
+    enum err e = why.code;
+    if (clock_mono_ms() >= id->silent_until) {
+        (void)pthread_mutex_unlock(&id->lock);
+        e = wsman_kdc_login(out, NULL, id->user, &id->password, stop, &why);
+        (void)pthread_mutex_lock(&id->lock);
+    }
+    if (e == ERR_UNREACHABLE && clock_mono_ms() >= id->silent_until) {
+        id->silent = why;
+        id->silent_until = clock_mono_ms() + SILENT_MS;
+    }
     /* As Windows does: where no KDC can be asked, NTLM. A KDC that said no has said no. */
-    if (e && id->auth == WSMAN_AUTH_NEGOTIATE && (e != ERR_AUTH || why.sys == 0)) {
+    bool no_kdc = e && e != ERR_TIMEOUT && e != ERR_INTERRUPTED && (e != ERR_AUTH || why.sys == 0);
+    if (no_kdc && id->user && id->auth == WSMAN_AUTH_NEGOTIATE) {
         log_line(LOG_LEVEL_INFO, "%s: no Kerberos (%s), so NTLM", id->user, why.what);
         id->no_kerberos = true;
         return ERR_OK;
@@ -141,42 +172,58 @@ static enum err log_in(struct wsman_identity *id, struct errinfo *ei)
     return e;
 }
 
-/* A login by password is made anew where one by ticket or keytab is refreshed; the old one is used to its end. lock is held. */
-static enum err log_in_again(struct wsman_identity *id, struct errinfo *ei)
+/* A login by password is made anew where one by ticket or keytab is refreshed; what there is serves to its end. As log_in(). */
+static enum err renew(struct wsman_identity *id, const struct stop *stop, struct errinfo *ei)
 {
-    struct krb_login *old = id->login;
-    int64_t left = krb_login_end(old) - clock_unix();
-    if (left > RENEW_S)
+    struct krb_login *old = id->login, *made = NULL;
+    struct errinfo why = {0};
+    enum err e;
+    if (krb_login_end(old) - clock_unix() > WSMAN_RENEW_S)
         return ERR_OK;
-    id->login = NULL;
-    enum err e = log_in(id, ei);
-    if (left > 0 && !id->login) {
-        id->login = old;
+    if (id->user) {
+        e = log_in(id, &made, stop, &why);
+    } else {
+        (void)pthread_mutex_unlock(&id->lock);
+        e = wsman_kdc_login(NULL, old, NULL, NULL, stop, &why);
+        (void)pthread_mutex_lock(&id->lock);
+    }
+    if (!made && krb_login_end(old) > clock_unix()) {
         id->no_kerberos = false;
         return ERR_OK;
     }
-    krb_login_free(&old);
+    if (id->user) {
+        id->login = made;
+        krb_login_free(&old);
+    }
+    if (e && ei)
+        *ei = why;
     return e;
 }
 
-enum err wsman_identity_login(struct wsman_identity *id, struct krb_login **out, struct errinfo *ei)
+enum err wsman_identity_login(struct wsman_identity *id, const struct stop *stop, struct krb_login **out,
+                              struct errinfo *ei)
 {
-    enum err e = ERR_OK;
     *out = NULL;
     if (id->auth == WSMAN_AUTH_NTLM)
         return ERR_OK;
     (void)pthread_mutex_lock(&id->lock);
+    enum err e = await_turn(id, stop, ei);
+    if (e)
+        goto out;
+    id->busy = true;
     if (id->rejected && !id->login)
         e = err_set(ei, ERR_AUTH, "correct it first: failed logins count towards a lock-out",
                     "%s: the password was refused a moment ago", id->user ? id->user : "the ticket");
-    else if (!id->login && !id->no_kerberos)
-        e = log_in(id, ei);
     else if (id->login)
-        e = id->user ? log_in_again(id, ei) : krb_login_refresh(id->login, RENEW_S, ei);
+        e = renew(id, stop, ei);
+    else if (!id->no_kerberos)
+        e = log_in(id, &id->login, stop, ei);
     if (e && !id->login && id->user)
         id->rejected = id->rejected || e == ERR_AUTH;
     if (!e && id->login)
         *out = krb_login_ref(id->login);
+    end_turn(id);
+out:
     (void)pthread_mutex_unlock(&id->lock);
     return e;
 }
@@ -201,22 +248,13 @@ enum err wsman_identity_may_try(struct wsman_identity *id, struct errinfo *ei)
 enum err wsman_trial_begin(struct wsman *w, const struct stop *stop, struct errinfo *ei)
 {
     struct wsman_identity *id = w->identity;
-    enum err e = ERR_OK;
     if (w->on_trial)
         return ERR_OK;
     (void)pthread_mutex_lock(&id->lock);
-    while (id->on_trial && !(e = stop_check(stop, ei, "waiting for another server's word on the password"))) {
-        struct timespec until;
-        (void)clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += TURN_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        (void)pthread_cond_timedwait(&id->told, &id->lock, &until);
-    }
-    if (!e)
-        e = may_try(id, ei);
+    enum err e = await_turn(id, stop, ei);
+    e = e ? e : may_try(id, ei);
     if (!e && !id->accepted)
-        w->on_trial = id->on_trial = true;
+        w->on_trial = id->busy = true;
     (void)pthread_mutex_unlock(&id->lock);
     return e;
 }
@@ -229,9 +267,8 @@ void wsman_trial_end(struct wsman *w, enum wsman_verdict verdict)
     (void)pthread_mutex_lock(&id->lock);
     id->accepted = id->accepted || verdict == WSMAN_ACCEPTED;
     id->rejected = id->rejected || verdict == WSMAN_REJECTED;
-    if (w->on_trial) {
-        w->on_trial = id->on_trial = false;
-        (void)pthread_cond_broadcast(&id->told);
-    }
+    if (w->on_trial)
+        end_turn(id);
+    w->on_trial = false;
     (void)pthread_mutex_unlock(&id->lock);
 }

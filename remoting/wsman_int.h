@@ -14,6 +14,7 @@
 #define WSMAN_WAITS_MAX     3      /* times that a throttled request is asked again */
 #define WSMAN_WAIT_MAX_MS   300000 /* a longer one is only told */
 #define WSMAN_REDIRECTS_MAX 3
+#define WSMAN_RENEW_S       300 /* a ticket that ends sooner is renewed first */
 #define WSMAN_ENVELOPE_MAX  ((size_t)4 << 20)
 
 enum wsman_auth {
@@ -30,12 +31,14 @@ struct wsman_identity {
     const char *user;   /* NULL: the ticket's */
     enum wsman_auth auth;
     struct secret password;
-    pthread_mutex_t lock; /* guards what follows; held while a KDC is asked */
+    pthread_mutex_t lock; /* guards what follows */
+    bool busy; /* one session asks a KDC or offers the password, the others wait for what becomes of that */
+    pthread_cond_t told; /* busy has ended */
     struct krb_login *login;
-    bool no_kerberos; /* negotiate with a password that no KDC can be asked about: NTLM */
+    struct errinfo silent; /* what was said of a KDC that did not answer */
+    int64_t silent_until;  /* clock_mono_ms() */
+    bool no_kerberos;      /* negotiate with a password that no KDC can be asked about: NTLM */
     bool accepted, rejected;
-    bool on_trial;       /* one session offers it, the others wait for what becomes of that */
-    pthread_cond_t told; /* on_trial has ended */
 };
 
 struct wsman_access {
@@ -46,8 +49,17 @@ struct wsman_access {
 };
 struct wsman_identity *wsman_identity_find(struct wsman_access *a, const char *server);
 /* The Kerberos login, made or renewed; *out NULL: use NTLM. One more owner. */
-enum err wsman_identity_login(struct wsman_identity *id, struct krb_login **out,
+enum err wsman_identity_login(struct wsman_identity *id, const struct stop *stop, struct krb_login **out,
                               struct errinfo *ei) MUST_CHECK;
+
+/* wsman_kdc.c: what may ask a KDC, until stop. old NULL: a login by user and password (NULL: the ticket at hand) into *out; else old
+   is refreshed. The first step of a conversation with Kerberos; *conv NULL when it was left behind. */
+enum err wsman_kdc_login(struct krb_login **out, struct krb_login *old, const char *user,
+                         const struct secret *password, const struct stop *stop,
+                         struct errinfo *ei) MUST_CHECK;
+enum err wsman_kdc_step(struct conv **conv, struct buf *token, const struct stop *stop,
+                        struct errinfo *ei) MUST_CHECK;
+
 /* A password that one server refused and none has taken is offered to no other: each try counts towards a lock-out. */
 enum err wsman_identity_may_try(struct wsman_identity *id, struct errinfo *ei) MUST_CHECK;
 
@@ -64,7 +76,7 @@ struct wsman {
     size_t max_envelope;
     int timeout_s;
     bool open, unknown, tidying, lost_answer;
-    bool on_trial; /* identity->on_trial is ours */
+    bool on_trial; /* identity->busy is ours */
     struct stop tidy;
     struct wsman_fault fault;
     struct wsman_answer answer;

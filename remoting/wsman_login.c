@@ -19,8 +19,9 @@ struct leg {
     struct wsman *w;
     enum conv_scheme scheme;
     struct krb_login *login; /* NULL: NTLM */
-    struct buf token;        /* ours, raw */
-    bool proved;             /* NTLM: what left last was made with the password */
+    const struct stop *stop;
+    struct buf token; /* ours, raw */
+    bool proved;      /* NTLM: what left last was made with the password */
 };
 
 static enum err basic(struct wsman *w, struct buf *out)
@@ -65,6 +66,8 @@ static enum err begin(struct leg *l, X509 *peer, struct errinfo *ei)
         .seal = !w->url.tls,
     };
     enum err e = conv_new(&w->conv, &s, ei);
+    if (!e && l->login)
+        return wsman_kdc_step(&w->conv, &l->token, l->stop, ei);
     return e ? e : conv_step(w->conv, NULL, 0, &l->token, ei);
 }
 
@@ -201,10 +204,10 @@ static enum err converse(struct leg *l, const struct stop *stop, bool *other, en
 
 static enum err negotiate(struct wsman *w, const struct stop *stop, struct errinfo *ei)
 {
-    struct leg l = {.w = w, .scheme = CONV_SCHEME_NEGOTIATE};
+    struct leg l = {.w = w, .scheme = CONV_SCHEME_NEGOTIATE, .stop = stop};
     bool other = false;
     buf_init(&l.token, CONV_TOKEN_MAX);
-    enum err e = wsman_identity_login(w->identity, &l.login, ei);
+    enum err e = wsman_identity_login(w->identity, stop, &l.login, ei);
     if (!e && w->ntlm)
         krb_login_free(&l.login);
     if (!e && !l.login)
