@@ -64,7 +64,7 @@ static enum err dress(struct wsman *w, char *type, size_t cap, const struct buf 
     enum err e = conv_seal(w->conv, w->envelope.data, w->envelope.len, &s, ei);
     if (e)
         return e;
-    struct multipart_part p = {s.head, s.head_len, s.data, s.data_len, s.length, false};
+    struct multipart_part p = {s.head, s.head_len, s.data, s.data_len, s.length};
     multipart_content_type(protocol, type, cap);
     buf_reset(&w->body);
     e = multipart_write(&w->body, protocol, &p);
