@@ -358,6 +358,7 @@ def test_a_ticket_that_ends_in_the_middle(remote):
         result = session.do(op='receive', id=started['id'], streams='stdout stderr')
         assert result['err'] == 'AUTH' and 'expired' in result['what'] and result['hint'], result
         assert not result['unknown']
+    remote.lab.do('reset') # without a ticket nobody can delete the shell
 
 
 def test_a_password_outlives_its_ticket(remote):
