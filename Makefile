@@ -118,8 +118,9 @@ fuzz:                     ## libFuzzer targets, run briefly each (FUZZ_SECONDS=5
 	$(Q)tests/run-fuzz build/fuzz/tests/fuzz
 
 # two threads or more: run again under the thread sanitizer
-THREADED := core_base core_host core_store_shared core_proxy_parts core_proxy_relay core_proxy_faults core_probe_servers core_probe_apps_ask core_probe_budget remoting_ssh_host remoting_winrm tui_secret
-THREADED += core_plan_apply core_plan_replica
+THREADED := core_base core_host core_store_shared core_plan_apply core_plan_replica \
+            core_proxy_parts core_proxy_relay core_proxy_faults core_probe_servers core_probe_logon core_probe_apps_ask core_probe_budget \
+            remoting_ssh_host remoting_winrm tui_secret
 unit-threads: $(filter $(addprefix $(B)/tests/unit/,$(THREADED)),$(UNIT))
 	$(Q)tests/run-unit $(B) $^
 
@@ -181,8 +182,8 @@ $(B)/tests/bench/remoting/%: $(B)/tests/bench/remoting/%.o $(call chain,remoting
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call syslibs,remoting)
 BENCH_REMOTING := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/remoting/*.c))
-bench-remoting:           ## remote commands and changes against ssh and the ideal schedule
-	$(Q)tests/setup build lab
+bench: bench-remoting
+bench-remoting: setup-bench ## remote commands and changes against ssh and the ideal schedule
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/$(PROG) $(BENCH_REMOTING)
 	$(Q)$(PYTHON) -B tests/bench/remoting/run.py
 

@@ -114,14 +114,13 @@ bool psjson_timespan(char *out, size_t cap, const char *text)
     const char *fraction = "";
     size_t digits = 0;
     int unit = -1;
+    bool in_time = false;
     if (*s++ != 'P')
         return false;
     while (*s) {
         uint32_t number;
-        if (*s == 'T') {
-            if (unit >= 1)
-                return false;
-            unit = unit < 0 ? 0 : unit;
+        if (*s == 'T' && !in_time) {
+            in_time = true;
             s++;
         }
         if (!take_number(&s, &number))
@@ -135,9 +134,11 @@ bool psjson_timespan(char *out, size_t cap, const char *text)
                 return false;
         }
         const char *found = *s ? strchr(units, *s++) : NULL;
-        if (!found || (int)(found - units) < unit + (unit >= 1))
+        int which = found ? (int)(found - units) : -1;
+        /* Days before the T, the rest behind it, each once: an M before it would be months. */
+        if (which < 0 || (which > 0) != in_time || which <= unit)
             return false;
-        unit = (int)(found - units);
+        unit = which;
         parts[unit] = number;
     }
     char days[16] = "";
@@ -251,6 +252,25 @@ static void add_properties(struct members *m, const struct ps_object *o)
     }
 }
 
+/* An object of properties and nothing else: what wraps it adds to them. */
+static bool is_bag(const struct ps_value *v)
+{
+    return v && v->kind == PS_OBJECT && !v->object->container && !v->object->base &&
+           (v->object->props.first || v->object->members.first);
+}
+
+static void add_wrapped(struct members *m, const struct ps_object *o, const struct ps_list *outer)
+{
+    const struct ps_list *lists[] = {&o->props, &o->members};
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        for (const struct ps_value *v = lists[i]->first; v; v = v->next) {
+            if (is_hidden(v, outer) || (i == 0 && is_hidden(v, &o->members)))
+                continue;
+            add_name(m, v->name, v->name_len);
+            show(m->s, v);
+        }
+}
+
 static void show_items(struct showing *s, const struct ps_object *o)
 {
     (void)buf_addc(s->out, '[');
@@ -315,11 +335,14 @@ static void show_inside(struct showing *s, const struct ps_value *v)
     } else if (plain && o->to_string) {
         add_string(s, o->to_string, o->to_string_len);
     } else {
-        if (o->base || o->container)
+        const struct ps_object *inner = is_bag(o->base) ? o->base->object : NULL;
+        if (inner)
+            add_wrapped(&m, inner, &o->members);
+        else if (o->base || o->container)
             add_name(&m, "value", 5);
-        if (o->base)
+        if (o->base && !inner)
             show(s, o->base);
-        else if (o->container)
+        else if (o->container && !inner)
             show_items(s, o);
         add_properties(&m, o);
         end_members(&m);

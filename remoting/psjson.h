@@ -12,7 +12,8 @@
  *     { "key": ... }             DCT; a key that is no string is its text
  *     { "Name": ... }            an object: its adapted properties, then the extended ones; one that has both ways counts once, as
  *                                extended. A property set is an object in it.
- *     { "value": ..., "Extra": 7 }   a primitive, a list or a wrapped object that carries properties
+ *     { "value": ..., "Extra": 7 }   a primitive or a list that carries properties; an object that wraps another
+ *                                one has the properties of both
  *     "10.1.0.5"                 an object of which only its ToString came; {} when not even that
  *     { "$ref": 3 }              an object within itself, deeper than PS_MAX_DEPTH, or referred to again when more than
  *                                PSJSON_MAX_REPEATED values were written for repeated references: its RefId, or null

@@ -127,7 +127,8 @@ struct session {
     } watch;
 
     store_progresses progress; /* of all organisations, as read last */
-    bool progress_known, progress_again; /* again: to be read once more when the reading under way has ended */
+    bool progress_known;
+    bool progress_again;       /* to be read once more when the reading under way has ended */
     store_progresses settling; /* to be kept as soon as the store is free */
     struct kept_facts kept;    /* of the evidence the console began with; at 0: none */
 

@@ -30,7 +30,7 @@
     X(ssh_port, PORT, 1, "port, 22 when absent")                                                             \
     X(ssh_known_hosts, STRING, 1, "known_hosts file; default ~/.ssh/known_hosts")                            \
     X(ssh_command, STRING, 1, "the PowerShell to start, powershell when absent")                             \
-    X(ssh_psrp, STRING, 1, "objects through the SSH subsystem powershell: no (default), auto, yes")           \
+    X(ssh_psrp, STRING, 1, "objects through the SSH subsystem powershell: no (default), auto, yes")          \
     X(winrm_url, STRING, 1, "http://{fqdn}:5985/wsman")                                                      \
     X(winrm_auth, STRING, 1, "negotiate, kerberos, ntlm, basic (TLS only), none (loopback only)")            \
     X(winrm_user, STRING, 1, "user; not needed with a ticket")                                               \

@@ -62,6 +62,9 @@ static void judge_challenge(struct target *t, struct observation *o, enum protoc
     } else if (status >= 300 && status < 400) {
         target_say(t, o, is_form_based(p) ? OUTCOME_OK : OUTCOME_FAILED, "%d, redirects to %s (not followed)",
                    status, *a->location ? a->location : "nowhere");
+    } else if (status == 403 && memmem(buf_str(&a->body), a->body.len, "403.7", 5)) {
+        /* IIS says its sub-status in the page only; asked for within the session (access@sslFlags), so no handshake showed it */
+        target_say(t, o, OUTCOME_FAILED, "403.7: the virtual directory requires a client certificate");
     } else {
         const char *more = status_words(status, p);
         target_say(t, o, OUTCOME_FAILED, "%d%s%s", status, more ? ": " : "", more ? more : "");
@@ -95,6 +98,7 @@ int step_challenge(struct target *t, enum protocol p, bool last)
         return 0;
     }
     struct http_request req = plain_request(p);
+    req.keep = HTTP_BODY_SMALL;
     struct stop share;
     target_share(t, last, &share);
     enum err e = target_ask(t, NULL, &req, &share, &a, &ei);

@@ -202,7 +202,7 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
     (void)a, (void)b, (void)c, (void)d;
     struct exchange *x = arg;
     return stop_left_ms(x->stop, 1) == 0 ||
-           (x->head_done && x->keep <= HTTP_BODY_FIRST && clock_mono_ms() - x->head_at > BODY_PATIENCE_MS);
+           (x->head_done && x->keep <= HTTP_BODY_SMALL && clock_mono_ms() - x->head_at > BODY_PATIENCE_MS);
 }
 
 static enum err words(struct http_session *s, CURLcode rc, const struct exchange *x, int waited_ms,

@@ -14,7 +14,8 @@
 
 #define HTTP_HEADERS_MAX ((size_t)64 * 1024)
 #define HTTP_BODY_MAX    ((size_t)1024 * 1024)
-#define HTTP_BODY_FIRST  32 /* kept of every body */
+#define HTTP_BODY_FIRST  32   /* kept of every body */
+#define HTTP_BODY_SMALL  4096 /* up to here a body is worth a second, not the deadline */
 
 struct http_session; /* one server, one kept connection; one thread at a time */
 
@@ -30,7 +31,7 @@ struct http_request {
     size_t body_len;
     bool empty_body; /* Content-Length: 0 */
     size_t
-        keep; /* bytes of the answer's body wanted, at most HTTP_BODY_MAX; 0: its first, and the rest only if it is quick */
+        keep; /* bytes of the answer's body wanted, at most HTTP_BODY_MAX; up to HTTP_BODY_SMALL only if they come quickly */
 };
 
 struct http_answer {

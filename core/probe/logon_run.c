@@ -6,7 +6,6 @@
 enum err logon_open(struct logon *l, struct target *t, enum logon_method m, const char *host,
                     const struct stop *stop, struct errinfo *ei)
 {
-    struct krb_ticket ticket;
     const char *why;
     *l = (struct logon){.t = t, .method = m, .host = host};
     if (m >= LOGON_COUNT)
@@ -14,7 +13,7 @@ enum err logon_open(struct logon *l, struct target *t, enum logon_method m, cons
     if (!(l->user = target_user(t, m, &why)))
         return err_set(ei, ERR_REFUSED, NULL, "%s", why);
     if (m == LOGON_KERBEROS)
-        return ticket_fetch(t, target_login(t), host, stop, &ticket, ei);
+        return ticket_fetch(t, target_login(t), host, stop, &t->ticket, ei);
     if (m != LOGON_BASIC)
         return ntlm_exchange_new(&l->ntlm, m == LOGON_NEGOTIATE_NTLM, l->user, t->prober->req.user.password,
                                  "HTTP", host, ei);

@@ -54,6 +54,7 @@ struct target {
     unsigned char binding[CERTIFICATE_BINDING_MAX];
     size_t binding_len;
     struct http_session *http;
+    struct krb_ticket ticket;         /* of the last logon with one */
     uint32_t tls_tried, tls_offered;  /* bit per enum hello_version: answered at all, agreed to */
     int status[PROTOCOL_COUNT];       /* of the anonymous challenge, 0: no answer */
     uint32_t offered[PROTOCOL_COUNT]; /* bit per enum logon_method that the anonymous challenge offered */

@@ -18,18 +18,21 @@ static void judge(struct target *t, struct observation *o, enum protocol p, enum
                   const struct http_answer *a)
 {
     struct buf words;
+    char ticket[96] = "";
     int status = a->status;
     const uint8_t *body = (const uint8_t *)a->body.data;
     buf_init(&words, 1024);
+    if (m == LOGON_KERBEROS)
+        str_fmt(ticket, sizeof ticket, " (%s, kvno %d)", krb_etype_name(t->ticket.etype), t->ticket.kvno);
     if (status == 401) {
         (void)challenge_words(&words, &a->challenge);
-        target_say(t, o, OUTCOME_FAILED, "401: %s refused, the server offers %s", words_for[m].refused,
-                   buf_str(&words));
+        target_say(t, o, OUTCOME_FAILED, "401: %s refused, the server offers %s%s", words_for[m].refused,
+                   buf_str(&words), ticket);
     } else if (status >= 200 && status < 300) {
         bool echo =
             p == PROTOCOL_OA && a->body.len >= 20 && body[0] == 5 && body[2] == 0x14; /* MS-RPCH 2.2.4.48 */
-        target_say(t, o, OUTCOME_OK, "%d with %s%s", status, words_for[m].with,
-                   echo ? ", the RPC proxy echoes" : "");
+        target_say(t, o, OUTCOME_OK, "%d with %s%s%s", status, words_for[m].with,
+                   echo ? ", the RPC proxy echoes" : "", ticket);
     } else {
         /* past authentication: what the application makes of a bare request is its own step */
         const char *more = status_words(status, p);
@@ -42,12 +45,12 @@ static void judge(struct target *t, struct observation *o, enum protocol p, enum
 }
 
 /* Past authentication, whatever the application then made of a bare request: a server that wanted a logon first does not want another.
-   The web server itself being unavailable proves nothing. */
+   A device that cannot reach it proves nothing. */
 static bool is_let_in(int anonymous, int status)
 {
     if (status >= 200 && status < 300)
         return true;
-    return anonymous == 401 && status != 401 && !(status >= 502 && status <= 504);
+    return anonymous == 401 && status != 401 && status != 502 && status != 504;
 }
 
 void step_method(struct target *t, enum protocol p, enum logon_method m, bool last)

@@ -167,6 +167,21 @@ struct observations facts_of(const struct rule_run *run, const char *server)
     return (struct observations){f->by_server + f->groups[group], f->groups[group + 1] - f->groups[group]};
 }
 
+#define DAY_S 86400
+
+const struct observation *facts_build(const struct rule_run *run, const struct server *s)
+{
+    struct observations all = facts_of(run, s->name);
+    const struct observation *host = NULL, *other = NULL;
+    for (size_t i = 0; i < all.n; i++) {
+        const struct observation *o = all.v[i];
+        const struct observation **best = o->source == EVIDENCE_HOST ? &host : &other;
+        if (o->kind == OBSERVATION_BUILD && o->outcome == OUTCOME_OK && (!*best || o->at > (*best)->at))
+            *best = o;
+    }
+    return host && (!other || host->at >= other->at - DAY_S) ? host : other;
+}
+
 const struct observation *facts_newest(const struct rule_run *run, const char *server,
                                        enum observation_kind kind, enum protocol protocol, const char *name)
 {

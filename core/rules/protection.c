@@ -20,8 +20,8 @@ static const struct {
 
 static enum tri supports(struct rule_run *run, const struct server *s)
 {
-    const struct observation *asked = facts_newest(run, s->name, OBSERVATION_BUILD, PROTOCOL_UNKNOWN, NULL);
-    bool exact = asked && asked->outcome == OUTCOME_OK;
+    const struct observation *asked = facts_build(run, s);
+    bool exact = asked != NULL;
     struct version v = exact ? asked->u.build.version : s->version;
     if (!exact && !s->has_version)
         return TRI_UNKNOWN;

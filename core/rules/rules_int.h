@@ -66,6 +66,8 @@ struct observations facts_of(const struct rule_run *run, const char *server);
    skipped or could not be carried out comes only when there is nothing better. NULL when there is none at all. */
 const struct observation *facts_newest(const struct rule_run *run, const char *server,
                                        enum observation_kind kind, enum protocol protocol, const char *name);
+/* The exact build: what the server itself said, unless a page of its own was read more than a day later; NULL when nobody knows it. */
+const struct observation *facts_build(const struct rule_run *run, const struct server *s);
 /* The name for a server's Outlook Anywhere: of the new CAS in its site when that has one, else the first. NULL unknown. */
 const char *facts_oa_name(const struct rule_run *run, const struct server *s);
 bool facts_is_namespace(const struct rule_run *run, const char *name);

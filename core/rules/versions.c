@@ -81,12 +81,12 @@ void judge_coexistence(struct rule_run *run)
         rule_pass(run, NULL);
 }
 
-/* The exact build asked from the server itself; false when nobody asked or it could not be had. */
+/* False when nobody asked, or it could not be had. */
 static bool asked_build(struct rule_run *run, const struct server *s, struct version *v,
                         const struct observation **o)
 {
-    *o = facts_newest(run, s->name, OBSERVATION_BUILD, PROTOCOL_UNKNOWN, NULL);
-    if (!*o || (*o)->outcome != OUTCOME_OK)
+    *o = facts_build(run, s);
+    if (!*o)
         return false;
     *v = (*o)->u.build.version;
     return true;

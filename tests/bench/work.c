@@ -1,15 +1,17 @@
 /*
- * work rules|route|probe ...: the parts of the program that are measured by themselves, without the reading of the organisation.
+ * work rules|route|snapshot|probe ...: the parts of the program that are measured by themselves, without the reading of the organisation.
  *
  *     work rules LDIF ROUNDS             all rules with evidence for every server; prints "servers observations findings", then a
  *                                        time in milliseconds for each round
  *     work route LDIF USER ROUNDS        looks the user up; prints "look-up MS", then the time of each decision, judged by what the rules found
+ *     work snapshot LDIF FILE            the organisation with that evidence in a snapshot, for the program to work on
  *     work probe LDIF CONFIG             Outlook Anywhere's challenge and TLS of every server, 32 at once; prints how many answered
  */
 #include "core/base/clock.h"
 #include "core/base/str.h"
 #include "core/directory/directory.h"
 #include "core/probe/probe.h"
+#include "core/report/snapshot.h"
 #include "core/route/route.h"
 #include "core/rules/rules.h"
 #include "tests/bench/scene.h"
@@ -137,6 +139,35 @@ static enum err measure_route(const struct org *org, const char *path, const cha
     return e;
 }
 
+static enum err write_snapshot(const char *path, const char *file, struct errinfo *ei)
+{
+    char source[4096];
+    struct org *org = NULL;
+    struct evidence evidence;
+    struct buf kept;
+    const acceptances none = {0};
+    const struct snapshot_facts facts = {.made_at = clock_unix(),
+                                         .made_by = "bench",
+                                         .program = "bench",
+                                         .probed = true,
+                                         .target = GENERATION_2013,
+                                         .namespaces = {NAMESPACE},
+                                         .n_namespaces = 1,
+                                         .poll_interval_s = 900};
+    str_fmt(source, sizeof source, "ldif:%s", path);
+    buf_init(&kept, (size_t)256 << 20);
+    enum err e = directory_read_keeping(&org, &kept, NULL, source, NULL, ei);
+    if (!e) {
+        e = scene_evidence(org, NAMESPACE, &evidence, ei);
+        if (!e)
+            e = snapshot_write(file, &facts, org, &kept, &evidence, &none, ei);
+        evidence_fini(&evidence);
+    }
+    buf_fini(&kept);
+    org_free(&org);
+    return e;
+}
+
 static enum err run_probe(const struct org *org, const char *config, struct errinfo *ei)
 {
     struct profile profile = {0};
@@ -172,11 +203,14 @@ int main(int argc, char **argv)
     struct org *org = NULL;
     signal(SIGPIPE, SIG_IGN);
     if (argc < 4) {
-        fprintf(stderr, "usage: work rules LDIF ROUNDS | route LDIF USER ROUNDS | probe LDIF CONFIG\n");
+        fprintf(stderr, "usage: work rules LDIF ROUNDS | route LDIF USER ROUNDS | snapshot LDIF FILE | "
+                        "probe LDIF CONFIG\n");
         return 2;
     }
     enum err e = read_org(&org, argv[2], &ei);
-    if (!e && str_eq(argv[1], "rules"))
+    if (!e && str_eq(argv[1], "snapshot"))
+        e = write_snapshot(argv[2], argv[3], &ei);
+    else if (!e && str_eq(argv[1], "rules"))
         e = measure_rules(org, (unsigned)strtoul(argv[3], NULL, 10), &ei);
     else if (!e && str_eq(argv[1], "route") && argc > 4)
         e = measure_route(org, argv[2], argv[3], (unsigned)strtoul(argv[4], NULL, 10), &ei);

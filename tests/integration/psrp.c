@@ -6,6 +6,7 @@
  *     replay          a recording of out-of-process lines ("> " ours, "< " the server's) on standard input; each pipeline is a line
  *                       { "state": "Completed", "output": [...], "errors": ["id | category | message"], "warnings": [...], ... }
  *     pipe CMD ARG... cases as push has them, in one pool of the server that CMD starts, results as push prints them and "objects"
+ *     ask CMD ARG...  the same, but the server is told that there is a host with a user interface: it will call for it
  */
 #include <jansson.h>
 #include <poll.h>
@@ -223,6 +224,7 @@ static int replay(void)
 struct child {
     pid_t pid;
     int in, out;
+    bool host; /* say that there is one */
 };
 
 static enum err wait_for(int fd, short events, const struct stop *stop, struct errinfo *ei)
@@ -237,11 +239,30 @@ static enum err wait_for(int fd, short events, const struct stop *stop, struct e
     }
 }
 
-static enum err child_write(void *arg, const void *data, size_t len, const struct stop *stop,
-                            struct errinfo *ei)
+/* In whole fragments of one message each: what stands there made another text. */
+static void claim(struct buf *fragments, const char *from, const char *to)
 {
-    struct child *c = arg;
-    const char *s = data;
+    char *at = fragments->data ? memmem(fragments->data, fragments->len, from, strlen(from)) : NULL;
+    if (!at)
+        return;
+    size_t offset = (size_t)(at - fragments->data), begin = 0, more = strlen(to) - strlen(from), len = 0;
+    while (begin + PSRP_FRAGMENT_HEADER +
+               (len = (size_t)(unsigned char)fragments->data[begin + 19] << 8 |
+                      (unsigned char)fragments->data[begin + 20]) <
+           offset)
+        begin += PSRP_FRAGMENT_HEADER + len;
+    fragments->data[begin + 19] = (char)((len + more) >> 8);
+    fragments->data[begin + 20] = (char)(len + more);
+    (void)buf_reserve(fragments, more);
+    at = fragments->data + offset;
+    memmove(at + strlen(to), at + strlen(from), fragments->len - offset - strlen(from));
+    memcpy(at, to, strlen(to));
+    buf_commit(fragments, more);
+}
+
+static enum err write_all(struct child *c, const char *s, size_t len, const struct stop *stop,
+                          struct errinfo *ei)
+{
     while (len > 0) {
         enum err err = wait_for(c->in, POLLOUT, stop, ei);
         ssize_t n = err == ERR_OK ? write(c->in, s, len < 4096 ? len : 4096) : 0;
@@ -251,6 +272,28 @@ static enum err child_write(void *arg, const void *data, size_t len, const struc
         len -= (size_t)n;
     }
     return ERR_OK;
+}
+
+static enum err child_write(void *arg, const void *data, size_t len, const struct stop *stop,
+                            struct errinfo *ei)
+{
+    struct child *c = arg;
+    struct outofproc_line line;
+    struct buf fragments, text;
+    if (!c->host || !outofproc_parse(&line, data, len - 1) || line.kind != OUTOFPROC_DATA)
+        return write_all(c, data, len, stop, ei);
+    buf_init(&fragments, 1 << 20);
+    buf_init(&text, 1 << 20);
+    (void)!base64_decode(&fragments, line.data, line.len);
+    claim(&fragments, "_isHostNull\">true", "_isHostNull\">false");
+    claim(&fragments, "_isHostUINull\">true", "_isHostUINull\">false");
+    (void)buf_add(&text, data, (size_t)(line.data - (const char *)data));
+    (void)!base64_encode(&text, buf_str(&fragments), fragments.len);
+    (void)buf_adds(&text, "</Data>\n");
+    enum err err = write_all(c, buf_str(&text), text.len, stop, ei);
+    buf_fini(&fragments);
+    buf_fini(&text);
+    return err;
 }
 
 static enum err child_read(void *arg, void *data, size_t cap, size_t *n, const struct stop *stop,
@@ -305,9 +348,9 @@ static json_t *run_case(struct outofproc *session, json_t *one)
     return out;
 }
 
-static int pipe_to(char **argv)
+static int pipe_to(char **argv, bool host)
 {
-    struct child c = {0};
+    struct child c = {.host = host};
     struct outofproc *session = NULL;
     struct errinfo ei = {0};
     char *line = NULL;
@@ -339,8 +382,8 @@ int main(int argc, char **argv)
         return convert(str_eq(mode, "json"), argv + 2);
     if (str_eq(mode, "replay"))
         return replay();
-    if (str_eq(mode, "pipe"))
-        return pipe_to(argv + 2);
-    fprintf(stderr, "psrp rewrite|json [FILE...] | replay | pipe CMD ARG...\n");
+    if (str_eq(mode, "pipe") || str_eq(mode, "ask"))
+        return pipe_to(argv + 2, str_eq(mode, "ask"));
+    fprintf(stderr, "psrp rewrite|json [FILE...] | replay | pipe|ask CMD ARG...\n");
     return 2;
 }

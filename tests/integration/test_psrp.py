@@ -2,11 +2,13 @@
 a real Exchange server's exports. What we read must be what its own client understood, what we write must come back the same."""
 import base64
 import hashlib
+import http.server
 import json
 import os
 import re
 import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -313,14 +315,15 @@ function Set-OutlookAnywhere { [CmdletBinding()] param(
 function Get-Endless { for (;;) { [System.Threading.Thread]::Sleep(20) } }
 function Get-Many { param([int]$Count, [int]$Size) for ($i = 0; $i -lt $Count; $i++) { [pscustomobject]@{ Id = $i; Text = 'x' * $Size } } }
 function Get-Answer { $Host.UI.ReadLine() }
+function Get-HostName { $Host.Name }
 function Get-Ended { [System.Environment]::Exit(3) }
 """
 
 
-def piped(pwsh, tmp_path, cases, *args, env=None):
+def piped(pwsh, tmp_path, cases, *args, env=None, mode='pipe'):
     (tmp_path / 'exchange.ps1').write_text(EXCHANGE_PS1)
     lines = ''.join(json.dumps({'cmdlet': 'Set-OutlookAnywhere', **case}) + '\n' for case in cases)
-    done = subprocess.run([str(PSRP), 'pipe', str(pwsh), '-s', '-InitialScript', str(tmp_path / 'exchange.ps1'), *args], input=lines.encode(),
+    done = subprocess.run([str(PSRP), mode, str(pwsh), '-s', '-InitialScript', str(tmp_path / 'exchange.ps1'), *args], input=lines.encode(),
                           capture_output=True, timeout=200, env={**clean_env(), **(env or {})})
     assert b'Sanitizer' not in done.stderr and done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.decode().split('\n')[:-1]]
@@ -371,6 +374,16 @@ def test_each_kind_and_each_ending(pwsh, tmp_path):
 def test_a_prompt_does_not_hang(pwsh, tmp_path):
     got, after = piped(pwsh, tmp_path, [{'cmdlet': 'Get-Answer', 'params': []}, {'params': [['Identity', 'string', 'x']]}])
     assert not got['ok'] and 'user interaction' in got['errors'][0]['message'] and after['ok']
+
+
+@live
+def test_a_host_that_is_called_for_says_no(pwsh, tmp_path):
+    """The server believes in a host and waits for its answer: it gets an error, and the pool lives on."""
+    got, width, after = piped(pwsh, tmp_path, [{'cmdlet': 'Get-Answer', 'params': []}, {'cmdlet': 'Get-HostName', 'params': []},
+                                               {'params': [['Identity', 'string', 'x']]}], mode='ask')
+    assert not got['ok'] and 'answers no prompts' in json.dumps(got['errors']) and not got['outcome_unknown'], got
+    assert any('ReadLine' in w for w in got['warnings'])
+    assert after['ok'] and after['objects'] == [{'Identity': 'x'}]
 
 
 @live
@@ -475,3 +488,130 @@ def test_auto_falls_back_to_a_command_line(without_subsystem):
     refused, = without_subsystem.push([{'params': [['Identity', 'string', 'x']]}], 'yes.ini')
     assert refused['err'] == 'DENIED' and not refused['sent'] and 'no powershell subsystem' in refused['what'] and 'ssh_psrp' in refused['hint']
     assert without_subsystem.ran() == 1
+
+
+# ---- over WS-Management, Windows as recorded ----
+
+class Recorded:
+    """A listener that answers each operation with the next recorded answer to one of its kind, the pipeline's name put right in it."""
+
+    def __init__(self, name):
+        yaml = pytest.importorskip('yaml')
+        self.left = yaml.safe_load((WINDOWS / f'{name}.yml').read_text())['messages']
+        self.seen, self.pid, self.said = [], None, []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = 'HTTP/1.1'
+
+            def do_POST(self):
+                status, body = outer.answer(self.rfile.read(int(self.headers['Content-Length'])).decode())
+                self.send_response(status)
+                self.send_header('Content-Type', 'application/soap+xml;charset=UTF-8')
+                self.send_header('Content-Length', str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @staticmethod
+    def action(xml):
+        found = re.search(r'Action[^>]*>([^<]*)<', xml)
+        return found.group(1).rsplit('/', 1)[-1] if found else ''
+
+    def rename(self, found):
+        """Fragments of the recorded pipeline, as ours."""
+        blob, out = base64.b64decode(found.group(2)), b''
+        while blob:
+            size = struct.unpack('>I', blob[17:21])[0]
+            one, blob = blob[:21 + size], blob[21 + size:]
+            if one[16] & 1 and one[45:61] != bytes(16) and self.pid:
+                one = one[:45] + self.pid + one[61:]
+            out += one
+        return found.group(1) + base64.b64encode(out).decode() + '<'
+
+    def answer(self, request):
+        action = self.action(request)
+        self.seen.append(action)
+        for blob in fragments_of(request, r'(?:Arguments|creationXml)[^>]*>([^<]*)<'):
+            for kind, pid, data in split(blob, {}):
+                self.said.append((kind, data.decode()))
+                if kind == 0x21006:
+                    self.pid = pid
+        for i, message in enumerate(self.left):
+            if message['request'] and self.action(message['request']) == action:
+                del self.left[:i + 1]
+                answer = re.sub(r'(<rsp:Stream[^>]*>)([^<]*)<', self.rename, message['response'] or '')
+                status = (message.get('transport_error') or {}).get('code', 200)
+                break
+        else:
+            answer, status = self.plain(action), 200
+        message_id = re.search(r'MessageID[^>]*>([^<]*)<', request).group(1)
+        return status, re.sub(r'(RelatesTo[^>]*>)[^<]*<', rf'\g<1>{message_id}<', answer).encode()
+
+    @staticmethod
+    def plain(action):
+        name = 'ws/2004/09/transfer/DeleteResponse'
+        if action == 'Signal':
+            name = 'wbem/wsman/1/windows/shell/SignalResponse'
+        return ('<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing">'
+                f'<s:Header><a:Action>http://schemas.xmlsoap.org/{name}</a:Action><a:RelatesTo>x</a:RelatesTo></s:Header><s:Body>'
+                + ('<rsp:SignalResponse xmlns:rsp="http://schemas.microsoft.com/wbem/wsman/1/windows/shell"/>' if action == 'Signal' else '')
+                + '</s:Body></s:Envelope>')
+
+    def run(self, tmp_path, configuration='Microsoft.PowerShell'):
+        config = tmp_path / 'config.ini'
+        config.write_text('[test]\nwinrm_auth = none\nhost.windows = 127.0.0.1\n'
+                          f'psrp_url = http://127.0.0.1:{self.server.server_address[1]}/wsman\npsrp_configuration = {configuration}\n')
+        config.chmod(0o600)
+        case = {'server': 'windows', 'fqdn': '127.0.0.1', 'generation': '2010', 'cmdlet': 'Get-Any', 'params': [['Name', 'string', 'x']]}
+        done = subprocess.run([str(PUSH), str(config), 'psrp'], input=json.dumps(case) + '\n', capture_output=True, text=True, timeout=60,
+                              env=clean_env())
+        self.server.shutdown()
+        self.server.server_close()
+        assert done.returncode == 0 and 'Sanitizer' not in done.stderr, done.stderr
+        return json.loads(done.stdout)
+
+    def pipeline(self):
+        return next(data for kind, data in self.said if kind == 0x21006)
+
+
+@windows
+@pytest.mark.parametrize('name,ok,objects', [
+    ('test_psrp_with_jea_configuration', True, 1), ('test_psrp_run_protocol_version_2.1', True, None),
+    ('test_psrp_run_protocol_version_2.3', True, None), ('test_psrp_long_running_cmdlet', True, None),
+    ('test_psrp_no_profile', True, None), ('test_psrp_error_failed', False, None)])
+def test_windows_over_ws_management(tmp_path, name, ok, objects):
+    windows_server = Recorded(name)
+    got = windows_server.run(tmp_path)
+    assert got['err'] == 'OK' and got['sent'] and not got['outcome_unknown'] and got['ok'] == ok, got
+    assert objects is None or len(got['objects']) == objects
+    assert windows_server.seen[0] == 'Create' and windows_server.seen[-1] == 'Delete'  # nothing is left open
+    assert windows_server.seen.count('Command') == 1
+    assert [kind for kind, _ in windows_server.said] == [0x10002, 0x10004, 0x21006]
+    assert ('MergeInformation' in windows_server.pipeline()) == (name != 'test_psrp_run_protocol_version_2.1')
+    assert ('MergeError' in windows_server.pipeline()) == (name != 'test_psrp_run_protocol_version_2.1')
+    if not ok:
+        assert got['errors']
+    if 'jea' in name:
+        assert got['objects'][0]['Name'] == 'AllowUnencrypted'
+
+
+@windows
+def test_a_connection_lost_after_the_command(tmp_path):
+    """The answers end after the Command: it is not sent again, and its outcome is not known."""
+    lost = Recorded('test_psrp_run_protocol_version_2.3')
+    usual = lost.answer
+
+    def answer(request):
+        if lost.action(request) == 'Receive' and lost.pid:
+            return 500, b'not an envelope'
+        return usual(request)
+    lost.answer = answer
+    got = lost.run(tmp_path)
+    assert got['err'] != 'OK' and got['sent'] and got['outcome_unknown'] and not got['ok'] and 'outcome is not known' in got['what']
+    assert lost.seen.count('Command') == 1 and lost.seen[-1] == 'Delete'

@@ -2,10 +2,14 @@
 import glob
 import json
 import os
+import pathlib
 import pwd
+import random
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -15,6 +19,19 @@ from conftest import ORG, PROGRAM, casbridge, clean_env, wait_for
 SECRET = 'correct-horse-battery'
 
 
+def free_port():
+    """Below the range that connections get theirs from: while the server is away nobody else may be given it."""
+    while True:
+        port = random.randint(15000, 31000)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(('127.0.0.1', port))
+                return port
+            except OSError:
+                continue
+
+
 class Postgres:
     """A cluster in a folder, run as somebody who is not root, gone with the with block."""
 
@@ -22,9 +39,7 @@ class Postgres:
         self.folder, self.data = folder, folder / 'data'
         self.bin = os.path.dirname(sorted(glob.glob('/usr/lib/postgresql/*/bin/initdb'))[-1])
         self.process = None
-        with socket.socket() as s:
-            s.bind(('127.0.0.1', 0))
-            self.port = s.getsockname()[1]
+        self.port = free_port()
         self.databases = 0
 
     def demoted(self):
@@ -42,15 +57,24 @@ class Postgres:
         subprocess.run([f'{self.bin}/initdb', '-D', self.data, '-U', 'casbridge', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync',
                         '--no-instructions'], check=True, stdout=subprocess.DEVNULL, cwd='/', **who)
         (self.data / 'pg_hba.conf').write_text('host all keeper 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n')
+        self.log = open(self.folder / 'log', 'w')
         self.start()
         self.sql(f"CREATE ROLE keeper LOGIN SUPERUSER PASSWORD '{SECRET}'")
         return self
 
     def start(self):
-        self.process = subprocess.Popen([f'{self.bin}/postgres', '-D', self.data, '-k', self.folder, '-h', '127.0.0.1', '-p', str(self.port),
-                                         '-c', 'fsync=off', '-c', 'shared_buffers=16MB', '-c', 'max_connections=40'],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd='/', **self.demoted())
-        assert wait_for(lambda: subprocess.run([f'{self.bin}/pg_isready', '-q', '-h', '127.0.0.1', '-p', str(self.port)]).returncode == 0)
+        """After a crash the last process of the old one may still hold its memory: then the new one ends at once, and is started again."""
+        ready = [f'{self.bin}/pg_isready', '-q', '-h', '127.0.0.1', '-p', str(self.port)]
+        until = time.monotonic() + 90
+        while True:
+            if self.process is None or self.process.poll() is not None:
+                self.process = subprocess.Popen([f'{self.bin}/postgres', '-D', self.data, '-k', self.folder, '-h', '127.0.0.1', '-p', str(self.port),
+                                                 '-c', 'fsync=off', '-c', 'shared_buffers=16MB', '-c', 'max_connections=40'],
+                                                stdout=subprocess.DEVNULL, stderr=self.log, cwd='/', **self.demoted())
+            if subprocess.run(ready).returncode == 0:
+                return
+            assert time.monotonic() < until, (self.folder / 'log').read_text()[-2000:]
+            time.sleep(0.2)
 
     def stop(self, how=signal.SIGINT):
         self.process.send_signal(how)
@@ -59,6 +83,7 @@ class Postgres:
     def __exit__(self, *_):
         if self.process.poll() is None:
             self.stop()
+        self.log.close()
 
     def sql(self, text, database='postgres'):
         done = subprocess.run([f'{self.bin}/psql', '-qAt', '-h', '127.0.0.1', '-p', str(self.port), '-U', 'casbridge', '-c', text, database],
@@ -74,17 +99,16 @@ class Postgres:
 
 
 @pytest.fixture(scope='module')
-def postgres(tmp_path_factory):
+def postgres():
     if not glob.glob('/usr/lib/postgresql/*/bin/initdb'):
         pytest.skip('no PostgreSQL is installed here')
-    # not below pytest's folder: only its owner may enter that
-    folder = tmp_path_factory.mktemp('pg')
-    for path in (folder, *folder.parents):
-        if path == path.parent or os.stat(path).st_uid != os.geteuid() or str(path) == '/tmp':
-            break
-        os.chmod(path, os.stat(path).st_mode | 0o011)
-    with Postgres(folder / 'cluster') as server:
-        yield server
+    folder = pathlib.Path(tempfile.mkdtemp(prefix='casbridge-pg-'))     # pytest's own folders are closed to everybody else
+    folder.chmod(0o755)
+    try:
+        with Postgres(folder / 'cluster') as server:
+            yield server
+    finally:
+        shutil.rmtree(folder)
 
 
 def use_store(lab, url, *more):
@@ -149,7 +173,7 @@ def test_holder_killed(lab, postgres, tmp_path):
     first.wait()
     first.stdout.close()
     first.stderr.close()
-    assert wait_for(lambda: holder(lab)['ended'], seconds=2)   # the server let go with its session
+    assert wait_for(lambda: holder(lab)['ended'], seconds=10)   # the server let go with its session
     run = lab.json('journal')[0]['run']
     done = lab.run('resume', run, '--yes', ORG, timeout=180)
     assert done.code == 0, done.err
@@ -267,7 +291,7 @@ def test_tls(postgres, tmp_path):
     postgres.sql('SELECT pg_reload_conf()')
     url = postgres.url()
     try:
-        assert wait_for(lambda: postgres.sql('SHOW ssl') == 'on')
+        assert wait_for(lambda: postgres.sql('SHOW ssl') == 'on', seconds=8), (postgres.folder / 'log').read_text()[-1500:]
         config = tmp_path / 'config.ini'
 
         def code(parameters):

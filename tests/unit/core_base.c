@@ -148,6 +148,58 @@ static void numbers_are_strict(void **state)
     assert_false(str_to_port("0", &p) || str_to_port("65536", &p));
 }
 
+static void an_arena_is_filled_again(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    arena_reset(&a); /* of nothing */
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 3000; i++) {
+            char *p = arena_alloc(&a, 100);
+            assert_non_null(p);
+            assert_int_equal(p[0] | p[99], 0);
+            memset(p, 'x', 100);
+        }
+        assert_non_null(arena_alloc(&a, 500000)); /* a block of its own is not kept */
+        assert_null(arena_alloc(&a, 400000));
+        arena_reset(&a);
+        assert_int_equal(a.used, 0);
+    }
+    arena_fini(&a);
+}
+
+static void base64_of_any_length(void **state)
+{
+    (void)state;
+    struct buf text, back;
+    unsigned char data[100];
+    buf_init(&text, 1000);
+    buf_init(&back, 1000);
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (unsigned char)(i * 37);
+    for (size_t n = 0; n <= sizeof data; n++) {
+        buf_reset(&text);
+        buf_reset(&back);
+        assert_int_equal(base64_encode(&text, data, n), ERR_OK);
+        assert_int_equal(base64_decode(&back, buf_str(&text), text.len), ERR_OK);
+        assert_int_equal(back.len, n);
+        assert_memory_equal(buf_str(&back), data, n);
+        for (size_t cut = 0; cut < text.len; cut++) { /* a line end anywhere */
+            char folded[200];
+            memcpy(folded, text.data, cut);
+            memcpy(folded + cut, "\r\n", 2);
+            memcpy(folded + cut + 2, text.data + cut, text.len - cut);
+            buf_reset(&back);
+            assert_int_equal(base64_decode(&back, folded, text.len + 2), ERR_OK);
+            assert_int_equal(back.len, n);
+            assert_memory_equal(buf_str(&back), data, n);
+        }
+    }
+    buf_fini(&text);
+    buf_fini(&back);
+}
+
 static void base64_and_utf16(void **state)
 {
     (void)state;
@@ -414,6 +466,8 @@ int main(void)
         cmocka_unit_test(error_texts_are_safe_and_gain_context),
         cmocka_unit_test(numbers_are_strict),
         cmocka_unit_test(base64_and_utf16),
+        cmocka_unit_test(base64_of_any_length),
+        cmocka_unit_test(an_arena_is_filled_again),
         cmocka_unit_test(times),
         cmocka_unit_test(host_map),
         cmocka_unit_test(connecting_tells_refused_from_unknown),

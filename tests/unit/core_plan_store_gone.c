@@ -58,13 +58,6 @@ static int intents(struct scene *s)
     return n;
 }
 
-static void assert_all_new(struct scene *s)
-{
-    assert_string_equal(iis(s, "EXCAS01"), "3");
-    assert_string_equal(iis(s, "E2K7CAS01"), "3");
-    assert_string_equal(iis(s, "EXCAS02"), "3");
-}
-
 static void test_server_killed_after_each_record(void **state)
 {
     int deaths = 0;

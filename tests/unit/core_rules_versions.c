@@ -16,6 +16,9 @@ static const struct version_case cases[] = {
     {GENERATION_2013, "8.3.83.6", NULL, 'P', '-', 'U', "RU10"},
     {GENERATION_2013, "8.3.83.6", "8.3.297.2", 'P', '-', 'F', "RU10"},
     {GENERATION_2013, "8.3.83.6", "8.3.298.3", 'P', '-', 'P', NULL},
+    /* of three parts, as a logon page shows it */
+    {GENERATION_2013, "8.3.83.6", "8.3.298", 'P', '-', 'P', NULL},
+    {GENERATION_2013, "8.3.83.6", "8.3.297", 'P', '-', 'F', "RU10"},
     {GENERATION_2013, "8.2.176.2", NULL, 'P', '-', 'F', "SP3"},
     {GENERATION_2013, "8.0.685.25", NULL, 'P', '-', 'F', "SP3"},
     {GENERATION_2013, "14.3.123.4", NULL, 'P', '-', 'P', NULL},
@@ -103,8 +106,45 @@ static void edge_and_source(void **state)
     bench_fini(&t);
 }
 
+/* What the server says of itself counts before what a page of it shows. */
+static void sources(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host, *wire;
+        int64_t host_age;
+        char said;
+    } rows[] = {
+        {"8.3.297.2", "8.3.298.3", 60, 'F'},
+        {"8.3.298.3", "8.3.83.6", 60, 'P'},
+        {"8.3.297.2", "8.3.298.3", 3 * 86400, 'P'}, /* a rollup was installed since */
+        {NULL, "8.3.298.3", 0, 'P'},
+        {"8.3.297.2", NULL, 3 * 86400, 'F'},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct bench t;
+        bench_init(&t, false);
+        add_server(&t.b, "EX01", add_site(&t.b, "Barcelona", NULL), "8.3.83.6", ROLE_MAILBOX);
+        t.in.target = GENERATION_2013;
+        if (rows[i].host) {
+            struct observation *o =
+                observe(&t, OBSERVATION_BUILD, EVIDENCE_HOST, "EX01", OUTCOME_OK, NOW - rows[i].host_age);
+            assert_true(version_parse(rows[i].host, &o->u.build.version));
+        }
+        if (rows[i].wire) {
+            struct observation *o = observe(&t, OBSERVATION_BUILD, EVIDENCE_WIRE, "EX01", OUTCOME_OK, NOW);
+            assert_true(version_parse(rows[i].wire, &o->u.build.version));
+        }
+        bench_run(&t);
+        print_message("case %zu\n", i);
+        assert_said(&t, "version-floor", "EX01", rows[i].said);
+        bench_fini(&t);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(each), cmocka_unit_test(edge_and_source)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(each), cmocka_unit_test(sources),
+                                       cmocka_unit_test(edge_and_source)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

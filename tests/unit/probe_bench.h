@@ -56,6 +56,20 @@ static inline int bench_tear_down(void **state)
     return 0;
 }
 
+/* A realm whose KDC refuses connections: nobody but the servers can judge a password. unlink() the file after. */
+static inline bool bench_no_kdc(char *conf_file)
+{
+    static const char conf[] = "[libdefaults]\n default_realm = CONTOSO.LAB\n dns_lookup_kdc = false\n"
+                               " udp_preference_limit = 1\n"
+                               "[realms]\n CONTOSO.LAB = {\n  kdc = 127.0.0.1:1\n }\n";
+    int fd = mkstemp(conf_file);
+    if (fd < 0)
+        return false;
+    bool ok = write(fd, conf, sizeof conf - 1) == (ssize_t)sizeof conf - 1;
+    setenv("KRB5_CONFIG", conf_file, 1);
+    return close(fd) == 0 && ok;
+}
+
 /* One server of an organisation, reached at a port of ours. */
 struct bench {
     struct profile profile;

@@ -39,6 +39,8 @@ async def bend(site, vdir, request, user):
     what, _, value = rest.strip().partition(' ')
     if not what or KINDS.get(kind) != vdir.kind:
         return None
+    if request.method == 'GET' and kind in ('ews', 'eas', 'autodiscover'):
+        return None  # no client's question; whoever only wants to know who he is gets past
     own = {'autodiscover': _autodiscover, 'eas': _activesync}.get(kind)
     response = await own(site, request, user, what, value) if own else None
     if response is None:

@@ -17,6 +17,13 @@ SHELLS = {2007: 5, 2010: 5, 2013: 30}  # MaxShellsPerUser
 EXCHANGE_SHELLS = 18  # PowerShellMaxConcurrency
 COMMANDS = 15  # MaxConcurrentCommandsPerShell
 EXCHANGE, POWERSHELL = f'{soap.PS}/Microsoft.Exchange', f'{soap.PS}/Microsoft.PowerShell'
+TERMINATE = f'{RSP}/signal/terminate'
+INTERRUPTS = (
+    f'{RSP}/signal/ctrl_c',
+    f'{RSP}/signal/ctrl_break',
+    'powershell/signal/ctrl_c',
+    f'{RSP}/powershell/signal/ctrl_c',
+)
 SLICE = 0.25  # seconds between looks whether a waiting client is still there
 _GUID = re.compile('[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}')
 
@@ -33,6 +40,7 @@ class Command:
         self.joiner = Joiner()
         self.changed = asyncio.Event()
         self.reported = False  # Done was said
+        self.died = False  # by a fault on request: nobody is told
 
     def add(self, stream, data):
         self.chunks.append((stream, data))
@@ -183,9 +191,7 @@ class Shells:
                 if command.code is not None:
                     command.end('stdout')
 
-        shell.pool = kind(
-            self.spawner, self.lab, self.server, message.resource == EXCHANGE, out
-        )
+        shell.pool = kind(self.spawner, self.lab, self.server, message.resource == EXCHANGE, out)
         await shell.pool.start()
         await shell.pool.data(None, 'stdin', data)
 
@@ -273,7 +279,7 @@ class Shells:
         room = min(message.envelope, soap.SHELL_ENVELOPE_LIMIT) - 4096
         while not (command.chunks or command.ended or command.finished):
             dead = shell.pool.dead if shell.pool is not None else None
-            if getattr(command, 'died', False) or (dead is not None and dead.is_set()):
+            if command.died or (dead is not None and dead.is_set()):
                 await self.discard(shell.id)
                 raise Dropped()
             if self.table.get(shell.id) is not shell:
@@ -334,8 +340,8 @@ class Shells:
         shell, signal = self.shell(message, user), message.need('Signal')
         command = shell.command(signal.get('CommandId', ''))
         code = (signal.findtext(f'{{{RSP}}}Code') or '').strip()
-        ends = code == f'{RSP}/signal/terminate'
-        if not ends and code not in (f'{RSP}/signal/ctrl_c', f'{RSP}/signal/ctrl_break', 'powershell/signal/ctrl_c', f'{RSP}/powershell/signal/ctrl_c'):  # fmt: skip
+        ends = code == TERMINATE
+        if not ends and code not in INTERRUPTS:
             raise Fault('bad-request', f'no signal {escape(code)}')
         if shell.pool is not None and command.id:
             await (shell.pool.close if ends and command.code is not None else shell.pool.signal)(command.id)
