@@ -156,7 +156,7 @@ static enum err ask_hosts(struct cli *cli, const char *via, struct errinfo *ei)
 {
     struct host_request req = {0};
     via = via ? via : profile_get(&cli->profile, PROFILE_via, NULL);
-    enum err e = cli->transport_new(&req.transport, via ? via : "ssh", &cli->profile, ei);
+    enum err e = cli_transport(cli, via ? via : "ssh", &req.transport, ei);
     if (!e)
         e = host_ask(cli->org, NULL, 0, &req, &cli->stop, &cli->evidence, ei);
     if (req.transport)

@@ -31,6 +31,13 @@ enum err cli_kerberos(struct cli *cli, struct errinfo *ei)
     return e;
 }
 
+enum err cli_transport(struct cli *cli, const char *via, struct transport **out, struct errinfo *ei)
+{
+    /* A source that is a file has asked for no ticket; the transport does when it wants one. */
+    enum err e = cli->krb_ready ? ERR_OK : krb_setup_names(&cli->profile, ei);
+    return e ? e : cli->transport_new(out, via, &cli->profile, ei);
+}
+
 const char *cli_source(const struct cli *cli)
 {
     return cli->o.source ? cli->o.source : profile_get(&cli->profile, PROFILE_source, NULL);

@@ -73,6 +73,9 @@ const struct command *command_find(const char *name);
 
 /* Kerberos from the profile; once. */
 enum err cli_kerberos(struct cli *cli, struct errinfo *ei) MUST_CHECK;
+/* The way to the servers, by the profile, its Kerberos settings too. via as for remoting_transport_new(). */
+enum err cli_transport(struct cli *cli, const char *via, struct transport **out,
+                       struct errinfo *ei) MUST_CHECK;
 /* Reads the organisation into cli->org, of a snapshot its evidence into cli->evidence; notes go to standard error as warnings. */
 enum err cli_read(struct cli *cli, struct errinfo *ei) MUST_CHECK;
 /* The same for any source, without a word about its notes: exactly one of snapshot and org is set. kept: NULL, or for the entries. */
