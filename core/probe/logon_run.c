@@ -12,6 +12,8 @@ enum err logon_open(struct logon *l, struct target *t, enum logon_method m, cons
         return err_set(ei, ERR_INTERNAL, NULL, "no method to log on with");
     if (!(l->user = target_user(t, m, &why)))
         return err_set(ei, ERR_REFUSED, NULL, "%s", why);
+    if (m == LOGON_BASIC && str_ieq(host, t->fqdn) && *t->untrusted)
+        return err_set(ei, ERR_REFUSED, NULL, "%s", t->untrusted);
     if (m == LOGON_KERBEROS)
         return ticket_fetch(t, target_login(t), host, stop, &t->ticket, ei);
     if (m != LOGON_BASIC)

@@ -53,6 +53,8 @@ struct target {
     char unreached[400]; /* why not, for the steps that need the wire */
     unsigned char binding[CERTIFICATE_BINDING_MAX];
     size_t binding_len;
+    /* Why the password itself may not be sent: whoever holds the certificate is not known to be the server. "" it may. */
+    char untrusted[400];
     struct http_session *http;
     struct krb_ticket ticket;         /* of the last logon with one */
     uint32_t tls_tried, tls_offered;  /* bit per enum hello_version: answered at all, agreed to */
@@ -76,6 +78,9 @@ struct probe_place {
     const char *host; /* in the URL, SNI and the service name */
     uint16_t port;
     bool plain; /* http */
+    /* Of the certificate that was found good there: credentials go only to a server that shows it. 0 bytes: not known. */
+    const unsigned char *binding;
+    size_t binding_len;
 };
 /* An anonymous request; place NULL: to the target, on its kept connection. http_answer_fini(out) in any case. */
 enum err target_ask(struct target *t, const struct probe_place *place, const struct http_request *req,
@@ -83,7 +88,8 @@ enum err target_ask(struct target *t, const struct probe_place *place, const str
 /* The same with credentials, on a connection of its own: as the test user, or where there is none with the run's ticket
    (LOGON_KERBEROS only). req->authorization is set here. The failed-logon budget is honoured: ERR_REFUSED when it is spent, when the
    password is known to be wrong, when what the method needs is not there (ei->what says which), or when a password would go
-   in the clear. ERR_OK says only that the server answered: 401 is its refusal. */
+   in the clear or to a server whose certificate is not trusted. Basic, and whatever goes to a place, goes to no other certificate than
+   the one that was looked at before. ERR_OK says only that the server answered: 401 is its refusal. */
 enum err target_ask_as(struct target *t, enum logon_method m, const struct probe_place *place,
                        const struct http_request *req, const struct stop *stop, struct http_answer *out,
                        struct errinfo *ei) MUST_CHECK;

@@ -50,6 +50,8 @@ static void target_init(struct target *t, struct prober *b, const struct server 
     t->e = e;
     t->stop = stop;
     t->fd = -1;
+    str_copy(t->untrusted, sizeof t->untrusted,
+             "the password itself is not sent: the server's certificate was not seen");
 }
 
 static void target_fini(struct target *t)
