@@ -22,7 +22,7 @@ enum err logon_open(struct logon *l, struct target *t, enum logon_method m, cons
     return ERR_OK;
 }
 
-/* What a failed attempt costs is taken before; anything but a 401 shows later that none was counted. */
+/* What a failed attempt costs is taken before; the answer shows later whether it failed. */
 static enum err take_attempt(struct logon *l, struct errinfo *ei)
 {
     struct logon_budget *budget = l->t->prober->budget;
@@ -98,9 +98,21 @@ bool logon_token(const char *value, size_t len, const char *scheme, struct buf *
     return base64_decode(out, value + n, len - n) == ERR_OK && out->len > 0;
 }
 
+/* Only a page behind the logon, or the KDC, shows that the password is right: a device that logs on in the server's place may say a wrong
+   one with its form (a redirect), 403 or 500. What such answers cost stays counted until something else shows it. */
+static void settle(struct prober *b, const char *user, int status)
+{
+    pthread_mutex_lock(&b->lock);
+    b->password_good |= status >= 200 && status < 300;
+    b->unsettled++;
+    for (; b->password_good && b->unsettled; b->unsettled--)
+        logon_budget_succeeded(b->budget, user);
+    pthread_mutex_unlock(&b->lock);
+}
+
 void logon_close(struct logon *l, int status)
 {
     if (l->taken && status && status != 401)
-        logon_budget_succeeded(l->t->prober->budget, l->user);
+        settle(l->t->prober, l->user, status);
     ntlm_exchange_free(&l->ntlm);
 }

@@ -38,6 +38,9 @@ struct prober {
     char dead[PROBE_DEAD_MAX][PROBE_NAME_MAX];
     size_t n_dead;
     bool ways_asked; /* Autodiscover's ways by the domain, once a run; under lock */
+    /* Under lock: the KDC or a server took the password; attempts that ended in neither a refusal nor a page. */
+    bool password_good;
+    unsigned unsettled;
 };
 
 struct target {
