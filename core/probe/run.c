@@ -20,7 +20,7 @@ static void prober_init(struct prober *b, const struct profile *p, const struct 
         b->req.parallel = PROBE_PARALLEL;
     if (b->req.protocols == 0)
         b->req.protocols = 1u << PROTOCOL_OA;
-    b->budget = logon_budget_new(org ? org->lockout_threshold : -1);
+    b->budget = b->req.budget ? b->req.budget : logon_budget_new(org ? org->lockout_threshold : -1);
     pthread_mutex_init(&b->lock, NULL);
 }
 
@@ -36,7 +36,8 @@ static void prober_fini(struct prober *b)
 {
     SSL_CTX_free(b->tls);
     krb_login_free(&b->user_login);
-    logon_budget_free(&b->budget);
+    if (b->budget != b->req.budget)
+        logon_budget_free(&b->budget);
     pthread_mutex_destroy(&b->lock);
 }
 
