@@ -155,6 +155,8 @@ struct http_request plain_request(enum protocol p);
 void protocol_url(const struct target *t, enum protocol p, char *out, size_t cap);
 const char *status_words(int status, enum protocol p);
 bool is_form_based(enum protocol p);
+/* Fit to stand in a request and in SNI. */
+bool is_host_name(const char *s);
 
 /* The test user's ticket and whether the password is right, once for a run. Blocking. */
 void prober_logon(struct prober *b, const struct stop *stop, struct evidence *e);

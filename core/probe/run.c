@@ -65,12 +65,6 @@ static void target_fini(struct target *t)
 static const char no_fqdn[] =
     "the directory names no FQDN for this server (networkAddress has no ncacn_ip_tcp)";
 
-static bool name_is_usable(const char *s)
-{
-    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._");
-    return n > 0 && n < PROBE_NAME_MAX && s[n] == '\0';
-}
-
 /* Nothing can be asked; each step that would have been is there, with the reason. */
 static void skip_all(struct target *t, const char *why)
 {
@@ -96,7 +90,7 @@ static void skip_all(struct target *t, const char *why)
 
 static const char *unusable(const struct server *s)
 {
-    return !s->fqdn ? no_fqdn : !name_is_usable(s->fqdn) ? "the FQDN in the directory is no host name" : NULL;
+    return !s->fqdn ? no_fqdn : !is_host_name(s->fqdn) ? "the FQDN in the directory is no host name" : NULL;
 }
 
 /* last: no other protocol comes after. A server that did not answer without a token is not asked again with one. */

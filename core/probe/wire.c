@@ -105,7 +105,7 @@ static bool known(char names[static PROBE_MAX_NAMESPACES][PROBE_NAME_MAX], size_
     return false;
 }
 
-static bool is_host_name(const char *s)
+bool is_host_name(const char *s)
 {
     size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._");
     return n > 0 && s[n] == '\0' && n < PROBE_NAME_MAX && s[0] != '.' && s[0] != '-';
