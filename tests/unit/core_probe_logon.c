@@ -155,6 +155,28 @@ static void test_no_answer_is_no_success(void **state)
     }
 }
 
+/* A healthy application has no page for a browser: that is no fault, and a 503 still is. */
+static bool no_pages(struct tls_peer *p, const char *head)
+{
+    bool device = strstr(head, "/Microsoft-Server-ActiveSync") || strstr(head, "/EWS/");
+    if (!strstr(head, "Authorization: "))
+        return tls_peer_say(p, basic_401);
+    return tls_peer_say(p, device ? "HTTP/1.1 501 x\r\nContent-Length: 0\r\n\r\n"
+                                  : "HTTP/1.1 403 x\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void test_no_page_is_no_fault(void **state)
+{
+    struct tls_server s = {.serve = no_pages};
+    struct bench b;
+    (void)state;
+    probe_with(&b, &s, "right", 0);
+    assert_int_equal(count(&b, "logon-basic", OUTCOME_OK, "no page for a browser"), 1);
+    assert_int_equal(count(&b, "logon-basic", OUTCOME_OK, "the folder is not listed"), 1);
+    assert_int_equal(count(&b, "logon-basic", OUTCOME_FAILED, ""), 3); /* elsewhere the same is a fault */
+    bench_fini(&b);
+}
+
 /* The password itself goes only to who is known to be the server. */
 static void test_untrusted(void **state)
 {
@@ -316,10 +338,15 @@ static void test_bodies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_budget),           cmocka_unit_test(test_success),
-        cmocka_unit_test(test_budget_over_runs), cmocka_unit_test(test_no_answer_is_no_success),
-        cmocka_unit_test(test_untrusted),        cmocka_unit_test(test_swapped_certificate),
-        cmocka_unit_test(test_ntlm_cut),         cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_success),
+        cmocka_unit_test(test_budget_over_runs),
+        cmocka_unit_test(test_no_answer_is_no_success),
+        cmocka_unit_test(test_no_page_is_no_fault),
+        cmocka_unit_test(test_untrusted),
+        cmocka_unit_test(test_swapped_certificate),
+        cmocka_unit_test(test_ntlm_cut),
+        cmocka_unit_test(test_bodies),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
