@@ -210,7 +210,7 @@ static void judge_trust(struct target *t, const struct tls_answer *a)
         str_fmt(t->untrusted, sizeof t->untrusted,
                 "the password itself is not sent to this server: its certificate is %s%s%s",
                 a->chain_ok ? "for other names" : "not trusted: ", a->chain_ok ? "" : a->chain_error,
-                a->chain_ok ? "" : " (trust in the profile names an authority)");
+                a->chain_ok ? "" : " (name its authority as trust in the profile)");
 }
 
 /* own: by the server's own name; a silence there is not waited for again. */
