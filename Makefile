@@ -182,8 +182,8 @@ $(B)/tests/bench/remoting/%: $(B)/tests/bench/remoting/%.o $(call chain,remoting
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call syslibs,remoting)
 BENCH_REMOTING := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/remoting/*.c))
-bench-remoting:           ## remote commands and changes against ssh and the ideal schedule
-	$(Q)tests/setup build lab
+bench: bench-remoting
+bench-remoting: setup-bench ## remote commands and changes against ssh and the ideal schedule
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/$(PROG) $(BENCH_REMOTING)
 	$(Q)$(PYTHON) -B tests/bench/remoting/run.py
 

@@ -400,8 +400,10 @@ enum err psxml_take_text(struct psxml_reader *r, const char *s, size_t len)
     size_t n = 0;
     if (f->place != IN_PRIMITIVE && f->place != IN_TO_STRING && f->place != IN_TYPE)
         return psxml_is_space(s, len) ? ERR_OK : psxml_fail(r, ERR_INPUT, "text in <%s>", f->element);
-    if (f->place == IN_PRIMITIVE && f->value->kind == PS_SECRET)
-        return ERR_OK; /* never kept */
+    if (f->place == IN_PRIMITIVE && f->value->kind == PS_SECRET) /* looked at where it lies, never kept */
+        return psxml_primitive_is_valid(PS_BYTES, s, len)
+                   ? ERR_OK
+                   : psxml_fail(r, ERR_INPUT, "what <SS> holds is none of it");
     enum err err = keep_text(r, s, len, false, &text, &n);
     if (err != ERR_OK)
         return err;

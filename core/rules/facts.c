@@ -194,10 +194,7 @@ const struct observation *facts_newest(const struct rule_run *run, const char *s
             continue;
         bool says = o->outcome == OUTCOME_OK || o->outcome == OUTCOME_FAILED;
         const struct observation **slot = says ? &good : &poor;
-        /* what a server's own files say of its build counts more than what its pages show, however new */
-        bool host = kind == OBSERVATION_BUILD && o->source == EVIDENCE_HOST;
-        bool had = *slot && kind == OBSERVATION_BUILD && (*slot)->source == EVIDENCE_HOST;
-        if (!*slot || (host == had ? o->at > (*slot)->at : host))
+        if (!*slot || o->at > (*slot)->at)
             *slot = o;
     }
     return good ? good : poor;

@@ -201,6 +201,9 @@ static void test_refused(void **state)
         {"<Db>0x10</Db>", "<Db>"},
         {"<B>True</B>", "<B>"},
         {"<BA>AA=A</BA>", "<BA>"},
+        {"<SS>A\x1f"
+         "A</SS>",
+         "<SS>"},
         {"<Nil>x</Nil>", "<Nil>"},
         {"<Obj><TN><S>a</S></TN></Obj>", "<S> is not known in <TN>"},
         {"<Obj><LST /><LST /></Obj>", "two lists"},
