@@ -30,7 +30,7 @@ static enum err take_attempt(struct logon *l, struct errinfo *ei)
         return err_set(
             ei, ERR_REFUSED, NULL,
             "%s is not tried again: the domain locks an account after a few failed logons, and the %lld "
-            "that a run may risk failed or are under way",
+            "that may be risked were refused, got no clear answer, or are under way",
             l->user, (long long)(budget ? logon_budget_size(budget) : 0));
     l->taken = true;
     return ERR_OK;
