@@ -186,7 +186,8 @@ static void test_manners(void **state)
         struct org org = {.lockout_threshold = 0};
         int64_t from = clock_mono_ms();
         probe_server(&b.profile, &org, &b.server, &b.req, NULL, &b.e);
-        assert_true(clock_mono_ms() - from < cases[m].timeout_ms + 1500);
+        /* a silence waited out would be a minute */
+        assert_true(clock_mono_ms() - from < cases[m].timeout_ms + 10000);
         is(seen(&b, "rpc-6001", NULL), cases[m].outcome, cases[m].words);
         assert_string_equal(seen(&b, "rpc-6001", NULL)->subject,
                             "https://cas01.contoso.lab/rpc/rpcproxy.dll?cas01.contoso.lab:6001");
