@@ -119,6 +119,9 @@ struct session {
     char chain[160]; /* what the last check of the hash chain said, "" not asked */
     enum state chain_state;
 
+    struct logon_budget
+        *logons; /* of the test user, over all probes of one server; NULL: none was made yet */
+
     struct sight sight;
     struct {
         pthread_mutex_t mutex; /* of the next two, which the watching job reads */

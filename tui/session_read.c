@@ -7,6 +7,7 @@
 #include "core/base/str.h"
 #include "core/directory/directory.h"
 #include "core/kerberos/kerberos.h"
+#include "core/probe/budget.h"
 #include "core/probe/probe.h"
 #include "core/report/snapshot.h"
 
@@ -210,6 +211,10 @@ static void probe_one_server(struct probe_job *j, struct probe_request *req, str
         j->e = secret_resolve(&password, ref, prompt, &j->ei);
         req->user.password = &password;
     }
+    /* a wrong password costs an attempt each time the key is pressed */
+    if (!j->session->logons)
+        j->session->logons = logon_budget_new(j->base->org->lockout_threshold);
+    req->budget = j->session->logons;
     if (!j->e)
         j->e = probe_run(profile, j->base->org, &server, 1, req, &j->session->tasks[TASK_PROBE].stop,
                          probe_progressed, j, fresh, &j->ei);

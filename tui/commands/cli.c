@@ -5,6 +5,7 @@
 #include "core/base/log.h"
 #include "core/base/path.h"
 #include "core/base/str.h"
+#include "core/host/host.h"
 #include "core/probe/probe.h"
 #include "core/report/accept.h"
 #include "core/report/csv.h"
@@ -190,6 +191,24 @@ enum err cli_judge(struct cli *cli, const struct org *org, const struct evidence
         err = accept_apply(out, &accepted, org->name, in.now, ei);
     acceptances_free(&accepted);
     return err;
+}
+
+enum err cli_ask_hosts(struct cli *cli, bool remote, const char *via, struct errinfo *ei)
+{
+    struct host_request req = {0};
+    if (via && !remote)
+        return err_set(ei, ERR_USAGE, "add --remote", "--via says how --remote reaches the servers");
+    if (!remote)
+        return ERR_OK;
+    via = via ? via : profile_get(&cli->profile, PROFILE_via, NULL);
+    enum err e = cli_read(cli, ei);
+    if (!e)
+        e = cli_transport(cli, via ? via : "ssh", &req.transport, ei);
+    if (!e)
+        e = host_ask(cli->org, NULL, 0, &req, &cli->stop, &cli->evidence, ei);
+    if (req.transport)
+        req.transport->free(req.transport);
+    return e;
 }
 
 enum err cli_evaluate(struct cli *cli, bool probe, struct errinfo *ei)
