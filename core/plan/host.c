@@ -140,16 +140,33 @@ static void put_back(struct host_run *h, struct step_run *s)
     int elapsed = 0;
     char why[RUN_REASON_SIZE];
     str_copy(why, sizeof why, s->reason);
-    if (announce(r, s->step, "undo", &s->step->inverse, s->step->after, s->step->before) != ERR_OK)
-        return; /* failed it is, and not put back: the journal cannot be written, or the lock is another's */
     buf_init(&text, RUN_DETAIL_MAX);
+    /* The wire was waited for, perhaps for half an hour: what somebody wrote meanwhile is not overwritten. */
+    enum step_state was = observe_step(r->io, &s->watches, &text, &ei), now;
+    if (was == STATE_UNREADABLE) {
+        run_halt(r, ei.code, &ei);
+        leave_step(h, s, ei.what);
+        goto out;
+    }
+    if (was == STATE_OTHER) {
+        fail_step(h, s, "%s; not put back: now %s says %s, somebody else's value, left alone", why,
+                  said_by(r), buf_str(&text));
+        goto out;
+    }
+    if (announce(r, s->step, "undo", &s->step->inverse, s->step->after, s->step->before) != ERR_OK)
+        goto out; /* failed it is, and not put back: the journal cannot be written, or the lock is another's */
+    buf_reset(&text);
     enum push_end end = push(h, &s->step->inverse, &text, &elapsed);
     enum err e = run_record(r, s->step, "result", &(struct record_texts){.detail = buf_str(&text)}, NULL);
     (void)e;
     char said[200];
     str_copy(said, sizeof said, buf_str(&text));
-    enum step_state now = observe_until(r->io, &s->watches, STATE_OLD, RUN_REREAD_MS, &text, &ei);
-    if (now == STATE_OLD) {
+    now = observe_until(r->io, &s->watches, STATE_OLD, RUN_REREAD_MS, &text, &ei);
+    if (now == STATE_OLD && was == STATE_OLD && end != PUSH_DONE) {
+        fail_step(h, s,
+                  "%s; and putting it back failed too (%s): %s never had the change, another controller may",
+                  why, said, said_by(r));
+    } else if (now == STATE_OLD) {
         e = run_record(r, s->step, "undone", &(struct record_texts){.detail = buf_str(&text)}, NULL);
         s->result = PLAN_UNDONE;
         run_progress(r, s->step, PLAN_UNDONE, "put back: %s", buf_str(&text));
@@ -159,6 +176,7 @@ static void put_back(struct host_run *h, struct step_run *s)
         fail_step(h, s, "%s; and it could not be put back (%s): %s says %s", why,
                   end == PUSH_DONE ? "the command ran" : said, said_by(r), buf_str(&text));
     }
+out:
     buf_fini(&text);
 }
 

@@ -28,6 +28,7 @@ enum world_mode {
     WORLD_ONCE_HALFWAY,     /* as FAILS_HALFWAY, obeys afterwards */
     WORLD_HALFWAY_THEN_REFUSES,
     WORLD_WRITES_FOREIGN, /* success, somebody else's value afterwards */
+    WORLD_PRETENDS_THEN_REFUSES,
 };
 
 struct world_object {
@@ -57,7 +58,8 @@ struct world {
     bool directory_dead;
     int dies_after_reads; /* 0: never */
     int reads;
-    int records, kill_at; /* 0: never */
+    int records, kill_at;        /* 0: never */
+    const char *foreign_at_wire; /* once, when its wire is asked after a push: somebody changes it */
     struct stop *raise_in_push;
     const char *foreign_in_push; /* somebody changes that server meanwhile */
     /* The second controller, "dc2": a copy that is so long behind the last write. */
@@ -191,6 +193,10 @@ static void world_challenge(void *ctx, const struct server *server, enum protoco
     pthread_mutex_lock(&w->mutex);
     struct world_server *s = world_server(w, server->name);
     struct world_object *oa = world_oa(w, server->name);
+    if (w->foreign_at_wire && s->pushes && strcmp(server->name, w->foreign_at_wire) == 0) {
+        str_copy(oa->iis, sizeof oa->iis, "16");
+        w->foreign_at_wire = NULL;
+    }
     bool follows = !s->wire_stuck && w->now >= s->written_at + s->lag_ms;
     const char *iis = follows ? (oa->exists ? oa->iis : "") : s->wire_iis;
     o->server = server->name;
@@ -358,6 +364,7 @@ static enum err world_run(struct transport *self, const struct remote_target *ta
         break;
     case WORLD_WRITES_FOREIGN: str_copy(o->iis, sizeof o->iis, "16"); break;
     case WORLD_PRETENDS: break;
+    case WORLD_PRETENDS_THEN_REFUSES: s->mode = WORLD_REFUSES; break;
     case WORLD_UNREACHABLE:
         out->sent = false;
         e = err_set(ei, ERR_UNREACHABLE, NULL, "%s: connection refused", target->server);
