@@ -372,22 +372,24 @@ static void push_step(struct host_run *h, struct step_run *s)
     buf_fini(&text);
 }
 
-/* Between the check of all preconditions and this host's turn waves of others may have passed. */
+/*
+ * Between the check of all preconditions and this host's turn waves of others may have passed. All of what the step was made from, not
+ * only what it sets: before is what was captured, and it is what the inverse restores.
+ */
 static void begin_step(struct host_run *h, struct step_run *s)
 {
     struct run *r = h->run;
-    struct buf text;
     struct errinfo ei = {0};
-    buf_init(&text, 8192);
-    enum step_state now = observe_step(r->io, &s->watches, &text, &ei);
-    if (now == STATE_UNREADABLE)
-        run_halt(r, ei.code, &ei);
-    else if (now != STATE_OLD)
-        fail_step(h, s, "somebody changed it since the run began, %s says %s: %s by us", said_by(r),
-                  buf_str(&text), nothing_changed);
+    char *now = NULL;
+    enum err e = observe_preconditions(r->io, s->step, &s->watches, &now, &ei);
+    free(now);
+    if (e == ERR_STALE)
+        fail_step(h, s, "somebody changed it since the run began, by %s: %s; %s by us", said_by(r), ei.what,
+                  nothing_changed);
+    else if (e != ERR_OK)
+        run_halt(r, e, &ei);
     else
         push_step(h, s);
-    buf_fini(&text);
 }
 
 static void run_step(struct host_run *h, struct step_run *s)

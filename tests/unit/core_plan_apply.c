@@ -397,6 +397,29 @@ static void test_moved_in_mid_run(void **state)
     assert_string_equal(records(s, "EXCAS01"), "capture failed");
 }
 
+/* What a step does not set itself but was made from counts too, until the last moment: here the scheme before the host's name. */
+static void test_precondition_moved_in_mid_run(void **state)
+{
+    struct scene *s = *state;
+    struct findings f;
+    plan_free(&s->plan);
+    findings_init(&f);
+    f.target = GENERATION_2013;
+    add_hostname_finding(&f, "EXCAS01", "new.contoso.lab");
+    add_hostname_finding(&f, "E2K7CAS01", "new.contoso.lab");
+    assert_int_equal(plan_build(&s->plan, s->org, &f, NULL, "admin", &s->ei), ERR_OK);
+    assert_int_equal(s->plan->n_steps, 2);
+    findings_fini(&f);
+    s->o.parallel = s->o.wave = 1;
+    s->world->foreign_in_push = "EXCAS01";
+    s->world->foreign_host = "http://mail.contoso.lab/rpc";
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    assert_outcome(s, 1, 1, 0, 0);
+    assert_non_null(strstr(s->ei.what, "now 'http://mail.contoso.lab/rpc'"));
+    assert_int_equal(world_server(s->world, "EXCAS01")->pushes, 0);
+    assert_string_equal(world_oa(s->world, "EXCAS01")->host, "http://mail.contoso.lab/rpc");
+}
+
 /* Wherever the disk runs full: nothing is pushed without its intent (the teardown looks), and with room again it goes on. */
 static void test_journal_that_is_full(void **state)
 {
@@ -458,6 +481,7 @@ int main(void)
         T(test_directory_lost_in_mid_run),
         T(test_lock_taken_away),
         T(test_moved_in_mid_run),
+        T(test_precondition_moved_in_mid_run),
         T(test_journal_that_is_full),
     };
     log_set_level(LOG_LEVEL_ERROR);

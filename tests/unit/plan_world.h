@@ -62,6 +62,7 @@ struct world {
     const char *foreign_at_wire; /* once, when its wire is asked after a push: somebody changes it */
     struct stop *raise_in_push;
     const char *foreign_in_push; /* somebody changes that server meanwhile */
+    const char *foreign_host;    /* its host name instead of its methods */
     /* The second controller, "dc2": a copy that is so long behind the last write. */
     struct world_object replica[16];
     int replica_lag_ms;
@@ -326,7 +327,9 @@ static enum err world_run(struct transport *self, const struct remote_target *ta
     s->without_intent += w->watch_store && !world_has_intent(w, target->server, buf_str(&text));
     if (w->raise_in_push)
         stop_raise(w->raise_in_push);
-    if (w->foreign_in_push)
+    if (w->foreign_in_push && w->foreign_host)
+        str_copy(world_oa(w, w->foreign_in_push)->host, 96, w->foreign_host);
+    else if (w->foreign_in_push)
         str_copy(world_oa(w, w->foreign_in_push)->iis, 32, "16");
     if (w->force_in_push) {
         enum err forced = store_lock_force(w->force_in_push, "bob", "ann went home", NULL);
