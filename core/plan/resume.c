@@ -14,7 +14,7 @@ static const char left_alone[] = "somebody changed it since; left alone";
 static enum err place(struct run *r, struct step_run *s, const struct step_history *h, struct errinfo *ei)
 {
     struct buf text;
-    bool fresh = clock_unix() - h->begun_at < FRESH_S;
+    bool fresh = clock_unix() - h->sent_at < FRESH_S;
     enum step_state goal = h->undo_begun ? STATE_OLD : STATE_NEW;
     enum err e = ERR_OK;
     buf_init(&text, 8192);

@@ -172,7 +172,9 @@ struct step_history {
     bool begun;      /* an intent was recorded */
     bool undo_begun; /* the inverse was announced, or was to be */
     bool ended;      /* done, skipped, failed or undone */
-    int64_t begun_at;
+    bool failed;     /* ended so: failed or undone */
+    bool undone;     /* put back, and seen to be */
+    int64_t sent_at; /* when its last command was announced, the cmdlet or the inverse */
 };
 struct history {
     struct plan *plan;          /* of the captured steps, in their order */

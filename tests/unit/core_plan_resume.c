@@ -8,6 +8,8 @@
 
 #include "tests/unit/plan_scene.h"
 
+#include <poll.h>
+
 static void test_killed_twice(void **state)
 {
     struct scene *s = *state;
@@ -177,13 +179,82 @@ static void test_rollback_of_some(void **state)
     assert_int_equal(run_rollback(&p, "nonsense", &s->o, NULL, &s->io, &s->ei), ERR_NOTFOUND);
 }
 
+/* A misspelt server is no "nothing to do"; a full name is a name. */
+static void test_rollback_names_servers(void **state)
+{
+    struct scene *s = *state;
+    static const char *const full[] = {"excas01.contoso.lab"}, *const wrong[] = {"EXCAS01", "EXCAS1"};
+    assert_int_equal(apply(s), ERR_OK);
+    struct plan *p = rollback(s, s->out.run, &(struct plan_filter){.servers = full, .n_servers = 1});
+    assert_int_equal(p->n_steps, 1);
+    assert_string_equal(p->steps[0].server, "EXCAS01");
+    plan_free(&p);
+    assert_int_equal(run_rollback(&p, s->out.run, &s->o,
+                                  &(struct plan_filter){.servers = wrong, .n_servers = 2}, &s->io, &s->ei),
+                     ERR_USAGE);
+    assert_non_null(strstr(s->ei.what, "EXCAS1"));
+}
+
+/* The run put it back; whoever made the change by hand afterwards made it, not the run. */
+static void test_rollback_after_undone(void **state)
+{
+    struct scene *s = *state;
+    world_server(s->world, "E2K7CAS01")->wire_stuck = true;
+    str_copy(world_server(s->world, "E2K7CAS01")->wire_iis, 32, "1");
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    assert_outcome(s, 0, 0, 1, 2);
+    struct plan *p = rollback(s, s->out.run, NULL);
+    assert_int_equal(p->n_steps, 0);
+    plan_free(&p);
+    str_copy(world_oa(s->world, "E2K7CAS01")->iis, 32, "3");
+    p = rollback(s, s->out.run, NULL);
+    assert_int_equal(p->n_steps, 1);
+    assert_non_null(strstr(p->steps[0].skip, "somebody changed it since"));
+    plan_free(&p);
+}
+
+static void slow_verify(void *ctx, const char *phase)
+{
+    if (strcmp(phase, "verify") == 0)
+        poll(NULL, 0, 1100); /* the journal has whole seconds */
+    world_recorded(ctx, phase);
+}
+
+/* After half an hour of waiting the inverse is sent, and then the program dies: the inverse may still be at work, not the cmdlet. */
+static void test_when_the_inverse_was_sent(void **state)
+{
+    struct scene *s = *state;
+    struct history h = {0};
+    journal_records all = {0};
+    int64_t intent = 0, undo = 0;
+    char run[32];
+    world_server(s->world, "E2K7CAS01")->wire_stuck = true;
+    str_copy(world_server(s->world, "E2K7CAS01")->wire_iis, 32, "1");
+    s->o.parallel = 1;
+    s->io.recorded = slow_verify;
+    assert_true(apply_and_die(s, 4 + 6, false, NULL)); /* begin, captures; ... verify, failed, undo */
+    last_run(s, run, sizeof run);
+    assert_int_equal(journal_read(s->o.store, run, &all, NULL), ERR_OK);
+    for (size_t i = 0; i < all.n; i++) {
+        intent = strcmp(all.v[i].phase, "intent") == 0 ? all.v[i].at : intent;
+        undo = strcmp(all.v[i].phase, "undo") == 0 ? all.v[i].at : undo;
+    }
+    journal_records_free(&all);
+    assert_true(intent && undo > intent);
+    assert_int_equal(plan_history_read(&h, s->o.store, run, &s->ei), ERR_OK);
+    assert_true(h.steps[0].undo_begun);
+    assert_int_equal(h.steps[0].sent_at, undo);
+    plan_history_fini(&h);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_killed_twice),   T(test_what_resume_finds),         T(test_resume_of_nothing),
-        T(test_there_and_back), T(test_somebody_changed_it_since), T(test_rollback_of_some),
+        T(test_killed_twice),           T(test_what_resume_finds),         T(test_resume_of_nothing),
+        T(test_there_and_back),         T(test_somebody_changed_it_since), T(test_rollback_of_some),
+        T(test_rollback_names_servers), T(test_rollback_after_undone),     T(test_when_the_inverse_was_sent),
     };
     log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
