@@ -406,27 +406,36 @@ static void run_step(struct host_run *h, struct step_run *s)
         begin_step(h, s);
 }
 
+static void run_steps(struct host_run *h, bool only_in_hand)
+{
+    bool stopped = false;
+    for (size_t i = 0; i < h->n_steps && !atomic_load(&h->run->halted); i++) {
+        struct step_run *s = &h->steps[i];
+        if (s->result != PLAN_QUEUED || s->start == START_NEVER) {
+            stopped = stopped || s->failed_before ||
+                      (s->result != PLAN_QUEUED && s->result != PLAN_DONE && s->result != PLAN_SKIPPED);
+        } else if (s->start != START_FRESH || !only_in_hand) {
+            if (stopped && s->start == START_FRESH)
+                skip_step(h, s, "an earlier step of this server failed");
+            else
+                run_step(h, s);
+            stopped = stopped || (s->result != PLAN_DONE && s->result != PLAN_SKIPPED);
+        }
+    }
+}
+
 void host_run(void *arg)
 {
     struct host_run *h = arg;
-    bool stopped = false;
-    if (run_must_stop(h->run))
-        return;
-    h->begun = true;
-    for (size_t i = 0; i < h->n_steps; i++) {
-        struct step_run *s = &h->steps[i];
-        if (s->result != PLAN_QUEUED)
-            stopped = stopped || s->result == PLAN_FAILED;
-        else if (stopped && s->start == START_FRESH)
-            skip_step(h, s, "an earlier step of this server failed");
-        else {
-            run_step(h, s);
-            stopped =
-                stopped || (s->result != PLAN_DONE && s->result != PLAN_SKIPPED && s->start != START_NEVER);
-        }
-        if (atomic_load(&h->run->halted))
-            return;
-    }
+    if (!run_must_stop(h->run))
+        run_steps(h, false);
+}
+
+void host_settle(void *arg)
+{
+    struct host_run *h = arg;
+    if (!run_is_halted(h->run))
+        run_steps(h, true);
 }
 
 void host_ask_wires(void *arg)

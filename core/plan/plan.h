@@ -143,8 +143,8 @@ enum err plan_rollback(struct plan **out, const char *run, const struct plan_app
                        const struct plan_filter *filter, struct errinfo *ei) MUST_CHECK;
 /*
  * Goes on with a run that was interrupted (kill -9 too): every unfinished intent is re-read first. The change is there: verified. It
- * never took effect: begun again. It is half there: put back. Somebody else's value: left alone. Then the hosts not begun.
- * ERR_REFUSED when the run has ended.
+ * never took effect: begun again. It is half there: put back. Somebody else's value: left alone. Then the hosts not begun, the first
+ * as a canary again. Hosts that failed before count against max_fail. ERR_REFUSED when the run has ended.
  */
 enum err plan_resume(const char *run, const struct plan_apply_options *o, struct plan_outcome *out,
                      struct errinfo *ei) MUST_CHECK;

@@ -217,7 +217,8 @@ static void test_max_fail(void **state)
         unsigned done, failed, skipped;
     } rows[] = {
         {1, 1, 1, "EXCAS01", 1, 1, 1},   {1, 1, 2, "EXCAS01", 2, 1, 0}, {1, 1, 5, "E2K7CAS01", 0, 1, 2},
-        {3, 1, 5, "E2K7CAS01", 2, 1, 0}, {1, 8, 9, "EXCAS02", 2, 1, 0}, {2, 1, 1, "EXCAS02", 2, 1, 0},
+        {3, 1, 5, "E2K7CAS01", 0, 1, 2}, {1, 8, 9, "EXCAS02", 2, 1, 0}, {2, 1, 1, "EXCAS02", 2, 1, 0},
+        {2, 1, 5, "EXCAS01", 1, 1, 1}, /* canaries go one by one */
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct scene *s = *state;
@@ -240,6 +241,15 @@ static void test_silent_wire_is_found_before_a_write(void **state)
     assert_int_equal(pushes(s), 0);
     assert_non_null(strstr(s->ei.what, "nothing was changed"));
     assert_outcome(s, 0, 1, 0, 2);
+    s->o.max_fail = 2; /* it is no canary: the others are done */
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    assert_outcome(s, 2, 1, 0, 0);
+    assert_int_equal(world_server(s->world, "EXCAS02")->pushes, 0);
+    assert_int_equal(scene_teardown(state), 0);
+    assert_int_equal(scene_setup(state), 0);
+    s = *state;
+    world_server(s->world, "EXCAS02")->wire_silent = true;
+    s->o.parallel = 1u << 29; /* more than there can be: the waves are those of what there can be */
     s->plan->steps[2].verify_wire = false;
     assert_int_equal(apply(s), ERR_OK);
     assert_outcome(s, 3, 0, 0, 0);

@@ -162,17 +162,17 @@ static void test_rollback_of_some(void **state)
     struct scene *s = *state;
     static const char *const servers[] = {"excas01"};
     char run[32];
-    world_server(s->world, "E2K7CAS01")->mode = WORLD_REFUSES;
-    s->o.canary = 3;
+    world_server(s->world, "EXCAS02")->mode = WORLD_REFUSES;
+    s->o.parallel = s->o.wave = 1;
     assert_int_equal(apply(s), ERR_PARTIAL);
     str_copy(run, sizeof run, s->out.run);
     struct plan *p = rollback(s, run, &(struct plan_filter){.servers = servers, .n_servers = 1});
     assert_int_equal(p->n_steps, 1);
     plan_free(&p);
     p = rollback(s, run, NULL); /* the one that was refused is as it was */
-    assert_true(p->n_steps == 2 || p->n_steps == 1);
+    assert_int_equal(p->n_steps, 2);
     for (size_t i = 0; i < p->n_steps; i++)
-        assert_string_not_equal(p->steps[i].server, "E2K7CAS01");
+        assert_string_not_equal(p->steps[i].server, "EXCAS02");
     plan_free(&p);
     s->world->directory_dead = true;
     assert_int_equal(run_rollback(&p, run, &s->o, NULL, &s->io, &s->ei), ERR_UNREACHABLE);
@@ -247,14 +247,75 @@ static void test_when_the_inverse_was_sent(void **state)
     plan_history_fini(&h);
 }
 
+static enum err resume(struct scene *s, const char *run, unsigned max_fail)
+{
+    s->o.max_fail = max_fail;
+    memset(s->names, 0, sizeof s->names); /* of the steps of the run before */
+    s->ei = (struct errinfo){0};
+    return run_resume(run, &s->o, &s->io, &s->out, &s->ei);
+}
+
+/* The canary fails and the admin presses Ctrl-C: a resume is no way round --max-fail, nor round a canary. */
+static void test_failures_before_the_resume(void **state)
+{
+    struct scene *s = *state;
+    char run[32];
+    world_server(s->world, "E2K7CAS01")->mode = WORLD_REFUSES;
+    s->world->raise_in_push = &s->stop;
+    assert_int_equal(apply(s), ERR_INTERRUPTED);
+    assert_outcome(s, 0, 1, 0, 2);
+    str_copy(run, sizeof run, s->out.run);
+    s->world->raise_in_push = NULL;
+    stop_init(&s->stop, 0, NULL);
+    for (int i = 0; i < 2; i++) { /* refused as often as it is tried, and never ended by it */
+        assert_int_equal(resume(s, run, 0), ERR_PARTIAL);
+        assert_outcome(s, 0, 0, 0, 2);
+        assert_non_null(strstr(s->ei.what, "1 servers had failed before"));
+        assert_non_null(strstr(s->ei.hint, "--max-fail 2"));
+        assert_string_equal(status(s), "interrupted");
+        assert_int_equal(pushes(s), 1);
+    }
+    /* gone on with: the next one is a canary again */
+    world_server(s->world, "EXCAS01")->mode = WORLD_REFUSES;
+    assert_int_equal(resume(s, run, 9), ERR_PARTIAL);
+    assert_outcome(s, 0, 1, 0, 1);
+    assert_int_equal(world_server(s->world, "EXCAS02")->pushes, 0);
+    assert_string_equal(status(s), "failed");
+    assert_int_equal(resume(s, run, 9), ERR_REFUSED);
+}
+
+/* The rest went well: the run is still one in which a server failed. */
+static void test_resumed_run_has_failed(void **state)
+{
+    struct scene *s = *state;
+    char run[32];
+    world_server(s->world, "E2K7CAS01")->mode = WORLD_REFUSES;
+    s->o.parallel = s->o.wave = 1;
+    assert_true(apply_and_die(s, 4 + 4, false, NULL)); /* begin, captures; intent, result, reread, failed */
+    last_run(s, run, sizeof run);
+    assert_int_equal(resume(s, run, 2), ERR_PARTIAL);
+    assert_outcome(s, 2, 0, 0, 0);
+    assert_string_equal(iis(s, "EXCAS01"), "3");
+    assert_int_equal(world_server(s->world, "E2K7CAS01")->pushes, 1);
+    assert_string_equal(status(s), "failed");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_killed_twice),           T(test_what_resume_finds),         T(test_resume_of_nothing),
-        T(test_there_and_back),         T(test_somebody_changed_it_since), T(test_rollback_of_some),
-        T(test_rollback_names_servers), T(test_rollback_after_undone),     T(test_when_the_inverse_was_sent),
+        T(test_killed_twice),
+        T(test_what_resume_finds),
+        T(test_resume_of_nothing),
+        T(test_there_and_back),
+        T(test_somebody_changed_it_since),
+        T(test_rollback_of_some),
+        T(test_failures_before_the_resume),
+        T(test_resumed_run_has_failed),
+        T(test_rollback_names_servers),
+        T(test_rollback_after_undone),
+        T(test_when_the_inverse_was_sent),
     };
     log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
