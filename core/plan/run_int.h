@@ -90,10 +90,11 @@ struct run {
     bool resumed, canary_died;
     unsigned failed_before; /* hosts, before the run was interrupted: they count */
     atomic_uint failed_hosts;
-    atomic_bool slow_replicas; /* one wait for them was in vain: the next steps only look */
-    atomic_bool halted;        /* nothing new is begun: the journal, the lock or the directory is gone */
-    pthread_mutex_t mutex;     /* for trouble and its copy */
-    enum err trouble;          /* why it was halted */
+    atomic_bool slow_replicas;   /* one wait for them was in vain: the next steps only look */
+    atomic_uint silent_replicas; /* bit per other controller that did not answer */
+    atomic_bool halted;          /* nothing new is begun: the journal, the lock or the directory is gone */
+    pthread_mutex_t mutex;       /* for trouble and its copy */
+    enum err trouble;            /* why it was halted */
     struct errinfo trouble_ei;
 };
 
