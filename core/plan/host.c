@@ -319,11 +319,12 @@ static void reread_step(struct host_run *h, struct step_run *s, enum push_end en
         fail_step(h, s, "%s; now %s says %s: somebody else's value, left alone", said, said_by(r),
                   buf_str(&text));
     } else if (end == PUSH_UNKNOWN && now == STATE_OLD) {
-        fail_step(h, s, "%s; the directory is as before: %s, and it is not sent again", said,
-                  nothing_changed);
+        fail_step(h, s, "%s; after %d s %s has it as before, and it is not sent again", said, wait / 1000,
+                  said_by(r));
     } else if (end == PUSH_UNKNOWN) {
-        fail_step(h, s, "%s; now %s says %s: somebody else changed it too, left alone", said, said_by(r),
-                  buf_str(&text));
+        /* Half of it is there: it may well be at work still. Neither done nor failed until it is read again. */
+        leave_step(h, s,
+                   "half of the change is there, and whether the command is still at work is not known");
     } else if (end == PUSH_FAILED && now == STATE_OLD) {
         fail_step(h, s, "%s; %s", said, nothing_changed);
     } else {

@@ -259,8 +259,9 @@ static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo
                        r->id, r->failed_before);
     }
     if (open)
-        return err_set(ei, ERR_INTERRUPTED, hint, "run %s was stopped: %u done, %u unfinished, %u not begun",
-                       r->id, out->done, out->unfinished, out->skipped);
+        return err_set(ei, stopped ? ERR_INTERRUPTED : ERR_PARTIAL, hint,
+                       "run %s %s: %u done, %u unfinished, %u not begun", r->id,
+                       stopped ? "was stopped" : "has not ended", out->done, out->unfinished, out->skipped);
     if (bad && !bad_now)
         return err_set(ei, ERR_PARTIAL, hint,
                        "run %s: what was left is done, but %u servers had failed before it was interrupted",

@@ -300,22 +300,49 @@ static void test_resumed_run_has_failed(void **state)
     assert_string_equal(status(s), "failed");
 }
 
+/* The connection is lost while the object is being made: not known, so neither done nor failed. What resume finds decides. */
+static void test_lost_half_way(void **state)
+{
+    static const char *const found[] = {"", "3"};
+    for (size_t i = 0; i < ARRAY_LEN(found); i++) {
+        struct scene *s = *state;
+        char run[32];
+        s->plan->steps[0] = s->plan->steps[2];
+        s->plan->steps[0].n = 1;
+        s->plan->n_steps = 1;
+        world_server(s->world, "EXCAS02")->mode = WORLD_LOST_HALFWAY;
+        assert_int_equal(apply(s), ERR_PARTIAL);
+        assert_int_equal(s->out.unfinished, 1);
+        assert_outcome(s, 0, 0, 0, 0);
+        assert_string_equal(status(s), "interrupted");
+        assert_non_null(strstr(s->ei.hint, "resume"));
+        assert_string_equal(records(s, "EXCAS02"), "capture intent result reread");
+        str_copy(run, sizeof run, s->out.run);
+        world_server(s->world, "EXCAS02")->mode = WORLD_OBEYS;
+        struct world_object *o = world_oa(s->world, "EXCAS02");
+        if (*found[i]) { /* it had been at work */
+            str_copy(o->iis, sizeof o->iis, found[i]);
+            str_copy(o->client, sizeof o->client, "1");
+            str_copy(o->host, sizeof o->host, "https://mail.contoso.lab/rpc");
+            str_copy(o->flags, sizeof o->flags, "0");
+        }
+        assert_int_equal(resume(s, run, 0), *found[i] ? ERR_OK : ERR_PARTIAL);
+        assert_int_equal(o->exists, *found[i] != '\0');
+        assert_outcome(s, *found[i] ? 1 : 0, 0, *found[i] ? 0 : 1, 0);
+        assert_int_equal(scene_teardown(state), 0);
+        assert_int_equal(scene_setup(state), 0);
+    }
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_killed_twice),
-        T(test_what_resume_finds),
-        T(test_resume_of_nothing),
-        T(test_there_and_back),
-        T(test_somebody_changed_it_since),
-        T(test_rollback_of_some),
-        T(test_failures_before_the_resume),
-        T(test_resumed_run_has_failed),
-        T(test_rollback_names_servers),
-        T(test_rollback_after_undone),
-        T(test_when_the_inverse_was_sent),
+        T(test_killed_twice),           T(test_what_resume_finds),          T(test_resume_of_nothing),
+        T(test_there_and_back),         T(test_somebody_changed_it_since),  T(test_rollback_of_some),
+        T(test_lost_half_way),          T(test_failures_before_the_resume), T(test_resumed_run_has_failed),
+        T(test_rollback_names_servers), T(test_rollback_after_undone),      T(test_when_the_inverse_was_sent),
     };
     log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@ enum world_mode {
     WORLD_FAILS_HALFWAY,    /* an error, and it was written */
     WORLD_LOST_BEFORE,      /* the connection is lost, nothing written */
     WORLD_LOST_AFTER,       /* the connection is lost, it was written */
+    WORLD_LOST_HALFWAY,     /* the connection is lost, and of a new object nothing but itself is there */
     WORLD_LOST_AND_FOREIGN, /* the connection is lost, and somebody else wrote */
     WORLD_PRETENDS,         /* success, nothing written */
     WORLD_UNREACHABLE,      /* not sent */
@@ -68,6 +69,7 @@ struct world {
     int replica_lag_ms;
     int64_t replica_due;
     bool replica_dead;
+    int replica_refusals;
     struct store *force_in_push; /* once: bob takes the lock away */
     const char *watch_store;     /* spec: each push looks for its intent */
     char last_cmdlet[400];
@@ -144,6 +146,7 @@ static enum err world_attribute(void *ctx, size_t at, const char *dn, const char
     if (w->now >= w->replica_due)
         memcpy(w->replica, w->objects, sizeof w->replica);
     if (at && w->replica_dead) {
+        w->replica_refusals++;
         pthread_mutex_unlock(&w->mutex);
         return err_set(ei, ERR_UNREACHABLE, "is it up?", "dc2: connection refused");
     }
@@ -359,9 +362,12 @@ static enum err world_run(struct transport *self, const struct remote_target *ta
         break;
     case WORLD_LOST_AFTER: *o = obeyed; /* fall through */
     case WORLD_LOST_BEFORE:
+    case WORLD_LOST_HALFWAY:
     case WORLD_LOST_AND_FOREIGN:
         if (s->mode == WORLD_LOST_AND_FOREIGN)
             str_copy(o->iis, sizeof o->iis, "16");
+        if (s->mode == WORLD_LOST_HALFWAY)
+            o->exists = true;
         out->outcome_unknown = true;
         e = err_set(ei, ERR_UNREACHABLE, NULL, "%s: connection reset by peer", target->server);
         break;
