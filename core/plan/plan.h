@@ -121,6 +121,9 @@ struct plan_outcome {
     unsigned unfinished;                    /* begun, and how it ended is not known: resume */
 };
 
+/* "2 done, 1 failed, 0 put back, 3 not begun, 0 unfinished" */
+void plan_outcome_text(const struct plan_outcome *o, char *out, size_t cap);
+
 /*
  * Lock; all preconditions on all hosts before the first write (ERR_STALE names what moved: dn, attribute, then -> now); the values
  * of all hosts into the journal; a question to every wire that is to be verified; then the canary and the waves. A host: intent,
