@@ -182,14 +182,13 @@ static void apply_done(void *arg)
     struct apply_job *j = arg;
     struct session *s = j->session;
     struct planned *p = &s->planned;
-    char text[160];
+    char counts[160], text[240];
     p->applied =
         j->outcome.run[0] || j->e != ERR_LOCKED; /* somebody else is at work: the plan is as good as before */
     p->result = j->e;
-    if (j->outcome.run[0])
-        p->outcome = j->outcome;
-    str_fmt(text, sizeof text, "run %s: %u done, %u failed, %u undone, %u skipped", j->outcome.run,
-            j->outcome.done, j->outcome.failed, j->outcome.undone, j->outcome.skipped);
+    p->outcome = j->outcome;
+    plan_outcome_text(&j->outcome, counts, sizeof counts);
+    str_fmt(text, sizeof text, "run %s: %s", j->outcome.run, counts);
     task_end(s, TASK_APPLY, j->e, &j->ei, text);
     free(j);
     session_tell(s, SESSION_PLAN);

@@ -71,6 +71,8 @@ static enum err from_uri(struct plan_change *out, struct arena *a, const struct 
     uint16_t port = 0;
     if (!url_host(raw, host, sizeof host, &https, &port))
         return ERR_INPUT;
+    if (port && port != (https == TRI_NO ? 80 : 443))
+        return ERR_INPUT; /* the cmdlet takes a name only: it could not put a port of its own back */
     if (p->kind == PROPERTY_HOST)
         return one_value(out, a, p, host);
     if (https == TRI_UNKNOWN) {

@@ -90,15 +90,18 @@ static enum err take_record(struct history *h, const struct journal_record *r, s
         return bad_record(ei, r);
     if (strcmp(r->phase, "intent") == 0) {
         s->begun = true;
-        s->ended = s->undo_begun = false;
-        s->begun_at = r->at;
+        s->ended = s->undo_begun = s->failed = s->undone = false;
+        s->sent_at = r->at;
     } else if (strcmp(r->phase, "undo") == 0 ||
                (strcmp(r->phase, "failed") == 0 && str_eq(r->after, RECORD_PUT_BACK))) {
         s->undo_begun = true;
         s->ended = false;
+        s->sent_at = r->at;
     } else if (strcmp(r->phase, "done") == 0 || strcmp(r->phase, "failed") == 0 ||
                strcmp(r->phase, "undone") == 0 || strcmp(r->phase, "skipped") == 0) {
         s->ended = true;
+        s->undone = strcmp(r->phase, "undone") == 0;
+        s->failed = s->undone || strcmp(r->phase, "failed") == 0;
     }
     return ERR_OK;
 }

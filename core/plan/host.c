@@ -140,16 +140,33 @@ static void put_back(struct host_run *h, struct step_run *s)
     int elapsed = 0;
     char why[RUN_REASON_SIZE];
     str_copy(why, sizeof why, s->reason);
-    if (announce(r, s->step, "undo", &s->step->inverse, s->step->after, s->step->before) != ERR_OK)
-        return; /* failed it is, and not put back: the journal cannot be written, or the lock is another's */
     buf_init(&text, RUN_DETAIL_MAX);
+    /* The wire was waited for, perhaps for half an hour: what somebody wrote meanwhile is not overwritten. */
+    enum step_state was = observe_step(r->io, &s->watches, &text, &ei), now;
+    if (was == STATE_UNREADABLE) {
+        run_halt(r, ei.code, &ei);
+        leave_step(h, s, ei.what);
+        goto out;
+    }
+    if (was == STATE_OTHER) {
+        fail_step(h, s, "%s; not put back: now %s says %s, somebody else's value, left alone", why,
+                  said_by(r), buf_str(&text));
+        goto out;
+    }
+    if (announce(r, s->step, "undo", &s->step->inverse, s->step->after, s->step->before) != ERR_OK)
+        goto out; /* failed it is, and not put back: the journal cannot be written, or the lock is another's */
+    buf_reset(&text);
     enum push_end end = push(h, &s->step->inverse, &text, &elapsed);
     enum err e = run_record(r, s->step, "result", &(struct record_texts){.detail = buf_str(&text)}, NULL);
     (void)e;
     char said[200];
     str_copy(said, sizeof said, buf_str(&text));
-    enum step_state now = observe_until(r->io, &s->watches, STATE_OLD, RUN_REREAD_MS, &text, &ei);
-    if (now == STATE_OLD) {
+    now = observe_until(r->io, &s->watches, STATE_OLD, RUN_REREAD_MS, &text, &ei);
+    if (now == STATE_OLD && was == STATE_OLD && end != PUSH_DONE) {
+        fail_step(h, s,
+                  "%s; and putting it back failed too (%s): %s never had the change, another controller may",
+                  why, said, said_by(r));
+    } else if (now == STATE_OLD) {
         e = run_record(r, s->step, "undone", &(struct record_texts){.detail = buf_str(&text)}, NULL);
         s->result = PLAN_UNDONE;
         run_progress(r, s->step, PLAN_UNDONE, "put back: %s", buf_str(&text));
@@ -159,6 +176,7 @@ static void put_back(struct host_run *h, struct step_run *s)
         fail_step(h, s, "%s; and it could not be put back (%s): %s says %s", why,
                   end == PUSH_DONE ? "the command ran" : said, said_by(r), buf_str(&text));
     }
+out:
     buf_fini(&text);
 }
 
@@ -301,11 +319,12 @@ static void reread_step(struct host_run *h, struct step_run *s, enum push_end en
         fail_step(h, s, "%s; now %s says %s: somebody else's value, left alone", said, said_by(r),
                   buf_str(&text));
     } else if (end == PUSH_UNKNOWN && now == STATE_OLD) {
-        fail_step(h, s, "%s; the directory is as before: %s, and it is not sent again", said,
-                  nothing_changed);
+        fail_step(h, s, "%s; after %d s %s has it as before, and it is not sent again", said, wait / 1000,
+                  said_by(r));
     } else if (end == PUSH_UNKNOWN) {
-        fail_step(h, s, "%s; now %s says %s: somebody else changed it too, left alone", said, said_by(r),
-                  buf_str(&text));
+        /* Half of it is there: it may well be at work still. Neither done nor failed until it is read again. */
+        leave_step(h, s,
+                   "half of the change is there, and whether the command is still at work is not known");
     } else if (end == PUSH_FAILED && now == STATE_OLD) {
         fail_step(h, s, "%s; %s", said, nothing_changed);
     } else {
@@ -354,22 +373,24 @@ static void push_step(struct host_run *h, struct step_run *s)
     buf_fini(&text);
 }
 
-/* Between the check of all preconditions and this host's turn waves of others may have passed. */
+/*
+ * Between the check of all preconditions and this host's turn waves of others may have passed. All of what the step was made from, not
+ * only what it sets: before is what was captured, and it is what the inverse restores.
+ */
 static void begin_step(struct host_run *h, struct step_run *s)
 {
     struct run *r = h->run;
-    struct buf text;
     struct errinfo ei = {0};
-    buf_init(&text, 8192);
-    enum step_state now = observe_step(r->io, &s->watches, &text, &ei);
-    if (now == STATE_UNREADABLE)
-        run_halt(r, ei.code, &ei);
-    else if (now != STATE_OLD)
-        fail_step(h, s, "somebody changed it since the run began, %s says %s: %s by us", said_by(r),
-                  buf_str(&text), nothing_changed);
+    char *now = NULL;
+    enum err e = observe_preconditions(r->io, s->step, &s->watches, &now, &ei);
+    free(now);
+    if (e == ERR_STALE)
+        fail_step(h, s, "somebody changed it since the run began, by %s: %s; %s by us", said_by(r), ei.what,
+                  nothing_changed);
+    else if (e != ERR_OK)
+        run_halt(r, e, &ei);
     else
         push_step(h, s);
-    buf_fini(&text);
 }
 
 static void run_step(struct host_run *h, struct step_run *s)
@@ -386,27 +407,36 @@ static void run_step(struct host_run *h, struct step_run *s)
         begin_step(h, s);
 }
 
+static void run_steps(struct host_run *h, bool only_in_hand)
+{
+    bool stopped = false;
+    for (size_t i = 0; i < h->n_steps && !atomic_load(&h->run->halted); i++) {
+        struct step_run *s = &h->steps[i];
+        if (s->result != PLAN_QUEUED || s->start == START_NEVER) {
+            stopped = stopped || s->failed_before ||
+                      (s->result != PLAN_QUEUED && s->result != PLAN_DONE && s->result != PLAN_SKIPPED);
+        } else if (s->start != START_FRESH || !only_in_hand) {
+            if (stopped && s->start == START_FRESH)
+                skip_step(h, s, "an earlier step of this server failed");
+            else
+                run_step(h, s);
+            stopped = stopped || (s->result != PLAN_DONE && s->result != PLAN_SKIPPED);
+        }
+    }
+}
+
 void host_run(void *arg)
 {
     struct host_run *h = arg;
-    bool stopped = false;
-    if (run_must_stop(h->run))
-        return;
-    h->begun = true;
-    for (size_t i = 0; i < h->n_steps; i++) {
-        struct step_run *s = &h->steps[i];
-        if (s->result != PLAN_QUEUED)
-            stopped = stopped || s->result == PLAN_FAILED;
-        else if (stopped && s->start == START_FRESH)
-            skip_step(h, s, "an earlier step of this server failed");
-        else {
-            run_step(h, s);
-            stopped =
-                stopped || (s->result != PLAN_DONE && s->result != PLAN_SKIPPED && s->start != START_NEVER);
-        }
-        if (atomic_load(&h->run->halted))
-            return;
-    }
+    if (!run_must_stop(h->run))
+        run_steps(h, false);
+}
+
+void host_settle(void *arg)
+{
+    struct host_run *h = arg;
+    if (!run_is_halted(h->run))
+        run_steps(h, true);
 }
 
 void host_ask_wires(void *arg)

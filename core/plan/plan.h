@@ -121,6 +121,9 @@ struct plan_outcome {
     unsigned unfinished;                    /* begun, and how it ended is not known: resume */
 };
 
+/* "2 done, 1 failed, 0 put back, 3 not begun, 0 unfinished" */
+void plan_outcome_text(const struct plan_outcome *o, char *out, size_t cap);
+
 /*
  * Lock; all preconditions on all hosts before the first write (ERR_STALE names what moved: dn, attribute, then -> now); the values
  * of all hosts into the journal; a question to every wire that is to be verified; then the canary and the waves. A host: intent,
@@ -143,8 +146,8 @@ enum err plan_rollback(struct plan **out, const char *run, const struct plan_app
                        const struct plan_filter *filter, struct errinfo *ei) MUST_CHECK;
 /*
  * Goes on with a run that was interrupted (kill -9 too): every unfinished intent is re-read first. The change is there: verified. It
- * never took effect: begun again. It is half there: put back. Somebody else's value: left alone. Then the hosts not begun.
- * ERR_REFUSED when the run has ended.
+ * never took effect: begun again. It is half there: put back. Somebody else's value: left alone. Then the hosts not begun, the first
+ * as a canary again. Hosts that failed before count against max_fail. ERR_REFUSED when the run has ended.
  */
 enum err plan_resume(const char *run, const struct plan_apply_options *o, struct plan_outcome *out,
                      struct errinfo *ei) MUST_CHECK;

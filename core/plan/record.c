@@ -88,8 +88,7 @@ enum err run_record_end(struct run *r, const char *status, const struct plan_out
     str_fmt(after, sizeof after,
             "{\"status\":\"%s\",\"done\":%u,\"failed\":%u,\"undone\":%u,\"skipped\":%u,\"unfinished\":%u}",
             status, o->done, o->failed, o->undone, o->skipped, o->unfinished);
-    str_fmt(detail, sizeof detail, "%u done, %u failed, %u put back, %u not begun, %u unfinished", o->done,
-            o->failed, o->undone, o->skipped, o->unfinished);
+    plan_outcome_text(o, detail, sizeof detail);
     return run_record(r, NULL, "end", &(struct record_texts){.after = after, .detail = detail}, ei);
 }
 

@@ -22,20 +22,30 @@ static const char *name_of(const struct plan_io *io)
     return name ? name : "another controller";
 }
 
+/* One that does not answer is not asked again by this run: each question may take its whole time. */
+static enum step_state ask(struct run *r, const struct step_run *s, size_t i, struct buf *now)
+{
+    const struct plan_io io = of_replica(r, i);
+    struct errinfo ei = {0};
+    if (atomic_load(&r->silent_replicas) & 1u << i)
+        return STATE_UNREADABLE;
+    enum step_state state = observe_step(&io, &s->watches, now, &ei);
+    if (state == STATE_UNREADABLE && !(atomic_fetch_or(&r->silent_replicas, 1u << i) & 1u << i))
+        log_line(LOG_LEVEL_WARNING, "whether %s has the changes, from step %d on, is not known: %s",
+                 name_of(&io), s->step->n, ei.what);
+    return state;
+}
+
 bool replicas_look(struct run *r, struct step_run *s, struct buf *text)
 {
     bool all = true;
     for (size_t i = 0; i < r->io->n_replicas; i++) {
         const struct plan_io io = of_replica(r, i);
-        struct errinfo ei = {0};
         struct buf now;
         if (s->replicas_have_it & 1u << i)
             continue;
         buf_init(&now, 4096);
-        enum step_state state = observe_step(&io, &s->watches, &now, &ei);
-        if (state == STATE_UNREADABLE)
-            log_line(LOG_LEVEL_WARNING, "whether %s has step %d is not known: %s", name_of(&io), s->step->n,
-                     ei.what);
+        enum step_state state = ask(r, s, i, &now);
         if (state == STATE_NEW || state == STATE_UNREADABLE) {
             s->replicas_have_it |= 1u << i;
         } else {
@@ -72,10 +82,9 @@ void replicas_compare(struct run *r, const struct step_run *s)
 {
     for (size_t i = 0; i < r->io->n_replicas; i++) {
         const struct plan_io io = of_replica(r, i);
-        struct errinfo ei = {0};
         struct buf now;
         buf_init(&now, 4096);
-        enum step_state state = observe_step(&io, &s->watches, &now, &ei);
+        enum step_state state = ask(r, s, i, &now);
         if (state != STATE_OLD && state != STATE_UNREADABLE)
             log_line(LOG_LEVEL_WARNING,
                      "step %d, %s: %s says %s, which is not what %s says: replication is under way, or "

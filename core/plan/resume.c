@@ -14,7 +14,7 @@ static const char left_alone[] = "somebody changed it since; left alone";
 static enum err place(struct run *r, struct step_run *s, const struct step_history *h, struct errinfo *ei)
 {
     struct buf text;
-    bool fresh = clock_unix() - h->begun_at < FRESH_S;
+    bool fresh = clock_unix() - h->sent_at < FRESH_S;
     enum step_state goal = h->undo_begun ? STATE_OLD : STATE_NEW;
     enum err e = ERR_OK;
     buf_init(&text, 8192);
@@ -59,6 +59,20 @@ static enum err check_fresh(struct run *r, struct step_run *s, struct errinfo *e
 static const struct step_history *history_of(const struct history *h, const struct plan_step *s)
 {
     return &h->steps[s - h->plan->steps];
+}
+
+/* Hosts that failed before the interruption count against --max-fail, and are not gone on with. */
+static void count_failed(struct run *r, const struct history *h)
+{
+    for (size_t i = 0; i < r->n_hosts; i++) {
+        struct host_run *host = &r->hosts[i];
+        for (size_t k = 0; k < host->n_steps; k++) {
+            host->steps[k].failed_before = history_of(h, host->steps[k].step)->failed;
+            host->counted = host->counted || host->steps[k].failed_before;
+        }
+        r->failed_before += host->counted;
+    }
+    atomic_store(&r->failed_hosts, r->failed_before);
 }
 
 static enum err place_all(struct run *r, const struct history *h, struct errinfo *ei)
@@ -128,6 +142,7 @@ enum err run_resume(const char *run, const struct plan_apply_options *o, const s
     if ((e = run_record_begin(&r, "resume", ei)) != ERR_OK)
         goto out;
     str_copy(outcome.run, sizeof outcome.run, run);
+    count_failed(&r, &h);
     e = place_all(&r, &h, ei);
     if (e == ERR_OK)
         e = run_ask_wires(&r, ei);

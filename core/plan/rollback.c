@@ -4,11 +4,18 @@
 
 #include <string.h>
 
-static bool wanted(const struct plan_step *s, const struct plan_filter *f)
+/* A name may be the full one, as everywhere; a server that is gone from the directory is still called what the run called it. */
+static bool is_called(const struct org *org, const char *name, const char *server)
+{
+    const struct server *found = org_server(org, name);
+    return str_ieq(found ? found->name : name, server);
+}
+
+static bool wanted(const struct org *org, const struct plan_step *s, const struct plan_filter *f)
 {
     bool server = !f || !f->n_servers, finding = !f || !f->n_findings;
     for (size_t i = 0; !server && i < f->n_servers; i++)
-        server = str_ieq(f->servers[i], s->server);
+        server = is_called(org, f->servers[i], s->server);
     for (size_t i = 0; !finding && i < f->n_findings; i++)
         finding = str_ieq(f->findings[i], s->finding);
     return server && finding;
@@ -82,7 +89,7 @@ static enum err add_step(struct plan *p, const struct step_history *h, const str
     enum step_state now = e == ERR_OK ? observe_step(io, &w, &text, ei) : STATE_OLD;
     if (now == STATE_UNREADABLE)
         e = ei->code;
-    else if (now == STATE_OTHER)
+    else if (now == STATE_OTHER || (h->undone && now != STATE_OLD)) /* the run left it as it was before */
         e = leave_alone(&step, &p->arena, h->step, buf_str(&text));
     else if (now != STATE_OLD)
         e = turn_round(&step, &p->arena, h->step, &w, io, ei);
@@ -95,6 +102,21 @@ static enum err add_step(struct plan *p, const struct step_history *h, const str
     buf_fini(&text);
     arena_fini(&scratch);
     return e;
+}
+
+/* A misspelt name must not pass for "nothing to take back". */
+static enum err check_servers(const struct history *h, const struct org *org, const struct plan_filter *f,
+                              struct errinfo *ei)
+{
+    for (size_t i = 0; f && i < f->n_servers; i++) {
+        bool known = false;
+        for (size_t k = 0; !known && k < h->plan->n_steps; k++)
+            known = is_called(org, f->servers[i], h->plan->steps[k].server);
+        if (!known)
+            return err_set(ei, ERR_USAGE, "'casbridge journal RUN' has its servers",
+                           "the run has no step for a server %s", f->servers[i]);
+    }
+    return ERR_OK;
 }
 
 enum err run_rollback(struct plan **out, const char *run, const struct plan_apply_options *o,
@@ -110,6 +132,8 @@ enum err run_rollback(struct plan **out, const char *run, const struct plan_appl
         e = err_set(ei, ERR_REFUSED, "check --profile and --source",
                     "run %s was of %s, this organisation is %s", run, h.plan->organization, o->org->name);
     if (e == ERR_OK)
+        e = check_servers(&h, o->org, filter, ei);
+    if (e == ERR_OK)
         e = plan_new(&p, ei);
     if (e != ERR_OK)
         goto out;
@@ -123,7 +147,7 @@ enum err run_rollback(struct plan **out, const char *run, const struct plan_appl
     }
     /* Last in, first out. */
     for (size_t i = h.plan->n_steps; e == ERR_OK && i > 0; i--)
-        if (h.steps[i - 1].begun && wanted(h.steps[i - 1].step, filter))
+        if (h.steps[i - 1].begun && wanted(o->org, h.steps[i - 1].step, filter))
             e = add_step(p, &h.steps[i - 1], io, ei);
 out:
     plan_history_fini(&h);

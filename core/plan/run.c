@@ -7,6 +7,7 @@
 
 #define DEFAULT_CANARY   1
 #define DEFAULT_PARALLEL 8
+#define DEFAULT_MAX_FAIL 1
 #define MAX_PARALLEL     256
 /* What is not verified yet is never more than what runs at once: a host is begun when one has ended, and not after a failure too many.
    A wave only says where everybody waits for the slowest; each such wait leaves the others idle. */
@@ -36,10 +37,25 @@ void run_halt(struct run *r, enum err e, const struct errinfo *ei)
     atomic_store(&r->halted, true);
 }
 
+static unsigned max_fail(const struct run *r)
+{
+    return or_default(r->o->max_fail, DEFAULT_MAX_FAIL);
+}
+
+static unsigned parallel(const struct plan_apply_options *o)
+{
+    unsigned n = or_default(o->parallel, DEFAULT_PARALLEL);
+    return n < MAX_PARALLEL ? n : MAX_PARALLEL;
+}
+
+bool run_is_halted(const struct run *r)
+{
+    return atomic_load(&r->halted) || stop_is_raised(r->o->stop);
+}
+
 bool run_must_stop(const struct run *r)
 {
-    return atomic_load(&r->halted) || stop_is_raised(r->o->stop) ||
-           atomic_load(&r->failed_hosts) >= or_default(r->o->max_fail, 1);
+    return run_is_halted(r) || atomic_load(&r->failed_hosts) >= max_fail(r);
 }
 
 /* The step against the organisation: what the plan file alone could not know. */
@@ -98,7 +114,6 @@ static enum err group_hosts(struct run *r, const struct server **servers, struct
 enum err run_init(struct run *r, const struct plan *p, const struct plan_apply_options *o,
                   const struct plan_io *io, struct errinfo *ei)
 {
-    unsigned parallel = or_default(o->parallel, DEFAULT_PARALLEL);
     *r = (struct run){.plan = p, .o = o, .io = io};
     arena_init(&r->arena, PLAN_ARENA_LIMIT);
     pthread_mutex_init(&r->mutex, NULL);
@@ -121,7 +136,7 @@ enum err run_init(struct run *r, const struct plan *p, const struct plan_apply_o
         }
     }
     enum err e = group_hosts(r, servers, ei);
-    return e == ERR_OK ? job_pool_new(&r->pool, parallel < MAX_PARALLEL ? parallel : MAX_PARALLEL, ei) : e;
+    return e == ERR_OK ? job_pool_new(&r->pool, parallel(o), ei) : e;
 }
 
 enum err run_lock(const struct plan_apply_options *o, const char *reason, struct errinfo *ei)
@@ -159,12 +174,20 @@ enum err run_ask_wires(struct run *r, struct errinfo *ei)
     return run_jobs(r, host_ask_wires, 0, r->n_hosts, ei);
 }
 
+/* So many servers failed before the run was interrupted that the resume, which saw no other fail, begins nothing: --max-fail decides. */
+static bool is_spent(const struct run *r)
+{
+    return r->failed_before >= max_fail(r) && atomic_load(&r->failed_hosts) == r->failed_before;
+}
+
 /* What was never begun. After a failure that is final and recorded; after a stop `resume` may still go on with it. */
 static void close_steps(struct run *r, struct plan_outcome *out)
 {
-    bool resumable = atomic_load(&r->halted) || stop_is_raised(r->o->stop);
+    bool resumable = run_is_halted(r) || is_spent(r);
     const char *why = atomic_load(&r->halted)      ? "not begun: the run had to end"
                       : stop_is_raised(r->o->stop) ? "not begun: the run was stopped"
+                      : is_spent(r)                ? "not begun: too many servers had failed already"
+                      : r->canary_died             ? "not begun: the canary failed"
                                                    : "not begun: too many servers have failed";
     for (size_t i = 0; i < r->plan->n_steps; i++) {
         struct step_run *s = &r->steps[i];
@@ -208,8 +231,9 @@ static const struct step_run *first_failure(const struct run *r)
 static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo *ei)
 {
     char hint[160];
-    bool open = out->unfinished || atomic_load(&r->halted) || (stop_is_raised(r->o->stop) && out->skipped);
-    bool bad = out->failed || out->undone;
+    bool stopped = stop_is_raised(r->o->stop), spent = is_spent(r) && out->skipped;
+    bool open = out->unfinished || atomic_load(&r->halted) || (stopped && out->skipped) || spent;
+    bool bad_now = out->failed || out->undone, bad = bad_now || r->failed_before;
     struct errinfo record_ei = {0};
     enum err e = run_record_end(r, open ? "interrupted" : bad ? "failed" : "done", out, &record_ei);
     str_fmt(hint, sizeof hint, open ? "'casbridge resume %s' goes on" : "'casbridge journal %s' has it all",
@@ -226,9 +250,22 @@ static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo
     }
     if (e != ERR_OK)
         return err_set(ei, e, record_ei.hint, "%s", record_ei.what);
+    if (spent && !stopped && !out->unfinished) {
+        str_fmt(hint, sizeof hint,
+                "'casbridge resume %s --max-fail %u' goes on, 'casbridge rollback %s' takes it back", r->id,
+                r->failed_before + 1, r->id);
+        return err_set(ei, ERR_PARTIAL, hint,
+                       "run %s: %u servers had failed before it was interrupted, nothing more is begun",
+                       r->id, r->failed_before);
+    }
     if (open)
-        return err_set(ei, ERR_INTERRUPTED, hint, "run %s was stopped: %u done, %u unfinished, %u not begun",
-                       r->id, out->done, out->unfinished, out->skipped);
+        return err_set(ei, stopped ? ERR_INTERRUPTED : ERR_PARTIAL, hint,
+                       "run %s %s: %u done, %u unfinished, %u not begun", r->id,
+                       stopped ? "was stopped" : "has not ended", out->done, out->unfinished, out->skipped);
+    if (bad && !bad_now)
+        return err_set(ei, ERR_PARTIAL, hint,
+                       "run %s: what was left is done, but %u servers had failed before it was interrupted",
+                       r->id, r->failed_before);
     if (bad)
         return err_set(ei, ERR_PARTIAL, hint, "%u of %u steps failed: %s%s: %s", out->failed + out->undone,
                        out->done + out->failed + out->undone + out->skipped, s ? s->step->server : "?",
@@ -236,20 +273,35 @@ static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo
     return ERR_OK;
 }
 
+static bool is_open(const struct host_run *h)
+{
+    for (size_t i = 0; i < h->n_steps; i++)
+        if (h->steps[i].start == START_FRESH && h->steps[i].result == PLAN_QUEUED)
+            return true;
+    return false;
+}
+
+/* What was in hand when the run was interrupted; then the canaries, one by one; then the waves. */
 enum err run_hosts(struct run *r, struct plan_outcome *out, struct errinfo *ei)
 {
-    size_t canary = or_default(r->o->canary, DEFAULT_CANARY);
-    size_t wave = or_default(r->o->wave, WAVE_OF_PARALLEL * or_default(r->o->parallel, DEFAULT_PARALLEL)),
-           next = 0;
-    enum err e = ERR_OK;
-    while (e == ERR_OK && next < r->n_hosts && !run_must_stop(r)) {
-        size_t n = next == 0 ? canary : wave;
+    size_t canaries = or_default(r->o->canary, DEFAULT_CANARY), next = 0;
+    const size_t wave = or_default(r->o->wave, WAVE_OF_PARALLEL * parallel(r->o));
+    enum err e = r->resumed ? run_jobs(r, host_settle, 0, r->n_hosts, ei) : ERR_OK;
+    while (e == ERR_OK && next < r->n_hosts && !run_must_stop(r) && !r->canary_died) {
+        if (!is_open(&r->hosts[next])) {
+            next++;
+            continue;
+        }
+        const unsigned failed = atomic_load(&r->failed_hosts);
+        size_t n = canaries ? 1 : wave;
         n = n < r->n_hosts - next ? n : r->n_hosts - next;
         e = run_jobs(r, host_run, next, n, ei);
-        /* A canary that died is reason enough, however many failures are allowed. */
-        if (next == 0 && atomic_load(&r->failed_hosts) && next + n < r->n_hosts)
-            break;
         next += n;
+        /* A canary that died is reason enough, however many failures are allowed. */
+        if (canaries) {
+            r->canary_died = atomic_load(&r->failed_hosts) > failed;
+            canaries--;
+        }
     }
     if (e != ERR_OK)
         run_halt(r, e, ei);

@@ -59,6 +59,7 @@ struct step_run {
     const struct plan_step *step;
     struct watches watches;
     enum step_start start;
+    bool failed_before;           /* ended so before the run was interrupted */
     enum plan_phase result;       /* PLAN_QUEUED until it is known */
     char reason[RUN_REASON_SIZE]; /* of a failure; or why it cannot be begun */
     char *before;                 /* JSON of the raw values, captured; malloc'ed */
@@ -73,7 +74,7 @@ struct host_run {
     const struct server *server;
     struct step_run *steps;
     size_t n_steps;
-    bool begun, counted; /* counted: among the failed hosts */
+    bool counted; /* among the failed hosts */
 };
 
 struct run {
@@ -86,12 +87,14 @@ struct run {
     struct step_run *steps;
     struct host_run *hosts; /* in the order of their first step */
     size_t n_hosts;
-    bool resumed;
+    bool resumed, canary_died;
+    unsigned failed_before; /* hosts, before the run was interrupted: they count */
     atomic_uint failed_hosts;
-    atomic_bool slow_replicas; /* one wait for them was in vain: the next steps only look */
-    atomic_bool halted;        /* nothing new is begun: the journal, the lock or the directory is gone */
-    pthread_mutex_t mutex;     /* for trouble and its copy */
-    enum err trouble;          /* why it was halted */
+    atomic_bool slow_replicas;   /* one wait for them was in vain: the next steps only look */
+    atomic_uint silent_replicas; /* bit per other controller that did not answer */
+    atomic_bool halted;          /* nothing new is begun: the journal, the lock or the directory is gone */
+    pthread_mutex_t mutex;       /* for trouble and its copy */
+    enum err trouble;            /* why it was halted */
     struct errinfo trouble_ei;
 };
 
@@ -107,6 +110,9 @@ enum err run_hosts(struct run *r, struct plan_outcome *out, struct errinfo *ei) 
 enum err run_ask_wires(struct run *r, struct errinfo *ei) MUST_CHECK;
 /* Stops everything that is not begun, keeps the first reason. */
 void run_halt(struct run *r, enum err e, const struct errinfo *ei);
+/* Nothing at all is to be begun any more. */
+bool run_is_halted(const struct run *r);
+/* No other host is to be begun: that, or too many have failed. */
 bool run_must_stop(const struct run *r);
 enum err run_apply(const struct plan *p, const struct plan_apply_options *o, const struct plan_io *io,
                    struct plan_outcome *out, struct errinfo *ei) MUST_CHECK;
@@ -118,6 +124,8 @@ enum err run_resume(const char *run, const struct plan_apply_options *o, const s
 
 /* host.c: on a pool thread. */
 void host_run(void *host);
+/* Only what an interrupted run left in hand, however many have failed: it has to end one way or the other. */
+void host_settle(void *host);
 void host_ask_wires(void *host);
 
 /* record.c */
@@ -172,7 +180,9 @@ struct step_history {
     bool begun;      /* an intent was recorded */
     bool undo_begun; /* the inverse was announced, or was to be */
     bool ended;      /* done, skipped, failed or undone */
-    int64_t begun_at;
+    bool failed;     /* ended so: failed or undone */
+    bool undone;     /* put back, and seen to be */
+    int64_t sent_at; /* when its last command was announced, the cmdlet or the inverse */
 };
 struct history {
     struct plan *plan;          /* of the captured steps, in their order */

@@ -94,3 +94,9 @@ const char *step_impact(const struct watches *w)
                " once. What clients are told stays as it is.";
     return "Nothing is interrupted; clients learn it from Autodiscover.";
 }
+
+void plan_outcome_text(const struct plan_outcome *o, char *out, size_t cap)
+{
+    str_fmt(out, cap, "%u done, %u failed, %u put back, %u not begun, %u unfinished", o->done, o->failed,
+            o->undone, o->skipped, o->unfinished);
+}

@@ -147,6 +147,23 @@ def test_interrupted_then_resumed(lab, tmp_path):
     assert lab.run('journal', 'verify').code == 0
 
 
+def test_misspelt_names_are_not_nothing_to_do(lab, tmp_path):
+    """A rule or a server that nobody knows must not end with 0."""
+    done = lab.run('plan', '--finding', 'oa-iis-aut')
+    assert done.code == 2 and 'no rule oa-iis-aut' in done.err, done.err
+    assert lab.run('plan', '--server', 'EXCAS1').code == 2
+    file, _ = plan_of(lab, tmp_path, '--server', 'EXCAS01')
+    done = lab.run('apply', tmp_path / 'other.json', '--yes', ORG)
+    assert done.code == 3 and 'casbridge plan -o FILE' in done.err, done.err
+    done = lab.run('--format', 'json', 'apply', file, '--yes', ORG, timeout=180)
+    assert done.code == 0, done.err
+    run = lines_of(done)[0]['run']
+    done = lab.run('rollback', run, '--yes', ORG, '--server', 'EXCAS1')
+    assert done.code == 2 and 'EXCAS1' in done.err, done.err
+    done = lab.run('--format', 'json', 'rollback', run, '--yes', ORG, '--server', 'excas01.contoso.lab', timeout=180)
+    assert done.code == 0 and [p['phase'] for p in lines_of(done)][-1] == 'done', done.err
+
+
 def test_killed_then_resumed(lab, tmp_path):
     file, _ = plan_of(lab, tmp_path)
     slow(lab, 'E2K7CAS01', seconds=2)

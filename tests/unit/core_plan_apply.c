@@ -181,6 +181,34 @@ static void test_undo_that_fails(void **state)
     assert_string_equal(phases(s, "EXCAS01"), "skipped");
 }
 
+/* The wire was waited for, and meanwhile somebody wrote a value of his own: that one stays. */
+static void test_somebody_writes_before_the_undo(void **state)
+{
+    struct scene *s = *state;
+    world_server(s->world, "E2K7CAS01")->wire_stuck = true;
+    str_copy(world_server(s->world, "E2K7CAS01")->wire_iis, 32, "1");
+    s->world->foreign_at_wire = "E2K7CAS01";
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    assert_outcome(s, 0, 1, 0, 2);
+    assert_string_equal(iis(s, "E2K7CAS01"), "16");
+    assert_int_equal(pushes(s), 1);
+    assert_string_equal(records(s, "E2K7CAS01"), "capture intent result reread verify failed failed");
+    assert_non_null(strstr(s->ei.what, "the wire did not follow"));
+    assert_non_null(strstr(s->ei.what, "left alone"));
+    assert_int_equal(run_resume(s->out.run, &s->o, &s->io, &s->out, &s->ei), ERR_REFUSED); /* it has ended */
+}
+
+/* What was never seen is not "put back" by a command that failed. */
+static void test_undo_that_proves_nothing(void **state)
+{
+    struct scene *s = *state;
+    world_server(s->world, "E2K7CAS01")->mode = WORLD_PRETENDS_THEN_REFUSES;
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    assert_outcome(s, 0, 1, 0, 2);
+    assert_string_equal(records(s, "E2K7CAS01"), "capture intent result reread failed undo result failed");
+    assert_non_null(strstr(s->ei.what, "another controller may"));
+}
+
 static void test_max_fail(void **state)
 {
     static const struct {
@@ -189,7 +217,8 @@ static void test_max_fail(void **state)
         unsigned done, failed, skipped;
     } rows[] = {
         {1, 1, 1, "EXCAS01", 1, 1, 1},   {1, 1, 2, "EXCAS01", 2, 1, 0}, {1, 1, 5, "E2K7CAS01", 0, 1, 2},
-        {3, 1, 5, "E2K7CAS01", 2, 1, 0}, {1, 8, 9, "EXCAS02", 2, 1, 0}, {2, 1, 1, "EXCAS02", 2, 1, 0},
+        {3, 1, 5, "E2K7CAS01", 0, 1, 2}, {1, 8, 9, "EXCAS02", 2, 1, 0}, {2, 1, 1, "EXCAS02", 2, 1, 0},
+        {2, 1, 5, "EXCAS01", 1, 1, 1}, /* canaries go one by one */
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct scene *s = *state;
@@ -212,6 +241,15 @@ static void test_silent_wire_is_found_before_a_write(void **state)
     assert_int_equal(pushes(s), 0);
     assert_non_null(strstr(s->ei.what, "nothing was changed"));
     assert_outcome(s, 0, 1, 0, 2);
+    s->o.max_fail = 2; /* it is no canary: the others are done */
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    assert_outcome(s, 2, 1, 0, 0);
+    assert_int_equal(world_server(s->world, "EXCAS02")->pushes, 0);
+    assert_int_equal(scene_teardown(state), 0);
+    assert_int_equal(scene_setup(state), 0);
+    s = *state;
+    world_server(s->world, "EXCAS02")->wire_silent = true;
+    s->o.parallel = 1u << 29; /* more than there can be: the waves are those of what there can be */
     s->plan->steps[2].verify_wire = false;
     assert_int_equal(apply(s), ERR_OK);
     assert_outcome(s, 3, 0, 0, 0);
@@ -369,6 +407,29 @@ static void test_moved_in_mid_run(void **state)
     assert_string_equal(records(s, "EXCAS01"), "capture failed");
 }
 
+/* What a step does not set itself but was made from counts too, until the last moment: here the scheme before the host's name. */
+static void test_precondition_moved_in_mid_run(void **state)
+{
+    struct scene *s = *state;
+    struct findings f;
+    plan_free(&s->plan);
+    findings_init(&f);
+    f.target = GENERATION_2013;
+    add_hostname_finding(&f, "EXCAS01", "new.contoso.lab");
+    add_hostname_finding(&f, "E2K7CAS01", "new.contoso.lab");
+    assert_int_equal(plan_build(&s->plan, s->org, &f, NULL, "admin", &s->ei), ERR_OK);
+    assert_int_equal(s->plan->n_steps, 2);
+    findings_fini(&f);
+    s->o.parallel = s->o.wave = 1;
+    s->world->foreign_in_push = "EXCAS01";
+    s->world->foreign_host = "http://mail.contoso.lab/rpc";
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    assert_outcome(s, 1, 1, 0, 0);
+    assert_non_null(strstr(s->ei.what, "now 'http://mail.contoso.lab/rpc'"));
+    assert_int_equal(world_server(s->world, "EXCAS01")->pushes, 0);
+    assert_string_equal(world_oa(s->world, "EXCAS01")->host, "http://mail.contoso.lab/rpc");
+}
+
 /* Wherever the disk runs full: nothing is pushed without its intent (the teardown looks), and with room again it goes on. */
 static void test_journal_that_is_full(void **state)
 {
@@ -420,6 +481,8 @@ int main(void)
         T(test_a_second_time_is_stale),
         T(test_how_a_push_ends),
         T(test_undo_that_fails),
+        T(test_somebody_writes_before_the_undo),
+        T(test_undo_that_proves_nothing),
         T(test_max_fail),
         T(test_silent_wire_is_found_before_a_write),
         T(test_stop_in_mid_run),
@@ -428,6 +491,7 @@ int main(void)
         T(test_directory_lost_in_mid_run),
         T(test_lock_taken_away),
         T(test_moved_in_mid_run),
+        T(test_precondition_moved_in_mid_run),
         T(test_journal_that_is_full),
     };
     log_set_level(LOG_LEVEL_ERROR);

@@ -164,6 +164,16 @@ static void test_there_and_back(void **state)
             }
     }
     assert_true(made > 150);
+    /* What the cmdlet cannot say, it cannot put back: a port of its own. The usual one says nothing. */
+    const struct property *host = plan_parameter(plan_cmdlet_find("Set-OutlookAnywhere"), "ExternalHostname");
+    static const char *const ported[] = {"https://a.contoso.lab:444/rpc", "a.contoso.lab:444",
+                                         "http://a.contoso.lab:443"},
+                             *const usual[] = {"https://a.contoso.lab:443/rpc", "http://a.contoso.lab:80"};
+    struct plan_change name;
+    for (size_t i = 0; i < ARRAY_LEN(ported); i++)
+        assert_int_equal(change_from_raw(&name, &a, host, &ported[i], 1), ERR_INPUT);
+    for (size_t i = 0; i < ARRAY_LEN(usual); i++)
+        assert_int_equal(change_from_raw(&name, &a, host, &usual[i], 1), ERR_OK);
     const struct property *iis =
         plan_parameter(plan_cmdlet_find("Set-OutlookAnywhere"), "IISAuthenticationMethods");
     const char *const one[] = {"NTLM", "Basic"}, *const other[] = {"basic", "ntlm", "Basic"};

@@ -8,6 +8,8 @@
 
 #include "tests/unit/plan_scene.h"
 
+#include <poll.h>
+
 static void test_killed_twice(void **state)
 {
     struct scene *s = *state;
@@ -160,21 +162,176 @@ static void test_rollback_of_some(void **state)
     struct scene *s = *state;
     static const char *const servers[] = {"excas01"};
     char run[32];
-    world_server(s->world, "E2K7CAS01")->mode = WORLD_REFUSES;
-    s->o.canary = 3;
+    world_server(s->world, "EXCAS02")->mode = WORLD_REFUSES;
+    s->o.parallel = s->o.wave = 1;
     assert_int_equal(apply(s), ERR_PARTIAL);
     str_copy(run, sizeof run, s->out.run);
     struct plan *p = rollback(s, run, &(struct plan_filter){.servers = servers, .n_servers = 1});
     assert_int_equal(p->n_steps, 1);
     plan_free(&p);
     p = rollback(s, run, NULL); /* the one that was refused is as it was */
-    assert_true(p->n_steps == 2 || p->n_steps == 1);
+    assert_int_equal(p->n_steps, 2);
     for (size_t i = 0; i < p->n_steps; i++)
-        assert_string_not_equal(p->steps[i].server, "E2K7CAS01");
+        assert_string_not_equal(p->steps[i].server, "EXCAS02");
     plan_free(&p);
     s->world->directory_dead = true;
     assert_int_equal(run_rollback(&p, run, &s->o, NULL, &s->io, &s->ei), ERR_UNREACHABLE);
     assert_int_equal(run_rollback(&p, "nonsense", &s->o, NULL, &s->io, &s->ei), ERR_NOTFOUND);
+}
+
+/* A misspelt server is no "nothing to do"; a full name is a name. */
+static void test_rollback_names_servers(void **state)
+{
+    struct scene *s = *state;
+    static const char *const full[] = {"excas01.contoso.lab"}, *const wrong[] = {"EXCAS01", "EXCAS1"};
+    assert_int_equal(apply(s), ERR_OK);
+    struct plan *p = rollback(s, s->out.run, &(struct plan_filter){.servers = full, .n_servers = 1});
+    assert_int_equal(p->n_steps, 1);
+    assert_string_equal(p->steps[0].server, "EXCAS01");
+    plan_free(&p);
+    assert_int_equal(run_rollback(&p, s->out.run, &s->o,
+                                  &(struct plan_filter){.servers = wrong, .n_servers = 2}, &s->io, &s->ei),
+                     ERR_USAGE);
+    assert_non_null(strstr(s->ei.what, "EXCAS1"));
+}
+
+/* The run put it back; whoever made the change by hand afterwards made it, not the run. */
+static void test_rollback_after_undone(void **state)
+{
+    struct scene *s = *state;
+    world_server(s->world, "E2K7CAS01")->wire_stuck = true;
+    str_copy(world_server(s->world, "E2K7CAS01")->wire_iis, 32, "1");
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    assert_outcome(s, 0, 0, 1, 2);
+    struct plan *p = rollback(s, s->out.run, NULL);
+    assert_int_equal(p->n_steps, 0);
+    plan_free(&p);
+    str_copy(world_oa(s->world, "E2K7CAS01")->iis, 32, "3");
+    p = rollback(s, s->out.run, NULL);
+    assert_int_equal(p->n_steps, 1);
+    assert_non_null(strstr(p->steps[0].skip, "somebody changed it since"));
+    plan_free(&p);
+}
+
+static void slow_verify(void *ctx, const char *phase)
+{
+    if (strcmp(phase, "verify") == 0)
+        poll(NULL, 0, 1100); /* the journal has whole seconds */
+    world_recorded(ctx, phase);
+}
+
+/* After half an hour of waiting the inverse is sent, and then the program dies: the inverse may still be at work, not the cmdlet. */
+static void test_when_the_inverse_was_sent(void **state)
+{
+    struct scene *s = *state;
+    struct history h = {0};
+    journal_records all = {0};
+    int64_t intent = 0, undo = 0;
+    char run[32];
+    world_server(s->world, "E2K7CAS01")->wire_stuck = true;
+    str_copy(world_server(s->world, "E2K7CAS01")->wire_iis, 32, "1");
+    s->o.parallel = 1;
+    s->io.recorded = slow_verify;
+    assert_true(apply_and_die(s, 4 + 6, false, NULL)); /* begin, captures; ... verify, failed, undo */
+    last_run(s, run, sizeof run);
+    assert_int_equal(journal_read(s->o.store, run, &all, NULL), ERR_OK);
+    for (size_t i = 0; i < all.n; i++) {
+        intent = strcmp(all.v[i].phase, "intent") == 0 ? all.v[i].at : intent;
+        undo = strcmp(all.v[i].phase, "undo") == 0 ? all.v[i].at : undo;
+    }
+    journal_records_free(&all);
+    assert_true(intent && undo > intent);
+    assert_int_equal(plan_history_read(&h, s->o.store, run, &s->ei), ERR_OK);
+    assert_true(h.steps[0].undo_begun);
+    assert_int_equal(h.steps[0].sent_at, undo);
+    plan_history_fini(&h);
+}
+
+static enum err resume(struct scene *s, const char *run, unsigned max_fail)
+{
+    s->o.max_fail = max_fail;
+    memset(s->names, 0, sizeof s->names); /* of the steps of the run before */
+    s->ei = (struct errinfo){0};
+    return run_resume(run, &s->o, &s->io, &s->out, &s->ei);
+}
+
+/* The canary fails and the admin presses Ctrl-C: a resume is no way round --max-fail, nor round a canary. */
+static void test_failures_before_the_resume(void **state)
+{
+    struct scene *s = *state;
+    char run[32];
+    world_server(s->world, "E2K7CAS01")->mode = WORLD_REFUSES;
+    s->world->raise_in_push = &s->stop;
+    assert_int_equal(apply(s), ERR_INTERRUPTED);
+    assert_outcome(s, 0, 1, 0, 2);
+    str_copy(run, sizeof run, s->out.run);
+    s->world->raise_in_push = NULL;
+    stop_init(&s->stop, 0, NULL);
+    for (int i = 0; i < 2; i++) { /* refused as often as it is tried, and never ended by it */
+        assert_int_equal(resume(s, run, 0), ERR_PARTIAL);
+        assert_outcome(s, 0, 0, 0, 2);
+        assert_non_null(strstr(s->ei.what, "1 servers had failed before"));
+        assert_non_null(strstr(s->ei.hint, "--max-fail 2"));
+        assert_string_equal(status(s), "interrupted");
+        assert_int_equal(pushes(s), 1);
+    }
+    /* gone on with: the next one is a canary again */
+    world_server(s->world, "EXCAS01")->mode = WORLD_REFUSES;
+    assert_int_equal(resume(s, run, 9), ERR_PARTIAL);
+    assert_outcome(s, 0, 1, 0, 1);
+    assert_int_equal(world_server(s->world, "EXCAS02")->pushes, 0);
+    assert_string_equal(status(s), "failed");
+    assert_int_equal(resume(s, run, 9), ERR_REFUSED);
+}
+
+/* The rest went well: the run is still one in which a server failed. */
+static void test_resumed_run_has_failed(void **state)
+{
+    struct scene *s = *state;
+    char run[32];
+    world_server(s->world, "E2K7CAS01")->mode = WORLD_REFUSES;
+    s->o.parallel = s->o.wave = 1;
+    assert_true(apply_and_die(s, 4 + 4, false, NULL)); /* begin, captures; intent, result, reread, failed */
+    last_run(s, run, sizeof run);
+    assert_int_equal(resume(s, run, 2), ERR_PARTIAL);
+    assert_outcome(s, 2, 0, 0, 0);
+    assert_string_equal(iis(s, "EXCAS01"), "3");
+    assert_int_equal(world_server(s->world, "E2K7CAS01")->pushes, 1);
+    assert_string_equal(status(s), "failed");
+}
+
+/* The connection is lost while the object is being made: not known, so neither done nor failed. What resume finds decides. */
+static void test_lost_half_way(void **state)
+{
+    static const char *const found[] = {"", "3"};
+    for (size_t i = 0; i < ARRAY_LEN(found); i++) {
+        struct scene *s = *state;
+        char run[32];
+        s->plan->steps[0] = s->plan->steps[2];
+        s->plan->steps[0].n = 1;
+        s->plan->n_steps = 1;
+        world_server(s->world, "EXCAS02")->mode = WORLD_LOST_HALFWAY;
+        assert_int_equal(apply(s), ERR_PARTIAL);
+        assert_int_equal(s->out.unfinished, 1);
+        assert_outcome(s, 0, 0, 0, 0);
+        assert_string_equal(status(s), "interrupted");
+        assert_non_null(strstr(s->ei.hint, "resume"));
+        assert_string_equal(records(s, "EXCAS02"), "capture intent result reread");
+        str_copy(run, sizeof run, s->out.run);
+        world_server(s->world, "EXCAS02")->mode = WORLD_OBEYS;
+        struct world_object *o = world_oa(s->world, "EXCAS02");
+        if (*found[i]) { /* it had been at work */
+            str_copy(o->iis, sizeof o->iis, found[i]);
+            str_copy(o->client, sizeof o->client, "1");
+            str_copy(o->host, sizeof o->host, "https://mail.contoso.lab/rpc");
+            str_copy(o->flags, sizeof o->flags, "0");
+        }
+        assert_int_equal(resume(s, run, 0), *found[i] ? ERR_OK : ERR_PARTIAL);
+        assert_int_equal(o->exists, *found[i] != '\0');
+        assert_outcome(s, *found[i] ? 1 : 0, 0, *found[i] ? 0 : 1, 0);
+        assert_int_equal(scene_teardown(state), 0);
+        assert_int_equal(scene_setup(state), 0);
+    }
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
@@ -182,8 +339,10 @@ static void test_rollback_of_some(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_killed_twice),   T(test_what_resume_finds),         T(test_resume_of_nothing),
-        T(test_there_and_back), T(test_somebody_changed_it_since), T(test_rollback_of_some),
+        T(test_killed_twice),           T(test_what_resume_finds),          T(test_resume_of_nothing),
+        T(test_there_and_back),         T(test_somebody_changed_it_since),  T(test_rollback_of_some),
+        T(test_lost_half_way),          T(test_failures_before_the_resume), T(test_resumed_run_has_failed),
+        T(test_rollback_names_servers), T(test_rollback_after_undone),      T(test_when_the_inverse_was_sent),
     };
     log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

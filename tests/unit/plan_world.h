@@ -22,12 +22,14 @@ enum world_mode {
     WORLD_FAILS_HALFWAY,    /* an error, and it was written */
     WORLD_LOST_BEFORE,      /* the connection is lost, nothing written */
     WORLD_LOST_AFTER,       /* the connection is lost, it was written */
+    WORLD_LOST_HALFWAY,     /* the connection is lost, and of a new object nothing but itself is there */
     WORLD_LOST_AND_FOREIGN, /* the connection is lost, and somebody else wrote */
     WORLD_PRETENDS,         /* success, nothing written */
     WORLD_UNREACHABLE,      /* not sent */
     WORLD_ONCE_HALFWAY,     /* as FAILS_HALFWAY, obeys afterwards */
     WORLD_HALFWAY_THEN_REFUSES,
     WORLD_WRITES_FOREIGN, /* success, somebody else's value afterwards */
+    WORLD_PRETENDS_THEN_REFUSES,
 };
 
 struct world_object {
@@ -57,14 +59,17 @@ struct world {
     bool directory_dead;
     int dies_after_reads; /* 0: never */
     int reads;
-    int records, kill_at; /* 0: never */
+    int records, kill_at;        /* 0: never */
+    const char *foreign_at_wire; /* once, when its wire is asked after a push: somebody changes it */
     struct stop *raise_in_push;
     const char *foreign_in_push; /* somebody changes that server meanwhile */
+    const char *foreign_host;    /* its host name instead of its methods */
     /* The second controller, "dc2": a copy that is so long behind the last write. */
     struct world_object replica[16];
     int replica_lag_ms;
     int64_t replica_due;
     bool replica_dead;
+    int replica_refusals;
     struct store *force_in_push; /* once: bob takes the lock away */
     const char *watch_store;     /* spec: each push looks for its intent */
     char last_cmdlet[400];
@@ -141,6 +146,7 @@ static enum err world_attribute(void *ctx, size_t at, const char *dn, const char
     if (w->now >= w->replica_due)
         memcpy(w->replica, w->objects, sizeof w->replica);
     if (at && w->replica_dead) {
+        w->replica_refusals++;
         pthread_mutex_unlock(&w->mutex);
         return err_set(ei, ERR_UNREACHABLE, "is it up?", "dc2: connection refused");
     }
@@ -191,6 +197,10 @@ static void world_challenge(void *ctx, const struct server *server, enum protoco
     pthread_mutex_lock(&w->mutex);
     struct world_server *s = world_server(w, server->name);
     struct world_object *oa = world_oa(w, server->name);
+    if (w->foreign_at_wire && s->pushes && strcmp(server->name, w->foreign_at_wire) == 0) {
+        str_copy(oa->iis, sizeof oa->iis, "16");
+        w->foreign_at_wire = NULL;
+    }
     bool follows = !s->wire_stuck && w->now >= s->written_at + s->lag_ms;
     const char *iis = follows ? (oa->exists ? oa->iis : "") : s->wire_iis;
     o->server = server->name;
@@ -320,7 +330,9 @@ static enum err world_run(struct transport *self, const struct remote_target *ta
     s->without_intent += w->watch_store && !world_has_intent(w, target->server, buf_str(&text));
     if (w->raise_in_push)
         stop_raise(w->raise_in_push);
-    if (w->foreign_in_push)
+    if (w->foreign_in_push && w->foreign_host)
+        str_copy(world_oa(w, w->foreign_in_push)->host, 96, w->foreign_host);
+    else if (w->foreign_in_push)
         str_copy(world_oa(w, w->foreign_in_push)->iis, 32, "16");
     if (w->force_in_push) {
         enum err forced = store_lock_force(w->force_in_push, "bob", "ann went home", NULL);
@@ -350,14 +362,18 @@ static enum err world_run(struct transport *self, const struct remote_target *ta
         break;
     case WORLD_LOST_AFTER: *o = obeyed; /* fall through */
     case WORLD_LOST_BEFORE:
+    case WORLD_LOST_HALFWAY:
     case WORLD_LOST_AND_FOREIGN:
         if (s->mode == WORLD_LOST_AND_FOREIGN)
             str_copy(o->iis, sizeof o->iis, "16");
+        if (s->mode == WORLD_LOST_HALFWAY)
+            o->exists = true;
         out->outcome_unknown = true;
         e = err_set(ei, ERR_UNREACHABLE, NULL, "%s: connection reset by peer", target->server);
         break;
     case WORLD_WRITES_FOREIGN: str_copy(o->iis, sizeof o->iis, "16"); break;
     case WORLD_PRETENDS: break;
+    case WORLD_PRETENDS_THEN_REFUSES: s->mode = WORLD_REFUSES; break;
     case WORLD_UNREACHABLE:
         out->sent = false;
         e = err_set(ei, ERR_UNREACHABLE, NULL, "%s: connection refused", target->server);

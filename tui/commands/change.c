@@ -6,6 +6,7 @@
 #include "core/report/json.h"
 #include "tui/commands/cli.h"
 
+#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,16 @@ static void progress(void *arg, const char *run, const struct plan_step *step, e
     fflush(stdout);
 }
 
+/* A Ctrl-C just before the read would be seen only after the next line. */
+static bool read_answer(const struct cli *cli, char *answer, int size)
+{
+    struct pollfd in = {STDIN_FILENO, POLLIN, 0};
+    while (!stop_is_raised(&cli->stop))
+        if (poll(&in, 1, 250) > 0)
+            return fgets(answer, size, stdin) != NULL;
+    return false;
+}
+
 /* what: the sentence that a person reads before typing the name. */
 static enum err confirm(const struct cli *cli, const char *yes, const char *what, struct errinfo *ei)
 {
@@ -93,11 +104,14 @@ static enum err confirm(const struct cli *cli, const char *yes, const char *what
         return err_set(ei, ERR_REFUSED, "give --yes with the organisation's name",
                        "not confirmed: there is no terminal to ask on");
     fprintf(stderr, "Organisation %s: %s. Type its name to go on: ", org, what);
-    if (!fgets(answer, sizeof answer, stdin))
-        return err_set(ei, ERR_REFUSED, NULL, "not confirmed");
+    if (!read_answer(cli, answer, sizeof answer))
+        return stop_is_raised(&cli->stop)
+                   ? err_set(ei, ERR_INTERRUPTED, NULL, "interrupted: nothing was changed")
+                   : err_set(ei, ERR_REFUSED, "type the organisation's name, or give --yes", "not confirmed");
     answer[strcspn(answer, "\r\n")] = '\0';
     return str_eq(answer, org) ? ERR_OK
-                               : err_set(ei, ERR_REFUSED, NULL, "not confirmed: that is not its name");
+                               : err_set(ei, ERR_REFUSED, "write it as inventory shows it",
+                                         "not confirmed: that is not its name");
 }
 
 /* Everything a change needs, in the order that refuses earliest. */
@@ -142,9 +156,10 @@ static enum err prepare(struct cli *cli, const struct apply_options *o, struct p
 
 static void outcome_line(const struct plan_outcome *done)
 {
+    char text[160];
+    plan_outcome_text(done, text, sizeof text);
     if (done->run[0])
-        fprintf(stderr, "casbridge: run %s: %u done, %u failed, %u put back, %u not begun, %u unfinished\n",
-                done->run, done->done, done->failed, done->undone, done->skipped, done->unfinished);
+        fprintf(stderr, "casbridge: run %s: %s\n", done->run, text);
 }
 
 static enum err run_plan(struct cli *cli, const struct plan *plan, const struct apply_options *o,
@@ -157,7 +172,10 @@ static enum err run_plan(struct cli *cli, const struct plan *plan, const struct 
         return ERR_OK;
     }
     char what[64];
-    str_fmt(what, sizeof what, "%zu changes will be made", plan->n_steps);
+    size_t changes = 0;
+    for (size_t i = 0; i < plan->n_steps; i++)
+        changes += plan->steps[i].skip == NULL;
+    str_fmt(what, sizeof what, "%zu %s will be made", changes, changes == 1 ? "change" : "changes");
     enum err e = confirm(cli, o->yes, what, ei);
     if (e)
         return e;
@@ -178,6 +196,8 @@ COMMAND_RUN(cmd_apply)
         return err_set(ei, ERR_USAGE, "casbridge plan -o FILE makes one", "apply wants one plan file");
     buf_init(&text, MAX_PLAN_FILE);
     enum err e = path_read(&text, words->v[0], ei);
+    if (e && !ei->hint[0])
+        err_hint(ei, "casbridge plan -o FILE makes one");
     if (!e) {
         e = plan_from_json(&plan, buf_str(&text), text.len, ei);
         if (e)

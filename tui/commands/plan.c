@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/path.h"
 #include "core/base/str.h"
+#include "core/rules/rules.h"
 #include "tui/commands/cli.h"
 
 #include <stddef.h>
@@ -22,6 +23,7 @@ const struct arg_spec plan_specs[] = {
      "write the setspn commands that an Active Directory admin should read and run"},
     {0},
 };
+
 static void changes_text(struct buf *out, const struct plan_change *c, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -179,6 +181,9 @@ COMMAND_RUN(cmd_plan)
         if (!org_server(cli->org, o->servers.v[i]))
             e = err_set(ei, ERR_USAGE, "casbridge inventory lists them", "there is no server %s",
                         o->servers.v[i]);
+    for (size_t i = 0; !e && i < o->findings.n; i++)
+        if (!rules_find(o->findings.v[i]))
+            e = err_set(ei, ERR_USAGE, "casbridge check lists them", "there is no rule %s", o->findings.v[i]);
     if (e)
         return e;
     cli_who(cli, who, sizeof who, from, sizeof from);

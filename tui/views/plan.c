@@ -192,11 +192,12 @@ static int head(struct view *v, struct rect r)
                     s->tasks[TASK_APPLY].text);
     } else if (p->applied) {
         const struct plan_outcome *o = &p->outcome;
-        screen_putf(y++, r.x + 1, r.w - 2, p->result == ERR_OK ? PAINT_OK : PAINT_ERROR,
-                    "%s run %s: %u done, %u failed, %u undone, %u skipped%s%s",
-                    state_glyph(p->result == ERR_OK ? STATE_OK : STATE_ERROR), o->run[0] ? o->run : "-",
-                    o->done, o->failed, o->undone, o->skipped, p->result == ERR_OK ? "" : "; ",
-                    p->result == ERR_OK ? "" : err_text(p->result));
+        const bool well = p->result == ERR_OK;
+        char counts[160];
+        plan_outcome_text(o, counts, sizeof counts);
+        screen_putf(y++, r.x + 1, r.w - 2, well ? PAINT_OK : PAINT_ERROR, "%s %s%s: %s%s%s",
+                    state_glyph(well ? STATE_OK : STATE_ERROR), o->run[0] ? "run " : "nothing was begun",
+                    o->run, counts, well ? "" : "; ", well ? "" : err_text(p->result));
     } else {
         screen_put(y++, r.x + 1, r.w - 2, PAINT_DIM, "nothing has been changed yet");
     }
