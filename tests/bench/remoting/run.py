@@ -8,6 +8,7 @@ import sys
 
 import apply  # noqa: F401  rows register themselves
 import ssh  # noqa: F401
+import wsman  # noqa: F401
 from bench import ROWS
 
 
