@@ -48,7 +48,8 @@ static void once(const struct bench *b, struct transport *t)
     if (t->run(t, &b->target, b->cmdlet, &stop, &r, &ei))
         fail("no answer", &ei);
     if (!remote_result_ok(&r) || !r.output || !strstr(r.output, b->target.server)) {
-        err_set(&ei, ERR_REMOTE, NULL, "%s", r.errors.n ? r.errors.v[0].message : "an answer without the server's name");
+        err_set(&ei, ERR_REMOTE, NULL, "%s",
+                r.errors.n ? r.errors.v[0].message : "an answer without the server's name");
         fail("the command failed", &ei);
     }
     remote_result_fini(&r);
