@@ -7,6 +7,7 @@ import os
 import sys
 
 import apply  # noqa: F401  rows register themselves
+import psrp  # noqa: F401
 import ssh  # noqa: F401
 import wsman  # noqa: F401
 from bench import ROWS
