@@ -26,7 +26,7 @@ class Result:
 def clean_env():
     """Nothing of the caller's Kerberos, configuration or locale: the profile must be enough."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(('KRB5', 'XDG_', 'LDAP'))}
-    env.update(LC_ALL='C.UTF-8', HOME='/nonexistent', ASAN_OPTIONS='abort_on_error=0:detect_leaks=1', TERM='dumb')
+    env.update(LC_ALL='C.UTF-8', HOME='/proc/nonexistent', ASAN_OPTIONS='abort_on_error=0:detect_leaks=1', TERM='dumb')
     return env
 
 

@@ -76,7 +76,7 @@ def test_a_healthy_server_is_well_in_every_protocol(shared_lab, server, user):
                 assert o['server'] == server and o['elapsed_ms'] >= 0 and o['detail']
     assert (('eas', 'proxy-door') in found) == (server in ('EXCAS01', 'EX10NTLM'))
     builds = {o['detail'].split(',')[0] for (_, step), o in found.items() if step == 'build'}
-    assert builds == {{'EX13CAS01': 'build 15.0.1497.2', 'E2K7CAS01': 'build 8.3.298'}.get(server, 'build 14.3.123')}
+    assert builds == {{'EX13CAS01': 'build 15.0.1497.2', 'E2K7CAS01': 'build 8.3.517'}.get(server, 'build 14.3.513')}
 
 
 def test_details_say_what_was_seen(shared_lab):

@@ -210,4 +210,4 @@ def test_export(lab, tmp_path):
     text = file.read_text(encoding='utf-8').replace('\n ', '')
     assert text.count('\ndn: ') + 1 == text.count('\nobjectClass: adObject')
     assert re.search('^dn: cn=EXCAS01,cn=Servers,', text, re.M | re.I)
-    assert lab.command('export', '/nonexistent/x', check=False).returncode == 1
+    assert lab.command('export', '/proc/nonexistent/x', check=False).returncode == 1

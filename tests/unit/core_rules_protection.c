@@ -99,6 +99,37 @@ static void test_states(void **state)
     }
 }
 
+/* A build asked on the wire counts as exact only with its last part: a logon page shows three. */
+static void test_asked_builds(void **state)
+{
+    static const struct {
+        const char *asked;
+        char said;
+    } cases[] = {{"15.0.1497", 'P'}, {"15.0.1497.2", 'F'}, {"15.0.1497.40", 'P'}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct bench t;
+        struct server *s = scene(&t, "15.0.1497.2", false);
+        struct observation *o = observe(&t, OBSERVATION_BUILD, EVIDENCE_WIRE, SERVER, OUTCOME_OK, NOW);
+        assert_true(version_parse(cases[i].asked, &o->u.build.version));
+        take_rows(&t, s, NULL, 0, false);
+        bench_run(&t);
+        assert_said(&t, "extended-protection", SERVER, cases[i].said);
+        bench_fini(&t);
+    }
+    /* an older word of the server's own files counts more than a newer page */
+    struct bench t;
+    struct server *s = scene(&t, "15.0.1497.2", false);
+    struct observation *o = observe(&t, OBSERVATION_BUILD, EVIDENCE_HOST, SERVER, OUTCOME_OK, NOW - 1000);
+    assert_true(version_parse("15.0.1497.40", &o->u.build.version));
+    o = observe(&t, OBSERVATION_BUILD, EVIDENCE_WIRE, SERVER, OUTCOME_OK, NOW);
+    assert_true(version_parse("15.0.1497.2", &o->u.build.version));
+    take_rows(&t, s, NULL, 0, false);
+    bench_run(&t);
+    assert_said(&t, "extended-protection", SERVER, 'P');
+    bench_fini(&t);
+}
+
 static void test_not_read(void **state)
 {
     (void)state;
@@ -307,13 +338,10 @@ static void test_a_misconfigured_server(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_states),
-        cmocka_unit_test(test_not_read),
-        cmocka_unit_test(test_on_at_a_2010_server),
-        cmocka_unit_test(test_channel_binding),
-        cmocka_unit_test(test_drift_in_iis),
-        cmocka_unit_test(test_a_healthy_server),
-        cmocka_unit_test(test_a_misconfigured_server),
+        cmocka_unit_test(test_states),           cmocka_unit_test(test_asked_builds),
+        cmocka_unit_test(test_not_read),         cmocka_unit_test(test_on_at_a_2010_server),
+        cmocka_unit_test(test_channel_binding),  cmocka_unit_test(test_drift_in_iis),
+        cmocka_unit_test(test_a_healthy_server), cmocka_unit_test(test_a_misconfigured_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,9 @@ static const struct version_case cases[] = {
     {GENERATION_2013, "8.3.83.6", NULL, 'P', '-', 'U', "RU10"},
     {GENERATION_2013, "8.3.83.6", "8.3.297.2", 'P', '-', 'F', "RU10"},
     {GENERATION_2013, "8.3.83.6", "8.3.298.3", 'P', '-', 'P', NULL},
+    /* of three parts, as a logon page shows it */
+    {GENERATION_2013, "8.3.83.6", "8.3.298", 'P', '-', 'P', NULL},
+    {GENERATION_2013, "8.3.83.6", "8.3.297", 'P', '-', 'F', "RU10"},
     {GENERATION_2013, "8.2.176.2", NULL, 'P', '-', 'F', "SP3"},
     {GENERATION_2013, "8.0.685.25", NULL, 'P', '-', 'F', "SP3"},
     {GENERATION_2013, "14.3.123.4", NULL, 'P', '-', 'P', NULL},

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, quote, unquote
 
 from .autodiscover import autodiscover
 from .http import Response
+from .windows import BUILDS
 
 T = 'http://schemas.microsoft.com/exchange/services/2006/types'
 M = 'http://schemas.microsoft.com/exchange/services/2006/messages'
@@ -31,13 +32,19 @@ SESSIONS = {}  # forms cookie: user; shared by the servers, as their keys are no
 SESSION_LIMIT = 1000
 
 
-def build(server):
-    return '.'.join(map(str, server.build))
+def version_of(site):
+    """What is installed, rollups and all: the directory does not show them."""
+    told = site.faults.text('build')
+    return tuple(int(n) for n in told.split('.')) if told else BUILDS[site.server.generation]
 
 
-def themes(server):
+def build(site):
+    return '.'.join(map(str, version_of(site)))
+
+
+def themes(site):
     """Where the logon page's pictures lie: a folder of OWA's own version, as each generation names it."""
-    folder = f'auth/{build(server).rpartition(".")[0]}' if server.generation >= 2013 else build(server)
+    folder = f'auth/{build(site).rpartition(".")[0]}' if site.server.generation >= 2013 else build(site)
     return f'/owa/{folder}/themes/resources'
 
 
@@ -69,7 +76,7 @@ async def forms_user(site, vdir, request):
             200,
             _page(
                 'Outlook Web App',
-                f'<link rel="shortcut icon" href="{themes(site.server)}/favicon.ico">'
+                f'<link rel="shortcut icon" href="{themes(site)}/favicon.ico">'
                 f'<form action="{action}" method="POST" name="logonForm">'
                 f'<input type="hidden" name="destination" value="{html.escape(target)}"><input '
                 'type="hidden" name="flags" value="0">'
@@ -117,7 +124,7 @@ async def owa(site, request, user):
             f'<h1>{kind}</h1><p>{html.escape(user)} on {site.server.name}, a stand-in for Exchange '
             f'{site.server.generation}.</p>',
         ),
-        headers=[('X-OWA-Version', build(site.server))],
+        headers=[('X-OWA-Version', build(site))],
     )
 
 
@@ -125,7 +132,7 @@ async def owa(site, request, user):
 
 
 def _soap(site, body, status=200):
-    version = site.server.build
+    version = version_of(site)
     head = (
         f'<h:ServerVersionInfo MajorVersion="{version[0]}" MinorVersion="{version[1]}" '
         f'MajorBuildNumber="{version[2]}" '
@@ -298,7 +305,7 @@ async def mapi(site, request, user):
             200,
             _page(
                 'Exchange MAPI/HTTP Connectivity Endpoint',
-                f'<h1>Exchange MAPI/HTTP Connectivity Endpoint</h1><p>Version: {build(site.server)}</p><p>'
+                f'<h1>Exchange MAPI/HTTP Connectivity Endpoint</h1><p>Version: {build(site)}</p><p>'
                 f'User: {html.escape(user)}</p>',
             ),
         )
@@ -306,7 +313,7 @@ async def mapi(site, request, user):
         return Response(400)
     headers = [
         ('X-RequestType', kind if kind.isalnum() else 'Unknown'),
-        ('X-ServerApplication', f'Exchange/{_padded(site.server.build)}'),
+        ('X-ServerApplication', f'Exchange/{_padded(version_of(site))}'),
         ('X-RequestId', request.get('x-requestid', '{00000000-0000-0000-0000-000000000000}:1')),
     ]
     if kind == 'PING':

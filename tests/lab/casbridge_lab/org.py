@@ -106,16 +106,9 @@ class Server(NamedTuple):
         return self.generation >= 2013 and bool(self.roles & MAILBOX)
 
     @property
-    def build(self):
-        """What is installed. Rollups do not show in the directory, which is why a check must ask the server itself."""
-        return ROLLUPS.get(self.generation, self.version)
-
-    @property
     def web(self):
         return self.front_end or self.back_end
 
-
-ROLLUPS = {2007: (8, 3, 298, 3)}  # SP3 RU10, the floor for a 2013 beside it
 
 SITES = (Site('Barcelona', '10.1.0.0/16'), Site('Dublin', '10.2.0.0/16'), Site('Seattle', '10.3.0.0/16'))
 SITE_LINKS = (
