@@ -31,7 +31,7 @@ def main(wanted):
             sign = '>=' if r.more else '<='
             print(f'    {r.what:8} {r.ours:9.3f} {r.unit} against {r.theirs:9.3f} {r.unit}   {r.ratio:5.2f}x   '
                   f'wanted {sign} {r.reach:.2f}x   {"pass" if r.reached else "MISS"}')
-            summary.record(one.work, r.what, r.reached, f'{r.ratio:.2f}x, reach {r.reach:g}x')
+            summary.record(f'{one.name}: {one.work}', r.what, r.reached, f'{r.ratio:.2f}x, reach {r.reach:g}x')
             missed += not r.reached
         print(f'    {note}', flush=True)
     load = os.getloadavg()[0]
