@@ -121,7 +121,7 @@ def test_broken_snapshots(shared_lab, taken):
         done = offline('--source', f'snapshot:{path}', 'check')
         assert done.code == 3, (name, done.err)
         assert says in done.err, (name, done.err)
-    assert offline('--source', 'snapshot:/nonexistent', 'check').code == 3
+    assert offline('--source', 'snapshot:/proc/nonexistent', 'check').code == 3
 
 
 def test_diff_of_a_repair(lab):

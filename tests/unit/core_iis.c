@@ -233,7 +233,7 @@ static void test_bounded(void **state)
         buf_addf(&b, "<location path=\"s/%d\"/>", i);
     buf_adds(&b, TAIL);
     assert_int_equal(iis_parse(&c, buf_str(&b), b.len, &ei), ERR_LIMIT);
-    assert_int_equal(iis_read(&c, "/nonexistent/applicationHost.config", NULL, &ei), ERR_INPUT);
+    assert_int_equal(iis_read(&c, "/proc/nonexistent/applicationHost.config", NULL, &ei), ERR_INPUT);
     buf_fini(&b);
 }
 

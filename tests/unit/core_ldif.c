@@ -415,7 +415,7 @@ static void files_that_cannot_be_used(void **state)
         assert_non_null(strstr(ei.what, rows[i].what));
         assert_non_null(strstr(ei.hint, rows[i].hint));
     }
-    assert_int_equal(directory_read(&org, NULL, "ldif:/nonexistent", NULL, &ei), ERR_INPUT);
+    assert_int_equal(directory_read(&org, NULL, "ldif:/proc/nonexistent", NULL, &ei), ERR_INPUT);
     assert_int_equal(directory_read(&org, NULL, "ldif:/", NULL, &ei), ERR_INPUT);
     assert_int_equal(directory_read(&org, NULL, "ldif:/dev/null", NULL, &ei), ERR_INPUT);
     assert_int_equal(directory_read(&org, NULL, "gopher://x", NULL, &ei), ERR_USAGE);

@@ -187,7 +187,7 @@ static void profiles(void **state)
         assert_non_null(strstr(ei.hint, bad[i].hint));
         assert_null(strstr(ei.what, "hunter2"));
     }
-    assert_int_equal(profile_load(&p, "/nonexistent/x.ini", NULL, &ei), ERR_CONFIG);
+    assert_int_equal(profile_load(&p, "/proc/nonexistent/x.ini", NULL, &ei), ERR_CONFIG);
 }
 
 static void a_secret_file_must_be_private(void **state)

@@ -344,7 +344,7 @@ static void test_run(void **state)
     assert_int_equal(c.n, 0);
     assert_int_equal(b.e.items.n, before);
 
-    assert_int_equal(profile_set(&b.profile, PROFILE_trust, "/nonexistent/ca.pem", NULL), ERR_OK);
+    assert_int_equal(profile_set(&b.profile, PROFILE_trust, "/proc/nonexistent/ca.pem", NULL), ERR_OK);
     assert_int_equal(probe_run(&b.profile, &org, two, 2, &b.req, NULL, NULL, NULL, &b.e, &ei), ERR_CONFIG);
     tls_server_stop(&s);
     tls_server_stop(&silent);

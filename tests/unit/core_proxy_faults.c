@@ -258,12 +258,13 @@ static void test_configuration(void **state)
         {{.upstream = NULL}, ERR_USAGE},
         {{.upstream = "https://x", .arrive = "y"}, ERR_USAGE},
         {{.upstream = "https://x", .listen_addr = "nowhere"}, ERR_REFUSED},
-        {{.upstream = "https://x", .certificate = "/nonexistent.pem", .key = "/nonexistent.pem"}, ERR_CONFIG},
-        {{.upstream = "https://x", .upstream_ca = "/nonexistent.pem"}, ERR_CONFIG},
+        {{.upstream = "https://x", .certificate = "/proc/nonexistent.pem", .key = "/proc/nonexistent.pem"},
+         ERR_CONFIG},
+        {{.upstream = "https://x", .upstream_ca = "/proc/nonexistent.pem"}, ERR_CONFIG},
         {{.upstream = "https://x", .allow = bits_beyond, .n_allow = 1}, ERR_USAGE},
         {{.upstream = "https://x", .auth = PROXY_AUTH_KEYTAB}, ERR_USAGE},
         {{.upstream = "https://x", .metrics_addr = "0.0.0.0"}, ERR_REFUSED},
-        {{.upstream = "https://x", .events = "/nonexistent/events"}, ERR_CONFIG},
+        {{.upstream = "https://x", .events = "/proc/nonexistent/events"}, ERR_CONFIG},
     };
     for (size_t i = 0; i < ARRAY_LEN(t); i++) {
         struct errinfo ei = {0};

@@ -72,7 +72,7 @@ static void a_krb5_conf(char path[static 40])
     assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
     close(fd);
     setenv("KRB5_CONFIG", path, 1);
-    setenv("KRB5CCNAME", "FILE:/nonexistent/ccache", 1);
+    setenv("KRB5CCNAME", "FILE:/proc/nonexistent/ccache", 1);
 }
 
 /* Lost after 15 of 25 servers: the next one is read from the beginning, nothing is there twice, and a note says so. */
