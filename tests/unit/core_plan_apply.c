@@ -199,17 +199,6 @@ static void test_somebody_writes_before_the_undo(void **state)
     assert_int_equal(run_resume(s->out.run, &s->o, &s->io, &s->out, &s->ei), ERR_REFUSED); /* it has ended */
 }
 
-/* What was never seen is not "put back" by a command that failed. */
-static void test_undo_that_proves_nothing(void **state)
-{
-    struct scene *s = *state;
-    world_server(s->world, "E2K7CAS01")->mode = WORLD_PRETENDS_THEN_REFUSES;
-    assert_int_equal(apply(s), ERR_PARTIAL);
-    assert_outcome(s, 0, 1, 0, 2);
-    assert_string_equal(records(s, "E2K7CAS01"), "capture intent result reread failed undo result failed");
-    assert_non_null(strstr(s->ei.what, "another controller may"));
-}
-
 static void test_max_fail(void **state)
 {
     static const struct {
@@ -490,7 +479,6 @@ int main(void)
         T(test_how_a_push_ends),
         T(test_undo_that_fails),
         T(test_somebody_writes_before_the_undo),
-        T(test_undo_that_proves_nothing),
         T(test_max_fail),
         T(test_silent_wire_is_found_before_a_write),
         T(test_stop_in_mid_run),
