@@ -120,7 +120,7 @@ fuzz:                     ## libFuzzer targets, run briefly each (FUZZ_SECONDS=5
 # two threads or more: run again under the thread sanitizer
 THREADED := core_base core_host core_store_shared core_plan_apply core_plan_replica \
             core_proxy_parts core_proxy_relay core_proxy_faults core_probe_servers core_probe_logon core_probe_apps_ask core_probe_budget \
-            remoting_ssh_host remoting_winrm tui_secret
+            remoting_ssh_host remoting_winrm tui_secret tui_watch
 unit-threads: $(filter $(addprefix $(B)/tests/unit/,$(THREADED)),$(UNIT))
 	$(Q)tests/run-unit $(B) $^
 
@@ -147,7 +147,8 @@ $(B)/tests/bench/meter: $(B)/tests/bench/meter.o # no library: what it holds its
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(call chain,core)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call syslibs,core)
-bench: bench-directory    ## every bench
+bench: setup-bench        ## every bench, and at the end which rows were reached
+	$(Q)$(PYTHON) -B tests/bench/summary.py $(MAKE) bench-directory bench-remoting
 bench-directory: setup-bench ## reading, rules, probes and routes of 500 servers, beside ldapsearch, grep and curl
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/$(PROG) $(addprefix $(B)/tests/bench/,meter answers work)
 	$(Q)BENCH_BUILD=$(B) $(PYTHON) -B tests/bench/directory.py
@@ -181,9 +182,8 @@ asan debug tsan coverage: ## build and unit-test with that instrumentation
 $(B)/tests/bench/remoting/%: $(B)/tests/bench/remoting/%.o $(call chain,remoting)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call syslibs,remoting)
-BENCH_REMOTING := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/remoting/*.c))
-bench: bench-remoting
-bench-remoting: setup-bench ## remote commands and changes against ssh and the ideal schedule
+BENCH_REMOTING := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/remoting/*.c)) build/release/tests/bench/psrp
+bench-remoting: setup-bench ## remote commands and changes against ssh, python3-winrm and the ideal schedule
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/$(PROG) $(BENCH_REMOTING)
 	$(Q)$(PYTHON) -B tests/bench/remoting/run.py
 

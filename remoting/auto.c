@@ -113,7 +113,7 @@ static bool answers(const struct auto_transport *t, enum way way, const struct r
         host = url.host;
         port = url.port;
     }
-    stop_init(&soon, left, NULL);
+    stop_init(&soon, left, (struct stop *)stop);
     if (hostmap_connect(&t->profile->hosts, host, port, true, &soon, &fd, NULL) != ERR_OK)
         return false;
     (void)close(fd);

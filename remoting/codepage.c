@@ -28,12 +28,27 @@ static void add_code_point(struct buf *out, uint32_t cp)
     (void)buf_addc(out, (char)(0x80 | (cp & 0x3f)));
 }
 
+/* How many bytes of s stay as they are: what is no ASCII, a NUL or a CR is looked at by itself. */
+static size_t plain_run(const char *s, size_t len)
+{
+    size_t n = 0;
+    while (n < len && (unsigned char)s[n] < 0x80 && s[n] != '\0' && s[n] != '\r')
+        n++;
+    return n;
+}
+
 enum err codepage_to_utf8(struct buf *out, const char *s, size_t len, bool *repaired)
 {
     bool any = false;
     size_t at = len >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
     while (at < len && out->failed == ERR_OK) {
-        size_t n = utf8_next(s + at, len - at, NULL);
+        size_t n = plain_run(s + at, len - at);
+        if (n > 0) {
+            (void)buf_add(out, s + at, n);
+            at += n;
+            continue;
+        }
+        n = utf8_next(s + at, len - at, NULL);
         if (n == 0) {
             add_code_point(out, cp850[(unsigned char)s[at++] & 0x7f]);
             any = true;

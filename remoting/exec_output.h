@@ -25,10 +25,7 @@ void exec_output_add(struct buf *to, bool *cut, const void *data, size_t len);
 
 /* Errors, warnings and output sorted out: into an empty result. */
 enum err exec_result(struct remote_result *r, const struct exec_output *o) MUST_CHECK;
-/*
- * The whole report: also sent, outcome_unknown and exit code, for a command that ended with err and *ei. open_end: the server did not
- * say how it ended although the connection did (ended by a signal, terminated by us).
- */
+/* The whole report: also sent, outcome_unknown and exit code, for a command that ended with err and *ei. */
 enum err exec_report(struct remote_result *out, const struct exec_output *o, enum err err,
                      struct errinfo *ei) MUST_CHECK;
 

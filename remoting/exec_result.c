@@ -6,6 +6,7 @@
 #include "remoting/clixml.h"
 #include "remoting/codepage.h"
 #include "remoting/exec_output.h"
+#include "remoting/outcome.h"
 
 #define WARNING "WARNING: "
 
@@ -211,12 +212,10 @@ enum err exec_report(struct remote_result *out, const struct exec_output *o, enu
             return err_set(ei, sorted, NULL, "the answer could not be kept: %s", err_text(sorted));
     }
     if (err == ERR_OK && o->signal[0])
-        return err_set(ei, ERR_REMOTE, "read the settings again before anything else",
+        return err_set(ei, ERR_REMOTE, OUTCOME_HINT,
                        "PowerShell was ended by signal %s: whether the change was made is not known",
                        o->signal);
-    if (err != ERR_OK && out->outcome_unknown && ei) {
-        err_wrap(ei, "the command was sent, its outcome is not known");
-        err_hint(ei, "read the settings again before anything else");
-    }
+    if (err != ERR_OK && out->outcome_unknown)
+        outcome_note_unknown(ei);
     return err;
 }

@@ -51,7 +51,7 @@ static const struct row {
     {0, "AccessDenied", NULL, ERR_DENIED, "access denied",
      "is the user an administrator there, or in Remote Management Users?"},
     {87, NULL, NULL, ERR_REMOTE, "the server takes a parameter for wrong", NULL},
-    {995, NULL, NULL, ERR_REMOTE, "the server broke the operation off",
+    {WSMAN_FAULT_ABORTED, NULL, NULL, ERR_REMOTE, "the server broke the operation off",
      "was its WinRM service restarted? Read the settings again"},
     {2150858767u, NULL, NULL, ERR_REMOTE, "the server takes a header of ours for wrong", NULL},
     {0, "InvalidSelectors", NULL, ERR_REMOTE, "the shell or the command is gone on the server",

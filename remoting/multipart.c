@@ -128,8 +128,6 @@ static bool read_original(const char *line, size_t len, struct multipart_part *p
     uint64_t n;
     str_fmt(text, sizeof text, "%.*s", (int)len, line);
     const char *length = str_icontains(text, "Length=");
-    const char *charset = str_icontains(text, "charset=");
-    p->utf16 = charset && str_istarts(charset, "charset=utf-16");
     length = length ? length + strlen("Length=") : "";
     size_t digits = strspn(length, "0123456789");
     if (!str_to_u64(length, digits, &n) || n > LENGTH_MAX)

@@ -12,8 +12,7 @@
 
 #include <stdbool.h>
 
-#define MULTIPART_MAX_PARTS 1024
-#define MULTIPART_HEAD_MAX  1024 /* bytes of a seal's header */
+#define MULTIPART_HEAD_MAX 1024 /* bytes of a seal's header */
 
 #define MULTIPART_SPNEGO   "application/HTTP-SPNEGO-session-encrypted"
 #define MULTIPART_KERBEROS "application/HTTP-Kerberos-session-encrypted"
@@ -24,7 +23,6 @@ struct multipart_part { /* borrowed */
     const void *data;
     size_t data_len;
     size_t length; /* as OriginalContent says: the message with what padding the seal added */
-    bool utf16;    /* charset of the message */
 };
 
 /* "multipart/encrypted;protocol="...";boundary="Encrypted Boundary"". */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/str.h"
+#include "remoting/outcome.h"
 #include "remoting/psrp_result.h"
 
 #define CHUNK     32768
@@ -359,7 +360,7 @@ enum err outofproc_run(struct outofproc *o, const struct cmdlet *cmdlet, const s
     psrp_forget_pipeline(o->psrp);
     o->result = NULL;
     if (err == ERR_OK && result.state == PSRP_STOPPED)
-        err = err_set(ei, ERR_REMOTE, "read the settings again before anything else",
+        err = err_set(ei, ERR_REMOTE, OUTCOME_HINT,
                       "the server stopped the command: whether the change was made is not known");
     enum err kept = psrp_result_finish(&result, err == ERR_OK ? ei : NULL);
     psrp_result_fini(&result);

@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
+#include "remoting/outcome.h"
 #include "remoting/psrp_result.h"
 #include "remoting/remoting.h"
 #include "remoting/wsman.h"
@@ -228,13 +229,6 @@ static enum err converse(struct conversation *c, const struct cmdlet *cmdlet, co
 
 /* ---- the transport ---- */
 
-static void note_gap(struct remote_result *out)
-{
-    char *copy = strdup("the connection was lost for a moment: some of the output may be missing");
-    if (copy && !VEC_PUSH(&out->warnings, PSRP_MAX_RECORDS + 1, copy))
-        free(copy);
-}
-
 static enum err report(struct conversation *c, struct remote_result *out, enum err err, struct errinfo *ei)
 {
     bool ended = c->result && (c->result->state == PSRP_COMPLETED || c->result->state == PSRP_FAILED);
@@ -243,12 +237,10 @@ static enum err report(struct conversation *c, struct remote_result *out, enum e
         err = ERR_OK; /* what failed was the farewell */
     if (err == ERR_OK && out->outcome_unknown)
         err = err_set(ei, ERR_REMOTE, NULL, "%s: the server stopped the command", wsman_peer(c->w));
-    if (err != ERR_OK && out->outcome_unknown && ei) {
-        err_wrap(ei, "the command was sent, its outcome is not known");
-        err_hint(ei, "read the settings again before anything else");
-    }
-    if (c->gap)
-        note_gap(out);
+    if (err != ERR_OK && out->outcome_unknown)
+        outcome_note_unknown(ei);
+    if (c->gap && outcome_note_gap(out) != ERR_OK && err == ERR_OK)
+        err = err_set(ei, ERR_NOMEM, NULL, "no memory for a warning");
     return err;
 }
 

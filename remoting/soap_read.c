@@ -1,11 +1,9 @@
-#include <libxml/parser.h>
-#include <libxml/tree.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "core/base/str.h"
 #include "remoting/fault.h"
 #include "remoting/soap.h"
+#include "remoting/soap_tree.h"
 
 #define TEXT_MAX 1024 /* bytes of a header's or fault's text that are looked at */
 
@@ -25,47 +23,24 @@ struct reading {
     struct errinfo *ei;
 };
 
-static bool is(const xmlNode *n, const char *ns, const char *name)
+/* The text in n and below, white space around it dropped, into out, cut where it does not fit. */
+static void text_of(const struct soap_node *n, char *out, size_t cap)
 {
-    return n && n->type == XML_ELEMENT_NODE && n->ns && n->ns->href &&
-           strcmp((const char *)n->name, name) == 0 && strcmp((const char *)n->ns->href, ns) == 0;
-}
-
-static const xmlNode *child(const xmlNode *parent, const char *ns, const char *name)
-{
-    for (const xmlNode *c = parent ? parent->children : NULL; c; c = c->next)
-        if (is(c, ns, name))
-            return c;
-    return NULL;
-}
-
-/* The text directly in n and below, white space around it dropped, into out, cut where it does not fit. */
-static void text_of(const xmlNode *n, char *out, size_t cap)
-{
-    xmlChar *raw = n ? xmlNodeGetContent(n) : NULL;
-    const char *s = raw ? (const char *)raw : "";
-    while (*s && strchr(" \t\r\n", *s))
+    size_t len;
+    const char *s = soap_node_text(n, &len);
+    for (; len > 0 && strchr(" \t\r\n", *s); len--)
         s++;
-    size_t len = strlen(s);
     while (len > 0 && strchr(" \t\r\n", s[len - 1]))
         len--;
     (void)str_fmt(out, cap, "%.*s", (int)(len < cap ? len : cap), s);
-    xmlFree(raw);
-}
-
-static void attribute_of(const xmlNode *n, const char *name, char *out, size_t cap)
-{
-    xmlChar *raw = xmlGetNoNsProp((xmlNode *)n, (const xmlChar *)name);
-    (void)str_copy(out, cap, raw ? (const char *)raw : "");
-    xmlFree(raw);
 }
 
 /* An identifier goes back to the server in an attribute and into messages: plain characters only. */
-static bool id_of(const xmlNode *n, const char *attribute, char out[static WSMAN_ID_MAX])
+static bool id_of(const struct soap_node *n, const char *attribute, char out[static WSMAN_ID_MAX])
 {
     char text[TEXT_MAX];
     if (attribute)
-        attribute_of(n, attribute, text, sizeof text);
+        str_copy(text, sizeof text, soap_node_attribute(n, attribute));
     else
         text_of(n, text, sizeof text);
     size_t len = strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.:{}");
@@ -80,24 +55,16 @@ static enum err wrong(struct errinfo *ei, const char *what)
 
 /* ---- ReceiveResponse ---- */
 
-/* The base64 of a stream; mostly one text node, which is then not copied. */
-static enum err add_chunk(struct reading *r, const xmlNode *n)
+/* The base64 of a stream. */
+static enum err add_chunk(struct reading *r, const struct soap_node *n)
 {
     struct wsman_output *o = r->output;
     struct wsman_chunk c = {.at = o->data.len};
-    char end[8];
-    xmlChar *copy = NULL;
-    const xmlNode *only = n->children && !n->children->next ? n->children : NULL;
-    const char *text = "";
-    if (only && only->type == XML_TEXT_NODE && only->content)
-        text = (const char *)only->content;
-    else if (n->children)
-        text = (const char *)(copy = xmlNodeGetContent(n));
-    attribute_of(n, "Name", c.stream, sizeof c.stream);
-    attribute_of(n, "End", end, sizeof end);
+    size_t len;
+    const char *text = soap_node_text(n, &len), *end = soap_node_attribute(n, "End");
+    str_copy(c.stream, sizeof c.stream, soap_node_attribute(n, "Name"));
     c.end = str_ieq(end, "true") || strcmp(end, "1") == 0;
-    enum err e = text && *text ? base64_decode(&o->data, text, strlen(text)) : ERR_OK;
-    xmlFree(copy);
+    enum err e = len ? base64_decode(&o->data, text, len) : ERR_OK;
     if (e == ERR_LIMIT || e == ERR_NOMEM)
         return err_set(r->ei, e, NULL, "the answer holds more output than is taken at once");
     if (e || !id_of(n, "CommandId", c.command))
@@ -108,7 +75,7 @@ static enum err add_chunk(struct reading *r, const xmlNode *n)
     return VEC_PUSH(&o->chunks, SOAP_CHUNKS_MAX, c) ? ERR_OK : wrong(r->ei, "too many streams");
 }
 
-static enum err read_state(struct reading *r, const xmlNode *n)
+static enum err read_state(struct reading *r, const struct soap_node *n)
 {
     static const struct {
         const char *end;
@@ -121,11 +88,11 @@ static enum err read_state(struct reading *r, const xmlNode *n)
         return wrong(r->ei, "the state of no command");
     if (r->command && *r->command && *id && !str_ieq(id, r->command))
         return ERR_OK;
-    attribute_of(n, "State", text, sizeof text);
+    str_copy(text, sizeof text, soap_node_attribute(n, "State"));
     for (size_t i = 0; i < ARRAY_LEN(states); i++)
         if (str_iends(text, states[i].end))
             r->output->state = states[i].state;
-    const xmlNode *exit = child(n, SOAP_NS_SHELL, "ExitCode");
+    const struct soap_node *exit = soap_node_child(n, SOAP_NS_SHELL, "ExitCode");
     if (!exit)
         return ERR_OK;
     text_of(exit, text, sizeof text);
@@ -140,16 +107,16 @@ static enum err read_state(struct reading *r, const xmlNode *n)
     return ERR_OK;
 }
 
-static enum err read_output(struct reading *r, const xmlNode *body)
+static enum err read_output(struct reading *r, const struct soap_node *body)
 {
-    const xmlNode *response = child(body, SOAP_NS_SHELL, "ReceiveResponse");
+    const struct soap_node *response = soap_node_child(body, SOAP_NS_SHELL, "ReceiveResponse");
     enum err e = ERR_OK;
     if (!response || !r->output)
         return wrong(r->ei, "it says nothing about output");
-    for (const xmlNode *n = response->children; n && !e; n = n->next) {
-        if (is(n, SOAP_NS_SHELL, "Stream"))
+    for (const struct soap_node *n = response->children; n && !e; n = n->next) {
+        if (soap_node_is(n, SOAP_NS_SHELL, "Stream"))
             e = add_chunk(r, n);
-        else if (is(n, SOAP_NS_SHELL, "CommandState"))
+        else if (soap_node_is(n, SOAP_NS_SHELL, "CommandState"))
             e = read_state(r, n);
     }
     return e;
@@ -158,22 +125,22 @@ static enum err read_output(struct reading *r, const xmlNode *body)
 /* ---- CreateResponse, CommandResponse ---- */
 
 /* In the reference parameters (every version), or in the shell itself (2012 and later). */
-static enum err read_created(struct reading *r, const xmlNode *body)
+static enum err read_created(struct reading *r, const struct soap_node *body)
 {
-    const xmlNode *created = child(body, SOAP_NS_TRANSFER, "ResourceCreated");
-    const xmlNode *parameters = child(created, SOAP_NS_ADDRESS, "ReferenceParameters");
-    const xmlNode *set = child(parameters, SOAP_NS_WSMAN, "SelectorSet");
-    const xmlNode *uri = child(parameters, SOAP_NS_WSMAN, "ResourceURI"), *id = NULL;
-    for (const xmlNode *n = set ? set->children : NULL; n && !id; n = n->next) {
+    const struct soap_node *created = soap_node_child(body, SOAP_NS_TRANSFER, "ResourceCreated");
+    const struct soap_node *parameters = soap_node_child(created, SOAP_NS_ADDRESS, "ReferenceParameters");
+    const struct soap_node *set = soap_node_child(parameters, SOAP_NS_WSMAN, "SelectorSet");
+    const struct soap_node *uri = soap_node_child(parameters, SOAP_NS_WSMAN, "ResourceURI"), *id = NULL;
+    for (const struct soap_node *n = set ? set->children : NULL; n && !id; n = n->next) {
         char name[32];
-        if (!is(n, SOAP_NS_WSMAN, "Selector"))
+        if (!soap_node_is(n, SOAP_NS_WSMAN, "Selector"))
             continue;
-        attribute_of(n, "Name", name, sizeof name);
+        str_copy(name, sizeof name, soap_node_attribute(n, "Name"));
         if (str_ieq(name, "ShellId"))
             id = n;
     }
     if (!id)
-        id = child(child(body, SOAP_NS_SHELL, "Shell"), SOAP_NS_SHELL, "ShellId");
+        id = soap_node_child(soap_node_child(body, SOAP_NS_SHELL, "Shell"), SOAP_NS_SHELL, "ShellId");
     if (!id || !id_of(id, NULL, r->out->shell_id) || !*r->out->shell_id)
         return wrong(r->ei, "it names no shell");
     if (uri)
@@ -181,10 +148,10 @@ static enum err read_created(struct reading *r, const xmlNode *body)
     return ERR_OK;
 }
 
-static enum err read_started(struct reading *r, const xmlNode *body)
+static enum err read_started(struct reading *r, const struct soap_node *body)
 {
-    const xmlNode *response = child(body, SOAP_NS_SHELL, "CommandResponse");
-    const xmlNode *id = child(response, SOAP_NS_SHELL, "CommandId");
+    const struct soap_node *response = soap_node_child(body, SOAP_NS_SHELL, "CommandResponse");
+    const struct soap_node *id = soap_node_child(response, SOAP_NS_SHELL, "CommandId");
     if (!id || !id_of(id, NULL, r->out->command_id) || !*r->out->command_id)
         return wrong(r->ei, "it names no command");
     return ERR_OK;
@@ -193,25 +160,25 @@ static enum err read_started(struct reading *r, const xmlNode *body)
 /* ---- faults ---- */
 
 /* The innermost WSManFault: depth first, for a provider's own fault stands inside the service's. */
-static const xmlNode *innermost(const xmlNode *n, const char *name, int depth)
+static const struct soap_node *innermost(const struct soap_node *n, const char *name, int depth)
 {
-    const xmlNode *found = NULL;
-    for (const xmlNode *c = n ? n->children : NULL; c && depth > 0; c = c->next) {
-        if (is(c, SOAP_NS_FAULT, name))
+    const struct soap_node *found = NULL;
+    for (const struct soap_node *c = n ? n->children : NULL; c && depth > 0; c = c->next) {
+        if (soap_node_is(c, SOAP_NS_FAULT, name))
             found = c;
-        const xmlNode *deeper = innermost(c, name, depth - 1);
+        const struct soap_node *deeper = innermost(c, name, depth - 1);
         found = deeper ? deeper : found;
     }
     return found;
 }
 
 /* MSFT_WmiError (2012 and later say quotas so) is in a namespace of CIM. */
-static const xmlNode *any_named(const xmlNode *n, const char *name, int depth)
+static const struct soap_node *any_named(const struct soap_node *n, const char *name, int depth)
 {
-    for (const xmlNode *c = n ? n->children : NULL; c && depth > 0; c = c->next) {
-        if (c->type == XML_ELEMENT_NODE && strcmp((const char *)c->name, name) == 0)
+    for (const struct soap_node *c = n ? n->children : NULL; c && depth > 0; c = c->next) {
+        if (strcmp(c->name, name) == 0)
             return c;
-        const xmlNode *deeper = any_named(c, name, depth - 1);
+        const struct soap_node *deeper = any_named(c, name, depth - 1);
         if (deeper)
             return deeper;
     }
@@ -227,25 +194,25 @@ static uint32_t code_of(const char *text)
     return str_to_i64(text, strlen(text), &negative) && negative >= INT32_MIN ? (uint32_t)negative : 0;
 }
 
-static void read_fault(struct soap_reply *out, const xmlNode *fault)
+static void read_fault(struct soap_reply *out, const struct soap_node *fault)
 {
     char text[4096] = "", part[TEXT_MAX];
-    const xmlNode *code = child(fault, SOAP_NS_ENVELOPE, "Code"), *sub;
-    const xmlNode *detail = child(fault, SOAP_NS_ENVELOPE, "Detail");
-    const xmlNode *outer = child(detail, SOAP_NS_FAULT, "WSManFault");
-    const xmlNode *message = NULL;
+    const struct soap_node *code = soap_node_child(fault, SOAP_NS_ENVELOPE, "Code"), *sub;
+    const struct soap_node *detail = soap_node_child(fault, SOAP_NS_ENVELOPE, "Detail");
+    const struct soap_node *outer = soap_node_child(detail, SOAP_NS_FAULT, "WSManFault");
+    const struct soap_node *message = NULL;
     out->is_fault = true;
-    for (int i = 0; i < SOAP_DEPTH_MAX && (sub = child(code, SOAP_NS_ENVELOPE, "Subcode")); i++)
+    for (int i = 0; i < SOAP_DEPTH_MAX && (sub = soap_node_child(code, SOAP_NS_ENVELOPE, "Subcode")); i++)
         code = sub;
-    text_of(child(code, SOAP_NS_ENVELOPE, "Value"), part, sizeof part);
+    text_of(soap_node_child(code, SOAP_NS_ENVELOPE, "Value"), part, sizeof part);
     const char *local = strrchr(part, ':');
     str_show_fixed(out->fault.subcode, sizeof out->fault.subcode, local ? local + 1 : part,
                    strlen(local ? local + 1 : part));
     if (outer) { /* the outer code says what the service made of it: 2150858793 may hold a provider's 995 */
-        attribute_of(outer, "Code", part, sizeof part);
+        str_copy(part, sizeof part, soap_node_attribute(outer, "Code"));
         out->fault.code = code_of(part);
         message = innermost(detail, "Message", SOAP_DEPTH_MAX);
-        const xmlNode *provider = innermost(detail, "ProviderFault", SOAP_DEPTH_MAX);
+        const struct soap_node *provider = innermost(detail, "ProviderFault", SOAP_DEPTH_MAX);
         if (provider && !innermost(provider, "Message", SOAP_DEPTH_MAX))
             message = provider; /* "<ProviderFault>The filename is too long.</ProviderFault>" */
     } else if (detail) {
@@ -255,17 +222,18 @@ static void read_fault(struct soap_reply *out, const xmlNode *fault)
     }
     text_of(message, text, sizeof text);
     if (!*text)
-        text_of(child(child(fault, SOAP_NS_ENVELOPE, "Reason"), SOAP_NS_ENVELOPE, "Text"), text, sizeof text);
+        text_of(soap_node_child(soap_node_child(fault, SOAP_NS_ENVELOPE, "Reason"), SOAP_NS_ENVELOPE, "Text"),
+                text, sizeof text);
     fault_take_text(&out->fault, text);
 }
 
 /* ---- the envelope ---- */
 
-static enum err check_head(struct reading *r, const xmlNode *head, const char *message_id)
+static enum err check_head(struct reading *r, const struct soap_node *head, const char *message_id)
 {
     char text[TEXT_MAX];
-    const xmlNode *relates = child(head, SOAP_NS_ADDRESS, "RelatesTo");
-    const xmlNode *action = child(head, SOAP_NS_ADDRESS, "Action");
+    const struct soap_node *relates = soap_node_child(head, SOAP_NS_ADDRESS, "RelatesTo");
+    const struct soap_node *action = soap_node_child(head, SOAP_NS_ADDRESS, "Action");
     text_of(relates, text, sizeof text);
     if (relates ? !str_ieq(text, message_id) : !r->out->is_fault)
         return wrong(r->ei, "it answers another request than ours");
@@ -275,23 +243,13 @@ static enum err check_head(struct reading *r, const xmlNode *head, const char *m
     return ERR_OK;
 }
 
-static bool too_deep(const xmlNode *n, int depth)
+static enum err read_envelope(struct reading *r, const struct soap_node *root, const char *message_id)
 {
-    for (const xmlNode *c = n ? n->children : NULL; c; c = c->next)
-        if (depth == 0 || too_deep(c, depth - 1))
-            return true;
-    return false;
-}
-
-static enum err read_envelope(struct reading *r, const xmlNode *root, const char *message_id)
-{
-    if (!is(root, SOAP_NS_ENVELOPE, "Envelope"))
+    if (!soap_node_is(root, SOAP_NS_ENVELOPE, "Envelope"))
         return wrong(r->ei, "it is no SOAP envelope");
-    if (too_deep(root, SOAP_DEPTH_MAX))
-        return wrong(r->ei, "it is nested too deep");
-    const xmlNode *head = child(root, SOAP_NS_ENVELOPE, "Header");
-    const xmlNode *body = child(root, SOAP_NS_ENVELOPE, "Body");
-    const xmlNode *fault = child(body, SOAP_NS_ENVELOPE, "Fault");
+    const struct soap_node *head = soap_node_child(root, SOAP_NS_ENVELOPE, "Header");
+    const struct soap_node *body = soap_node_child(root, SOAP_NS_ENVELOPE, "Body");
+    const struct soap_node *fault = soap_node_child(body, SOAP_NS_ENVELOPE, "Fault");
     if (!head || !body)
         return wrong(r->ei, "it has no header or no body");
     if (fault)
@@ -307,8 +265,6 @@ static enum err read_envelope(struct reading *r, const xmlNode *root, const char
     }
 }
 
-static pthread_once_t xml_once = PTHREAD_ONCE_INIT;
-
 static enum err parse(struct reading *r, const char *text, size_t len, const char *message_id)
 {
     while (len > 0 &&
@@ -318,12 +274,17 @@ static enum err parse(struct reading *r, const char *text, size_t len, const cha
     }
     if (memmem(text, len, "<!DOCTYPE", 9))
         return wrong(r->ei, "it has a DTD");
-    (void)pthread_once(&xml_once, xmlInitParser); /* the first use must not happen in two threads at once */
-    xmlDoc *doc = xmlReadMemory(text, (int)len, NULL, "UTF-8",
-                                XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-    enum err e = doc ? read_envelope(r, xmlDocGetRootElement(doc), message_id)
-                     : wrong(r->ei, len ? "it is no XML, or cut short" : "it is empty");
-    xmlFreeDoc(doc);
+    struct soap_tree tree;
+    enum err e = soap_tree_read(&tree, text, len, SOAP_DEPTH_MAX);
+    if (!e)
+        e = read_envelope(r, tree.root, message_id);
+    else if (e == ERR_LIMIT)
+        e = wrong(r->ei, "it is nested too deep, or has too many elements");
+    else if (e == ERR_NOMEM)
+        e = err_set(r->ei, e, NULL, "no memory for an answer of %zu bytes", len);
+    else
+        e = wrong(r->ei, len ? "it is no XML, or cut short" : "it is empty");
+    soap_tree_fini(&tree);
     return e;
 }
 

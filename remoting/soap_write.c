@@ -54,29 +54,43 @@ void soap_uuid(char out[static SOAP_UUID_MAX])
             r[15]);
 }
 
+/* How a character is written in text; NULL: as it is. */
+static const char *escape_of(char c)
+{
+    switch (c) {
+    case '&': return "&amp;";
+    case '<': return "&lt;";
+    case '>': return "&gt;";
+    case '"': return "&quot;";
+    /* a reader would make these into a space or a line feed */
+    case '\t': return "&#9;";
+    case '\n': return "&#10;";
+    case '\r': return "&#13;";
+    default: return NULL;
+    }
+}
+
 /* Text for an element or a quoted attribute. What XML 1.0 has no way to write is remembered in *out's failure. */
 static void add_text(struct buf *out, const char *s)
 {
-    size_t len = s ? strlen(s) : 0;
-    for (size_t at = 0, n; at < len; at += n) {
-        uint32_t cp;
-        n = utf8_next(s + at, len - at, &cp);
-        if (n == 0 || (cp < 0x20 && cp != '\t' && cp != '\n' && cp != '\r') || cp == 0xfffe || cp == 0xffff) {
+    const char *plain = s ? s : "",
+               *end = plain + strlen(plain); /* what is written as it is begins at plain */
+    for (const char *at = plain; at < end;) {
+        const char *escape = escape_of(*at);
+        uint32_t cp = (unsigned char)*at;
+        size_t n = cp < 0x80 ? 1 : utf8_next(at, (size_t)(end - at), &cp);
+        if (n == 0 || (cp < 0x20 && !escape) || cp == 0xfffe || cp == 0xffff) {
             out->failed = out->failed ? out->failed : ERR_INPUT;
             return;
         }
-        switch (cp) {
-        case '&': (void)buf_adds(out, "&amp;"); break;
-        case '<': (void)buf_adds(out, "&lt;"); break;
-        case '>': (void)buf_adds(out, "&gt;"); break;
-        case '"': (void)buf_adds(out, "&quot;"); break;
-        /* a reader would make these into a space or a line feed */
-        case '\t':
-        case '\n':
-        case '\r': (void)buf_addf(out, "&#%u;", cp); break;
-        default: (void)buf_add(out, s + at, n);
+        if (escape) {
+            (void)buf_add(out, plain, (size_t)(at - plain));
+            (void)buf_adds(out, escape);
+            plain = at + n;
         }
+        at += n;
     }
+    (void)buf_add(out, plain, (size_t)(end - plain));
 }
 
 static void add_base64(struct buf *out, const void *data, size_t len)
@@ -89,12 +103,17 @@ static void add_base64(struct buf *out, const void *data, size_t len)
 /* <tag>text</tag> */
 static void element(struct buf *out, const char *tag, const char *attributes, const char *text)
 {
-    (void)buf_addf(out, "<%s%s>", tag, attributes);
+    (void)buf_adds(out, "<");
+    (void)buf_adds(out, tag);
+    (void)buf_adds(out, attributes);
+    (void)buf_adds(out, ">");
     add_text(out, text);
-    (void)buf_addf(out, "</%s>", tag);
+    (void)buf_adds(out, "</");
+    (void)buf_adds(out, tag);
+    (void)buf_adds(out, ">");
 }
 
-static const char must[] = " s:mustUnderstand=\"true\"";
+#define MUST " s:mustUnderstand=\"true\""
 
 static void options(struct buf *out, const struct wsman_option *o, size_t n)
 {
@@ -102,11 +121,11 @@ static void options(struct buf *out, const struct wsman_option *o, size_t n)
     for (size_t i = 0; i < n; i++)
         comply = comply || o[i].must_comply;
     if (n > 0)
-        (void)buf_addf(out, "<w:OptionSet%s>", comply ? must : "");
+        (void)buf_adds(out, comply ? "<w:OptionSet" MUST ">" : "<w:OptionSet>");
     for (size_t i = 0; i < n; i++) {
         (void)buf_adds(out, "<w:Option Name=\"");
         add_text(out, o[i].name);
-        (void)buf_addf(out, "\"%s>", o[i].must_comply ? " MustComply=\"true\"" : "");
+        (void)buf_adds(out, o[i].must_comply ? "\" MustComply=\"true\">" : "\">");
         add_text(out, o[i].value);
         (void)buf_adds(out, "</w:Option>");
     }
@@ -120,12 +139,14 @@ static void begin(struct buf *out, enum soap_op op, const struct soap_head *h)
                         "\" xmlns:w=\"" SOAP_NS_WSMAN "\" xmlns:p=\"" SOAP_NS_MS_WSMAN
                         "\" xmlns:rsp=\"" SOAP_NS_SHELL "\"><s:Header>");
     element(out, "a:To", "", h->to);
-    (void)buf_addf(out, "<a:ReplyTo><a:Address%s>" ROLE_ANONYMOUS "</a:Address></a:ReplyTo>", must);
-    element(out, "a:Action", must, ops[op].action);
+    (void)buf_adds(out, "<a:ReplyTo><a:Address" MUST ">" ROLE_ANONYMOUS "</a:Address></a:ReplyTo>");
+    element(out, "a:Action", MUST, ops[op].action);
     element(out, "a:MessageID", "", h->message_id);
-    element(out, "w:ResourceURI", must, h->resource);
-    (void)buf_addf(out, "<w:MaxEnvelopeSize%s>%zu</w:MaxEnvelopeSize>", must, h->max_envelope);
-    (void)buf_addf(out, "<w:OperationTimeout>PT%dS</w:OperationTimeout>", h->timeout_s);
+    element(out, "w:ResourceURI", MUST, h->resource);
+    (void)buf_addf(out,
+                   "<w:MaxEnvelopeSize" MUST ">%zu</w:MaxEnvelopeSize>"
+                   "<w:OperationTimeout>PT%dS</w:OperationTimeout>",
+                   h->max_envelope, h->timeout_s);
     (void)buf_adds(out, "<w:Locale xml:lang=\"en-US\" s:mustUnderstand=\"false\"/>"
                         "<p:DataLocale xml:lang=\"en-US\" s:mustUnderstand=\"false\"/>");
     element(out, "p:SessionId", " s:mustUnderstand=\"false\"", h->session_id);
@@ -148,7 +169,9 @@ static void attribute(struct buf *out, const char *name, const char *value)
 {
     if (!value || !*value)
         return;
-    (void)buf_addf(out, " %s=\"", name);
+    (void)buf_adds(out, " ");
+    (void)buf_adds(out, name);
+    (void)buf_adds(out, "=\"");
     add_text(out, value);
     (void)buf_adds(out, "\"");
 }

@@ -12,8 +12,8 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
-#include "remoting/clixml.h"
 #include "remoting/exec_output.h"
+#include "remoting/outcome.h"
 #include "remoting/remoting.h"
 #include "remoting/script.h"
 #include "remoting/wsman.h"
@@ -190,16 +190,6 @@ static enum err converse(struct wsman *w, const struct script *script, const str
     return e;
 }
 
-static enum err note_gap(struct remote_result *out)
-{
-    struct text_list l = {out->warnings.v, out->warnings.n, out->warnings.cap};
-    enum err e = text_list_add(&l, "the connection was lost for a moment: some of the output may be missing");
-    out->warnings.v = l.v;
-    out->warnings.n = l.n;
-    out->warnings.cap = l.cap;
-    return e;
-}
-
 static enum err winrm_run(struct transport *self, const struct remote_target *target,
                           const struct cmdlet *cmdlet, const struct stop *stop, struct remote_result *out,
                           struct errinfo *ei)
@@ -222,7 +212,7 @@ static enum err winrm_run(struct transport *self, const struct remote_target *ta
         e = converse(w, &script, stop, &output, &gap, ei);
     bool whole = !e && !gap && !wsman_shell_id(w)[0];
     e = exec_report(out, &output, e, ei);
-    if (gap && note_gap(out) && !e)
+    if (gap && outcome_note_gap(out) && !e)
         e = err_set(ei, ERR_NOMEM, NULL, "no memory for a warning");
     out->elapsed_ms = (int)(clock_mono_ms() - begun);
     if (whole)

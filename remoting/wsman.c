@@ -153,11 +153,12 @@ static enum err call(struct wsman *w, const struct wsman_call *c, struct soap_re
     return fault_words(&reply->fault, what, ei);
 }
 
-/* The name without its first label: two hosts of one domain have the same. */
+/* The name without its first label: two hosts of one domain have the same. An address has no domain. */
 static const char *domain_of(const char *host)
 {
-    const char *dot = strchr(host, '.');
-    return dot && strchr(dot + 1, '.') ? dot + 1 : NULL;
+    const char *dot = strchr(host, '.'), *last = strrchr(host, '.');
+    bool address = strchr(host, ':') || (last && strspn(last + 1, "0123456789") == strlen(last + 1));
+    return dot && dot != last && !address ? dot + 1 : NULL;
 }
 
 /* Goes where the server sends us when that was allowed, is in the same domain and no less protected. */

@@ -6,7 +6,8 @@
  *
  * What changes something (Create, Command, Send, Signal) is sent at most once. When the connection is lost after it left, the
  * operation fails and wsman_outcome_unknown() says true until the session ends. A Receive or a Delete changes nothing that a second
- * one would change again: after a lost connection it logs in anew, knowingly, and is repeated once.
+ * one would change again: after a lost connection it logs in anew, knowingly, and is repeated once. So is anything but a Command or a
+ * Send that a server answers by wanting another login.
  */
 #ifndef REMOTING_WSMAN_H
 #define REMOTING_WSMAN_H
@@ -55,7 +56,7 @@ size_t wsman_room(const struct wsman *w);
 const char *wsman_shell_id(const struct wsman *w);
 /* The host and port connected to, for messages: "excas01.contoso.lab:5985". Borrowed. */
 const char *wsman_peer(const struct wsman *w);
-/* A Command or a Send left and its answer never came whole. */
+/* A Command or a Send left and its answer never came whole, or says that it took too long. */
 bool wsman_outcome_unknown(const struct wsman *w);
 
 /* ---- faults: data, besides the words in errinfo ---- */
@@ -79,6 +80,7 @@ const struct wsman_fault *wsman_last_fault(const struct wsman *w);
 #define WSMAN_FAULT_LINE_TOO_LONG     2147942606u
 #define WSMAN_FAULT_FILE_NOT_FOUND    2147942402u
 #define WSMAN_FAULT_REDIRECT          2150859161u
+#define WSMAN_FAULT_ABORTED           995u /* broken off */
 
 /* ---- the operations: each one request and one answer ----
    ERR_OK: done. ERR_REMOTE (or ERR_AUTH, ERR_DENIED, ERR_NOTFOUND, ERR_REFUSED where the fault means that): the server answered no,

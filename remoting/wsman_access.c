@@ -1,11 +1,14 @@
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "remoting/wsman_int.h"
 
-#define RENEW_S 300 /* a ticket that ends sooner is renewed first */
+#define TURN_MS   200   /* how soon an interruption is noticed */
+#define SILENT_MS 30000 /* a KDC that did not answer is not asked again for so long */
 
 static const char *const auth_names[] = {"negotiate", "kerberos", "ntlm", "basic", "none"};
 
@@ -16,6 +19,7 @@ static void identity_free(struct wsman_identity *id)
     secret_fini(&id->password);
     krb_login_free(&id->login);
     (void)pthread_mutex_destroy(&id->lock);
+    (void)pthread_cond_destroy(&id->told);
     free(id);
 }
 
@@ -37,7 +41,12 @@ static enum err read_identity(struct wsman_identity *id, const struct profile *p
     const char *auth = profile_get(p, PROFILE_winrm_auth, server);
     const char *ref = profile_get(p, PROFILE_winrm_password, server);
     char prompt[300];
+    pthread_condattr_t monotonic;
     (void)pthread_mutex_init(&id->lock, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&id->told, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
     id->server = server;
     id->user = profile_get(p, PROFILE_winrm_user, server);
     for (size_t i = 0; auth && i < ARRAY_LEN(auth_names); i++)
@@ -114,15 +123,46 @@ struct wsman_identity *wsman_identity_find(struct wsman_access *a, const char *s
     return a->identities[0];
 }
 
-/* lock is held */
-static enum err log_in(struct wsman_identity *id, struct errinfo *ei)
+/* Waits until nobody else asks a KDC or offers the password. lock is held, and given up meanwhile. */
+static enum err await_turn(struct wsman_identity *id, const struct stop *stop, struct errinfo *ei)
 {
-    struct errinfo why = {0};
-    if (!id->user)
-        return krb_login_default(&id->login, ei);
-    enum err e = krb_login_password(&id->login, id->user, &id->password, &why);
+    enum err e = ERR_OK;
+    while (id->busy && !(e = stop_check(stop, ei, "waiting for another login of the same user"))) {
+        struct timespec until;
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += TURN_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000L;
+        until.tv_nsec %= 1000000000L;
+        (void)pthread_cond_timedwait(&id->told, &id->lock, &until);
+    }
+    return e;
+}
+
+static void end_turn(struct wsman_identity *id)
+{
+    id->busy = false;
+    (void)pthread_cond_broadcast(&id->told);
+}
+
+/* A KDC that was silent is not asked again at once: each of many servers would wait as long for it as the first. The turn is ours and
+   lock is held, but for the asking. *out NULL: use NTLM. */
+static enum err log_in(struct wsman_identity *id, struct krb_login **out, const struct stop *stop,
+                       struct errinfo *ei)
+{
+    struct errinfo why = id->silent;
+    enum err e = why.code;
+    if (clock_mono_ms() >= id->silent_until) {
+        (void)pthread_mutex_unlock(&id->lock);
+        e = wsman_kdc_login(out, NULL, id->user, &id->password, stop, &why);
+        (void)pthread_mutex_lock(&id->lock);
+    }
+    if (e == ERR_UNREACHABLE && clock_mono_ms() >= id->silent_until) {
+        id->silent = why;
+        id->silent_until = clock_mono_ms() + SILENT_MS;
+    }
     /* As Windows does: where no KDC can be asked, NTLM. A KDC that said no has said no. */
-    if (e && id->auth == WSMAN_AUTH_NEGOTIATE && (e != ERR_AUTH || why.sys == 0)) {
+    bool no_kdc = e && e != ERR_TIMEOUT && e != ERR_INTERRUPTED && (e != ERR_AUTH || why.sys == 0);
+    if (no_kdc && id->user && id->auth == WSMAN_AUTH_NEGOTIATE) {
         log_line(LOG_LEVEL_INFO, "%s: no Kerberos (%s), so NTLM", id->user, why.what);
         id->no_kerberos = true;
         return ERR_OK;
@@ -132,42 +172,103 @@ static enum err log_in(struct wsman_identity *id, struct errinfo *ei)
     return e;
 }
 
-enum err wsman_identity_login(struct wsman_identity *id, struct krb_login **out, struct errinfo *ei)
+/* A login by password is made anew where one by ticket or keytab is refreshed; what there is serves to its end. As log_in(). */
+static enum err renew(struct wsman_identity *id, const struct stop *stop, struct errinfo *ei)
 {
-    enum err e = ERR_OK;
+    struct krb_login *old = id->login, *made = NULL;
+    struct errinfo why = {0};
+    enum err e;
+    if (krb_login_end(old) - clock_unix() > WSMAN_RENEW_S)
+        return ERR_OK;
+    if (id->user) {
+        e = log_in(id, &made, stop, &why);
+    } else {
+        (void)pthread_mutex_unlock(&id->lock);
+        e = wsman_kdc_login(NULL, old, NULL, NULL, stop, &why);
+        (void)pthread_mutex_lock(&id->lock);
+    }
+    if (!made && krb_login_end(old) > clock_unix()) {
+        id->no_kerberos = false;
+        return ERR_OK;
+    }
+    if (id->user) {
+        id->login = made;
+        krb_login_free(&old);
+    }
+    if (e && ei)
+        *ei = why;
+    return e;
+}
+
+enum err wsman_identity_login(struct wsman_identity *id, const struct stop *stop, struct krb_login **out,
+                              struct errinfo *ei)
+{
     *out = NULL;
     if (id->auth == WSMAN_AUTH_NTLM)
         return ERR_OK;
     (void)pthread_mutex_lock(&id->lock);
+    enum err e = await_turn(id, stop, ei);
+    if (e)
+        goto out;
+    id->busy = true;
     if (id->rejected && !id->login)
         e = err_set(ei, ERR_AUTH, "correct it first: failed logins count towards a lock-out",
                     "%s: the password was refused a moment ago", id->user ? id->user : "the ticket");
-    else if (!id->login && !id->no_kerberos)
-        e = log_in(id, ei);
     else if (id->login)
-        e = krb_login_refresh(id->login, RENEW_S, ei);
+        e = renew(id, stop, ei);
+    else if (!id->no_kerberos)
+        e = log_in(id, &id->login, stop, ei);
     if (e && !id->login && id->user)
         id->rejected = id->rejected || e == ERR_AUTH;
     if (!e && id->login)
         *out = krb_login_ref(id->login);
+    end_turn(id);
+out:
     (void)pthread_mutex_unlock(&id->lock);
     return e;
+}
+
+/* lock is held */
+static enum err may_try(const struct wsman_identity *id, struct errinfo *ei)
+{
+    return id->rejected && !id->accepted
+               ? err_set(ei, ERR_AUTH, "correct it first: failed logins count towards a lock-out",
+                         "%s: not tried, another server has just refused the password", id->user)
+               : ERR_OK;
 }
 
 enum err wsman_identity_may_try(struct wsman_identity *id, struct errinfo *ei)
 {
     (void)pthread_mutex_lock(&id->lock);
-    bool no = id->rejected && !id->accepted;
+    enum err e = may_try(id, ei);
     (void)pthread_mutex_unlock(&id->lock);
-    return no ? err_set(ei, ERR_AUTH, "correct it first: failed logins count towards a lock-out",
-                        "%s: not tried, another server has just refused the password", id->user)
-              : ERR_OK;
+    return e;
 }
 
-void wsman_identity_told(struct wsman_identity *id, bool accepted)
+enum err wsman_trial_begin(struct wsman *w, const struct stop *stop, struct errinfo *ei)
 {
+    struct wsman_identity *id = w->identity;
+    if (w->on_trial)
+        return ERR_OK;
     (void)pthread_mutex_lock(&id->lock);
-    id->accepted = id->accepted || accepted;
-    id->rejected = id->rejected || !accepted;
+    enum err e = await_turn(id, stop, ei);
+    e = e ? e : may_try(id, ei);
+    if (!e && !id->accepted)
+        w->on_trial = id->busy = true;
+    (void)pthread_mutex_unlock(&id->lock);
+    return e;
+}
+
+void wsman_trial_end(struct wsman *w, enum wsman_verdict verdict)
+{
+    struct wsman_identity *id = w->identity;
+    if (!w->on_trial && verdict == WSMAN_UNTOLD)
+        return;
+    (void)pthread_mutex_lock(&id->lock);
+    id->accepted = id->accepted || verdict == WSMAN_ACCEPTED;
+    id->rejected = id->rejected || verdict == WSMAN_REJECTED;
+    if (w->on_trial)
+        end_turn(id);
+    w->on_trial = false;
     (void)pthread_mutex_unlock(&id->lock);
 }

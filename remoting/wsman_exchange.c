@@ -46,6 +46,11 @@ enum err wsman_write(struct wsman *w, const struct wsman_call *c, const char *me
                          soap_op_words(c->op), out->len, w->max_envelope);
 }
 
+static bool is_sealed(const struct wsman *w)
+{
+    return w->conv && !w->url.tls;
+}
+
 /* What is sent: the envelope, or its seal in parts. */
 static enum err dress(struct wsman *w, char *type, size_t cap, const struct buf **body, struct errinfo *ei)
 {
@@ -54,12 +59,12 @@ static enum err dress(struct wsman *w, char *type, size_t cap, const struct buf 
         w->conv && conv_scheme(w->conv) == CONV_SCHEME_KERBEROS ? MULTIPART_KERBEROS : MULTIPART_SPNEGO;
     *body = &w->envelope;
     str_copy(type, cap, SOAP_TYPE);
-    if (!w->conv || w->url.tls)
+    if (!is_sealed(w))
         return ERR_OK;
     enum err e = conv_seal(w->conv, w->envelope.data, w->envelope.len, &s, ei);
     if (e)
         return e;
-    struct multipart_part p = {s.head, s.head_len, s.data, s.data_len, s.length, false};
+    struct multipart_part p = {s.head, s.head_len, s.data, s.data_len, s.length};
     multipart_content_type(protocol, type, cap);
     buf_reset(&w->body);
     e = multipart_write(&w->body, protocol, &p);
@@ -99,7 +104,7 @@ static enum err understand(struct wsman *w, const struct wsman_call *c, const ch
 {
     char what[360];
     const struct buf *xml = &w->answer.body;
-    bool sealed = w->conv && !w->url.tls;
+    bool sealed = is_sealed(w);
     enum err e = ERR_OK;
     str_fmt(what, sizeof what, "%s: %s", w->peer, soap_op_words(c->op));
     if (sealed && multipart_is(w->answer.content_type)) {
@@ -135,6 +140,12 @@ static const struct stop *stop_for(struct wsman *w, enum soap_op op)
     return &w->tidy;
 }
 
+/* What a status says of Basic's password. A proxy, or a server that looks at addresses first, says nothing of it. */
+static enum wsman_verdict verdict(int status)
+{
+    return status == 401 ? WSMAN_REJECTED : status < 300 || status == 500 ? WSMAN_ACCEPTED : WSMAN_UNTOLD;
+}
+
 static enum err post(struct wsman *w, const struct wsman_call *c, const struct stop *stop,
                      const char *message_id, struct errinfo *ei)
 {
@@ -148,6 +159,8 @@ static enum err post(struct wsman *w, const struct wsman_call *c, const struct s
     w->answer.status = 0;
     if (!e)
         e = dress(w, type, sizeof type, &body, ei);
+    if (!e && w->identity->auth == WSMAN_AUTH_BASIC)
+        e = wsman_trial_begin(w, stop, ei);
     if (e)
         return e;
     struct wsman_request req = {.content_type = type,
@@ -159,7 +172,15 @@ static enum err post(struct wsman *w, const struct wsman_call *c, const struct s
     e = wsman_http_post(w->http, &req, stop, &w->answer, ei);
     if (e)
         err_wrap(ei, "%s: %s", w->peer, soap_op_words(c->op));
+    if (w->identity->auth == WSMAN_AUTH_BASIC)
+        wsman_trial_end(w, e ? WSMAN_UNTOLD : verdict(w->answer.status));
     return e;
+}
+
+/* What runs something on the server. */
+static bool runs(enum soap_op op)
+{
+    return op == SOAP_OP_COMMAND || op == SOAP_OP_SEND;
 }
 
 /* May the same be said once more after e? */
@@ -172,15 +193,27 @@ static bool may_repeat(const struct wsman *w, const struct wsman_call *c, const 
     return !soap_op_changes(c->op) && (e == ERR_UNREACHABLE || e == ERR_TIMEOUT);
 }
 
-/* A command may have reached the server, and nobody told us what became of it. */
-static enum err give_up(struct wsman *w, const struct wsman_call *c, enum err e, struct errinfo *ei)
+/* The login is over as far as the server is concerned; what we asked it has not looked at. Only that a 401 comes in the clear: anybody
+   between may have said it after the server has run the command, so a command is not said again. */
+static bool wants_login(const struct wsman *w, enum soap_op op)
 {
-    bool runs = c->op == SOAP_OP_COMMAND || c->op == SOAP_OP_SEND;
-    int status = w->answer.status;
-    /* 4xx and 3xx say that it was not taken; everything else leaves it open. */
-    if (runs && w->answer.sent && !(status >= 300 && status < 500))
-        w->unknown = true;
-    return e ? e : (ei ? ei->code : ERR_INTERNAL);
+    bool has_login = w->identity->auth != WSMAN_AUTH_BASIC && w->identity->auth != WSMAN_AUTH_NONE;
+    return w->answer.status == 401 && has_login && !runs(op);
+}
+
+/* A command may have reached the server, and nobody told us what became of it. 4xx and 3xx say that it was not taken, where they can
+   be believed; everything else leaves it open. */
+static void note_unknown(struct wsman *w, enum soap_op op)
+{
+    bool declined = w->answer.status >= 300 && w->answer.status < 500 && !is_sealed(w);
+    w->unknown = w->unknown || (runs(op) && w->answer.sent && !declined);
+}
+
+/* Faults that say that it took too long or was broken off, not that it did not begin. */
+static bool leaves_open(const struct wsman_fault *f)
+{
+    return f->code == WSMAN_FAULT_TIMED_OUT || f->code == WSMAN_FAULT_ABORTED ||
+           (f->code == 0 && str_ieq(f->subcode, "TimedOut"));
 }
 
 /* Once: a Receive or Delete on a new connection, anything on one that died before it left, or that the server wants a login for. */
@@ -198,24 +231,20 @@ static enum err once(struct wsman *w, const struct wsman_call *c, const struct s
             again = true;
             continue;
         }
-        if (!e && w->answer.status == 401 && !again && w->identity->auth != WSMAN_AUTH_BASIC &&
-            w->identity->auth != WSMAN_AUTH_NONE) {
-            /* The login is over as far as the server is concerned; what we asked it has not looked at. */
+        if (!e && !again && wants_login(w, c->op)) {
             wsman_http_close(w->http);
             again = true;
             continue;
         }
         break;
     } while (again);
-    if (!e && w->answer.status == 401 && w->identity->auth == WSMAN_AUTH_BASIC)
-        wsman_identity_told(w->identity, false);
-    else if (!e && w->identity->auth == WSMAN_AUTH_BASIC)
-        wsman_identity_told(w->identity, true);
     w->lost_answer = w->lost_answer || lost;
     if (!e)
         e = understand(w, c, id, reply, ei);
+    if (e || (reply->is_fault && leaves_open(&reply->fault)))
+        note_unknown(w, c->op);
     if (e)
-        return give_up(w, c, e, ei);
+        return e;
     if (c->output && w->lost_answer) {
         c->output->gap = true;
         w->lost_answer = false;
@@ -247,8 +276,8 @@ enum err wsman_exchange(struct wsman *w, const struct wsman_call *c, struct soap
         enum err e = once(w, c, stop, reply, ei);
         bool starts = c->op == SOAP_OP_CREATE || c->op == SOAP_OP_COMMAND;
         /* A fault is a no: nothing has begun, so to ask again is no second time. */
-        if (e || !reply->is_fault || reply->fault.wait_ms < 0 || !starts || waits == WSMAN_WAITS_MAX ||
-            !wait_as_told(w, stop, reply->fault.reason, reply->fault.wait_ms))
+        if (e || !reply->is_fault || w->unknown || reply->fault.wait_ms < 0 || !starts ||
+            waits == WSMAN_WAITS_MAX || !wait_as_told(w, stop, reply->fault.reason, reply->fault.wait_ms))
             return e;
     }
 }

@@ -14,6 +14,7 @@
 #define WSMAN_WAITS_MAX     3      /* times that a throttled request is asked again */
 #define WSMAN_WAIT_MAX_MS   300000 /* a longer one is only told */
 #define WSMAN_REDIRECTS_MAX 3
+#define WSMAN_RENEW_S       300 /* a ticket that ends sooner is renewed first */
 #define WSMAN_ENVELOPE_MAX  ((size_t)4 << 20)
 
 enum wsman_auth {
@@ -30,9 +31,13 @@ struct wsman_identity {
     const char *user;   /* NULL: the ticket's */
     enum wsman_auth auth;
     struct secret password;
-    pthread_mutex_t lock; /* guards what follows; held while a KDC is asked */
+    pthread_mutex_t lock; /* guards what follows */
+    bool busy; /* one session asks a KDC or offers the password, the others wait for what becomes of that */
+    pthread_cond_t told; /* busy has ended */
     struct krb_login *login;
-    bool no_kerberos; /* negotiate with a password that no KDC can be asked about: NTLM */
+    struct errinfo silent; /* what was said of a KDC that did not answer */
+    int64_t silent_until;  /* clock_mono_ms() */
+    bool no_kerberos;      /* negotiate with a password that no KDC can be asked about: NTLM */
     bool accepted, rejected;
 };
 
@@ -44,11 +49,19 @@ struct wsman_access {
 };
 struct wsman_identity *wsman_identity_find(struct wsman_access *a, const char *server);
 /* The Kerberos login, made or renewed; *out NULL: use NTLM. One more owner. */
-enum err wsman_identity_login(struct wsman_identity *id, struct krb_login **out,
+enum err wsman_identity_login(struct wsman_identity *id, const struct stop *stop, struct krb_login **out,
                               struct errinfo *ei) MUST_CHECK;
+
+/* wsman_kdc.c: what may ask a KDC, until stop. old NULL: a login by user and password (NULL: the ticket at hand) into *out; else old
+   is refreshed. The first step of a conversation with Kerberos; *conv NULL when it was left behind. */
+enum err wsman_kdc_login(struct krb_login **out, struct krb_login *old, const char *user,
+                         const struct secret *password, const struct stop *stop,
+                         struct errinfo *ei) MUST_CHECK;
+enum err wsman_kdc_step(struct conv **conv, struct buf *token, const struct stop *stop,
+                        struct errinfo *ei) MUST_CHECK;
+
 /* A password that one server refused and none has taken is offered to no other: each try counts towards a lock-out. */
 enum err wsman_identity_may_try(struct wsman_identity *id, struct errinfo *ei) MUST_CHECK;
-void wsman_identity_told(struct wsman_identity *id, bool accepted);
 
 struct wsman {
     struct wsman_access *access;
@@ -63,11 +76,21 @@ struct wsman {
     size_t max_envelope;
     int timeout_s;
     bool open, unknown, tidying, lost_answer;
+    bool on_trial; /* identity->busy is ours */
     struct stop tidy;
     struct wsman_fault fault;
     struct wsman_answer answer;
     struct buf envelope, body, plain;
 };
+
+/*
+ * Before a password itself is offered. Until one server has taken it, one session at a time may: thirty that start at once would be
+ * thirty failed logins, where the domain locks the account after five. Waits for its turn, stop ends that.
+ */
+enum err wsman_trial_begin(struct wsman *w, const struct stop *stop, struct errinfo *ei) MUST_CHECK;
+enum wsman_verdict { WSMAN_UNTOLD, WSMAN_ACCEPTED, WSMAN_REJECTED };
+/* What became of it; the next may go on. UNTOLD: nobody has looked at it. Also without a trial of our own. */
+void wsman_trial_end(struct wsman *w, enum wsman_verdict verdict);
 
 /* wsman_login.c: a connection that is logged in, over whatever there was. */
 enum err wsman_login(struct wsman *w, const struct stop *stop, struct errinfo *ei) MUST_CHECK;

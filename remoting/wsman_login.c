@@ -19,7 +19,9 @@ struct leg {
     struct wsman *w;
     enum conv_scheme scheme;
     struct krb_login *login; /* NULL: NTLM */
-    struct buf token;        /* ours, raw */
+    const struct stop *stop;
+    struct buf token; /* ours, raw */
+    bool proved;      /* NTLM: what left last was made with the password */
 };
 
 static enum err basic(struct wsman *w, struct buf *out)
@@ -64,6 +66,8 @@ static enum err begin(struct leg *l, X509 *peer, struct errinfo *ei)
         .seal = !w->url.tls,
     };
     enum err e = conv_new(&w->conv, &s, ei);
+    if (!e && l->login)
+        return wsman_kdc_step(&w->conv, &l->token, l->stop, ei);
     return e ? e : conv_step(w->conv, NULL, 0, &l->token, ei);
 }
 
@@ -112,12 +116,13 @@ static enum err not_accepted(struct leg *l, bool tried, struct errinfo *ei)
         return err_set(ei, ERR_AUTH,
                        "enable it there (winrm get winrm/config/service/auth), or choose with winrm_auth",
                        "the server does not offer %s; it offers: %s", conv_scheme_name(l->scheme), offers);
-    if (!l->login)
-        wsman_identity_told(w->identity, false);
+    if (l->proved)
+        wsman_trial_end(w, WSMAN_REJECTED);
     return err_set(
         ei, ERR_AUTH,
         l->login ? "is the user allowed to log on there, and the clock right? winrm_spn names another service"
-                 : "wrong password, or NTLM not allowed? It is not tried again: failed logins count",
+        : l->proved ? "wrong password, or NTLM not allowed? It is not tried again: failed logins count"
+                    : "is NTLM allowed there? The password was not asked for",
         "the server did not accept %s by %s%s", who, conv_scheme_name(l->scheme),
         l->login ? " (Kerberos)" : " (NTLM)");
 }
@@ -145,8 +150,8 @@ static enum err hear(struct leg *l, bool *done, struct errinfo *ei)
     else if (!conv_is_complete(w->conv))
         e = err_set(ei, ERR_AUTH, "a proxy between, or not a WinRM listener?",
                     "the server let us in without proving who it is (HTTP %d)", w->answer.status);
-    if (e == ERR_AUTH && w->answer.status == 401 && !l->login) /* a no, wrapped in a token */
-        wsman_identity_told(w->identity, false);
+    if (e == ERR_AUTH && w->answer.status == 401 && l->proved) /* a no, wrapped in a token */
+        wsman_trial_end(w, WSMAN_REJECTED);
     if (!e && conv_is_complete(w->conv) && l->token.len == 0) {
         if (w->answer.status == 401) /* its last word, for all that */
             e = not_accepted(l, true, ei);
@@ -174,7 +179,10 @@ static enum err converse(struct leg *l, const struct stop *stop, bool *other, en
         if (leg > 0 && !wsman_http_is_up(w->http))
             return err_set(ei, ERR_AUTH, "such a login lives on one connection: is a proxy between?",
                            "the server closed the connection in the middle of the login");
-        e = wsman_http_post(w->http, &req, stop, &w->answer, ei);
+        /* NTLM's first token is the same whoever we are; with the second the password counts. */
+        l->proved = !l->login && leg > 0;
+        e = l->proved ? wsman_trial_begin(w, stop, ei) : ERR_OK;
+        e = e ? e : wsman_http_post(w->http, &req, stop, &w->answer, ei);
         if (e)
             return e;
         auth_set offered = w->answer.offered.offered;
@@ -196,10 +204,10 @@ static enum err converse(struct leg *l, const struct stop *stop, bool *other, en
 
 static enum err negotiate(struct wsman *w, const struct stop *stop, struct errinfo *ei)
 {
-    struct leg l = {.w = w, .scheme = CONV_SCHEME_NEGOTIATE};
+    struct leg l = {.w = w, .scheme = CONV_SCHEME_NEGOTIATE, .stop = stop};
     bool other = false;
     buf_init(&l.token, CONV_TOKEN_MAX);
-    enum err e = wsman_identity_login(w->identity, &l.login, ei);
+    enum err e = wsman_identity_login(w->identity, stop, &l.login, ei);
     if (!e && w->ntlm)
         krb_login_free(&l.login);
     if (!e && !l.login)
@@ -222,7 +230,7 @@ static enum err negotiate(struct wsman *w, const struct stop *stop, struct errin
             e = converse(&l, stop, &other, &l.scheme, ei);
     }
     if (!e && !l.login)
-        wsman_identity_told(w->identity, true);
+        wsman_trial_end(w, WSMAN_ACCEPTED);
     krb_login_free(&l.login);
     if (l.token.data)
         explicit_bzero(l.token.data, l.token.len);
@@ -243,6 +251,7 @@ enum err wsman_login(struct wsman *w, const struct stop *stop, struct errinfo *e
         e = negotiate(w, stop, &why);
     }
     if (e) {
+        wsman_trial_end(w, WSMAN_UNTOLD);
         wsman_http_close(w->http);
         conv_free(&w->conv);
         if (ei)

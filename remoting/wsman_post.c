@@ -1,6 +1,9 @@
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "core/base/clock.h"
 #include "core/base/str.h"
@@ -17,6 +20,7 @@ struct posting {
     struct curl_slist *headers;
     size_t at; /* of the body, sent */
     size_t header_bytes;
+    bool corked;
     enum err refused; /* by authorize */
     struct errinfo why;
     bool too_long;
@@ -79,6 +83,16 @@ static enum err prepare_headers(struct posting *p, X509 *peer)
     return e;
 }
 
+/* Head and body leave together: libcurl writes them one after the other, and a server that is woken by the head alone has nothing to
+   do yet. Not during the handshake of TLS, whose small messages are waited for. */
+static void cork(struct posting *p, bool on)
+{
+    int value = on;
+    p->corked = on && setsockopt(p->h->socket, IPPROTO_TCP, TCP_CORK, &value, sizeof value) == 0;
+    if (!on)
+        (void)setsockopt(p->h->socket, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
+}
+
 /* After the connection (and TLS) stands, before the head is made: the last moment to look at both. */
 static int before_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
 {
@@ -97,6 +111,8 @@ static int before_request(void *arg, char *peer_ip, char *local_ip, int peer_por
     if (!p->refused)
         p->refused = prepare_headers(p, peer);
     X509_free(peer);
+    if (!p->refused && p->req->len)
+        cork(p, true);
     return p->refused ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
@@ -220,6 +236,8 @@ static enum err drive(struct posting *p, const struct stop *stop, bool *done, CU
     for (;;) {
         if (curl_multi_perform(p->h->multi, &running) != CURLM_OK)
             return err_set(ei, ERR_INTERNAL, NULL, "libcurl failed");
+        if (p->corked && p->at == p->req->len)
+            cork(p, false);
         CURLMsg *m = curl_multi_info_read(p->h->multi, &left_in_queue);
         if (m && m->msg == CURLMSG_DONE) {
             *rc = m->data.result;

@@ -88,6 +88,8 @@ static enum err load_profile(struct cli *c, struct errinfo *ei)
             e = err_set(ei, ERR_USAGE, "2013, 2016, 2019 or se", "--target: \"%.40s\" is not known",
                         c->o.target);
     }
+    if (!e && c->o.read_only)
+        e = profile_set(&c->profile, PROFILE_read_only, "yes", ei);
     return e;
 }
 

@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
+#include "core/probe/budget.h"
 
 #include <pwd.h>
 #include <stdarg.h>
@@ -101,6 +102,7 @@ void session_free(struct session **sp)
     job_pool_free(&s->pool);
     session_plan_free(s);
     session_journal_free(s);
+    logon_budget_free(&s->logons);
     world_unref(s->world);
     session_progress_free(s);
     pthread_mutex_destroy(&s->watch.mutex);

@@ -88,7 +88,8 @@ struct log_entry {
 
 /* What somebody else is at, as the store says. */
 struct sight {
-    bool held; /* the lock, by another console or command */
+    bool held;  /* the lock, by another console or command */
+    bool ended; /* and that has gone without letting go of it */
     char who[96], host[96], reason[200];
     int64_t since;
     char run[40]; /* of the newest record, whoever wrote it; "" none */
@@ -118,12 +119,16 @@ struct session {
     char chain[160]; /* what the last check of the hash chain said, "" not asked */
     enum state chain_state;
 
+    struct logon_budget
+        *logons; /* of the test user, over all probes of one server; NULL: none was made yet */
+
     struct sight sight;
     struct {
         pthread_mutex_t mutex; /* of the next two, which the watching job reads */
         char run[40];          /* whose records are shown; "" none */
         bool list;             /* the runs are shown */
         struct stop stop;
+        bool ended; /* the store was not to be had */
     } watch;
 
     store_progresses progress; /* of all organisations, as read last */

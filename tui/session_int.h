@@ -29,11 +29,16 @@ void session_progress_free(struct session *s);
 /* What the screen shows of the journal: records of a run, or (NULL) the runs. */
 void session_watch_shows(struct session *s, const char *run);
 
+/* The store was to be had after all: look on again, where that was given up. */
+void session_watch_again(struct session *s);
+
 /* Passwords that the profile says to ask for: the job waits, the user is asked, the answer serves until the console ends or a logon is
    refused. */
 enum err session_secrets_open(struct session *s, struct errinfo *ei) MUST_CHECK;
 void session_secrets_close(struct session *s); /* who waits is refused */
 void session_secrets_free(struct session *s);  /* once nobody can wait any more */
 void session_secrets_forget(struct session *s);
+/* The user begins something: what was refused before may be asked for once more. */
+void session_secrets_ask_again(struct session *s);
 
 #endif

@@ -31,7 +31,9 @@ static void journal_job_run(void *arg)
     struct journal_job *j = arg;
     struct store *store = NULL;
     j->e = store_open_profile(&store, j->session->config->profile, &j->ei);
-    if (j->e != ERR_OK)
+    if (j->e == ERR_NOTFOUND && j->kind == JOURNAL_LIST) /* read-only, and nothing was ever done from here */
+        j->e = ERR_OK;
+    if (!store)
         return;
     switch (j->kind) {
     case JOURNAL_LIST: j->e = journal_list(store, &j->runs, &j->ei); break;
@@ -66,12 +68,15 @@ static void journal_job_done(void *arg)
     journal_runs_free(&j->runs);
     journal_records_free(&j->records);
     task_end(s, TASK_JOURNAL, e, &j->ei, "journal read");
+    if (e == ERR_OK)
+        session_watch_again(s);
     free(j);
     session_tell(s, SESSION_JOURNAL);
 }
 
 static void journal_start(struct session *s, enum journal_kind kind, const char *run)
 {
+    session_secrets_ask_again(s);
     if (!task_begin(s, TASK_JOURNAL, 0, "reading the journal"))
         return;
     struct journal_job *j = calloc(1, sizeof *j);

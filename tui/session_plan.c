@@ -214,6 +214,7 @@ void session_apply(struct session *s, const char *why)
 {
     if (session_why_not_change(s) || !s->planned.plan || !s->config->transport_new)
         return;
+    session_secrets_ask_again(s);
     if (!task_begin(s, TASK_APPLY, 0, "taking the lock"))
         return;
     struct apply_job *j = job_new(s, TASK_APPLY);
@@ -244,6 +245,7 @@ static void rollback_done(void *arg)
 
 void session_rollback(struct session *s, const char *run)
 {
+    session_secrets_ask_again(s);
     if (!task_begin(s, TASK_APPLY, 0, "planning the way back"))
         return;
     struct apply_job *j = job_new(s, TASK_APPLY);

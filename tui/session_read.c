@@ -7,6 +7,7 @@
 #include "core/base/str.h"
 #include "core/directory/directory.h"
 #include "core/kerberos/kerberos.h"
+#include "core/probe/budget.h"
 #include "core/probe/probe.h"
 #include "core/report/snapshot.h"
 
@@ -157,6 +158,7 @@ void session_read(struct session *s)
 {
     const char *source = session_source(s);
     char text[160];
+    session_secrets_ask_again(s);
     str_fmt(text, sizeof text, "reading %s", source ? source : "the directory");
     if (!task_begin(s, TASK_READ, READ_TIMEOUT_MS, text))
         return;
@@ -209,6 +211,10 @@ static void probe_one_server(struct probe_job *j, struct probe_request *req, str
         j->e = secret_resolve(&password, ref, prompt, &j->ei);
         req->user.password = &password;
     }
+    /* a wrong password costs an attempt each time the key is pressed */
+    if (!j->session->logons)
+        j->session->logons = logon_budget_new(j->base->org->lockout_threshold);
+    req->budget = j->session->logons;
     if (!j->e)
         j->e = probe_run(profile, j->base->org, &server, 1, req, &j->session->tasks[TASK_PROBE].stop,
                          probe_progressed, j, fresh, &j->ei);
@@ -307,5 +313,6 @@ void session_probe(struct session *s)
 
 void session_probe_server(struct session *s, const char *server)
 {
+    session_secrets_ask_again(s);
     begin_probe(s, server);
 }

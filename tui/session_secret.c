@@ -22,6 +22,8 @@ struct secrets {
         struct secret secret;
     } known[KNOWN_MAX];
     size_t n_known;
+    char refused[KNOWN_MAX][160]; /* until the user begins something that may need it */
+    size_t n_refused;
 };
 
 static void question_came(void *arg)
@@ -57,6 +59,15 @@ static void remember(struct secrets *k)
     k->n_known++;
 }
 
+/* lock is held */
+static bool is_refused(const struct secrets *k, const char *prompt)
+{
+    for (size_t i = 0; i < k->n_refused; i++)
+        if (strcmp(k->refused[i], prompt) == 0)
+            return true;
+    return false;
+}
+
 /* On a job thread. */
 static enum err ask(void *arg, const char *prompt, struct secret *out, struct errinfo *ei)
 {
@@ -66,27 +77,33 @@ static enum err ask(void *arg, const char *prompt, struct secret *out, struct er
     enum err e;
     str_copy(what, sizeof what, prompt);
     pthread_mutex_lock(&k->lock);
-    while (k->asking && !k->closed && !find_known(k, what)) /* one question at a time */
+    while (k->asking && !k->closed && !find_known(k, what) &&
+           !is_refused(k, what)) /* one question at a time */
         pthread_cond_wait(&k->moved, &k->lock);
     const struct secret *known = find_known(k, what);
     if (known) {
         e = copy(out, known, ei);
         goto out;
     }
-    if (!k->closed && job_pool_post(s->pool, question_came, s) == ERR_OK) {
+    bool refused = is_refused(k, what); /* whoever said no once is not asked by every job anew */
+    if (!refused && !k->closed && job_pool_post(s->pool, question_came, s) == ERR_OK) {
         k->asking = true;
         k->answered = false;
         str_copy(k->prompt, sizeof k->prompt, what);
         while (!k->answered && !k->closed)
             pthread_cond_wait(&k->moved, &k->lock);
     }
-    if (secret_is_set(&k->answer)) {
+    if (!refused && secret_is_set(&k->answer)) {
         remember(k);
         e = copy(out, &k->answer, ei);
     } else {
+        if (!refused && k->n_refused < KNOWN_MAX)
+            str_copy(k->refused[k->n_refused++], sizeof k->refused[0], what);
         e = err_set(ei, ERR_REFUSED, "r asks again; file:PATH or env:NAME in the profile asks nobody",
                     "%s was not given", what);
     }
+    if (refused) /* another's question may be on the screen */
+        goto out;
     secret_fini(&k->answer);
     k->asking = false;
     pthread_cond_broadcast(&k->moved);
@@ -111,6 +128,13 @@ void session_secrets_close(struct session *s)
     pthread_mutex_lock(&s->secrets->lock);
     s->secrets->closed = true;
     pthread_cond_broadcast(&s->secrets->moved);
+    pthread_mutex_unlock(&s->secrets->lock);
+}
+
+void session_secrets_ask_again(struct session *s)
+{
+    pthread_mutex_lock(&s->secrets->lock);
+    s->secrets->n_refused = 0;
     pthread_mutex_unlock(&s->secrets->lock);
 }
 

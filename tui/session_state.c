@@ -29,7 +29,9 @@ static void state_run(void *arg)
     j->e = store_open_profile(&store, p, &j->ei);
     for (size_t i = 0; i < j->put.n && j->e == ERR_OK; i++)
         j->e = store_progress_put(store, &j->put.v[i], &j->ei);
-    if (j->e == ERR_OK)
+    if (j->e == ERR_NOTFOUND)
+        j->e = ERR_OK;
+    else if (j->e == ERR_OK)
         j->e = store_progress_get(store, NULL, &j->all, &j->ei);
     j->read = j->e == ERR_OK;
     store_close(&store);
@@ -49,6 +51,8 @@ static void state_done(void *arg)
     }
     store_progresses_free(&j->all);
     task_end(s, TASK_STATE, j->e, &j->ei, j->put.n ? "progress kept" : "progress read");
+    if (j->e == ERR_OK)
+        session_watch_again(s);
     store_progresses_free(&j->put);
     free(j);
     if (s->settling.n > 0 || s->progress_again)
@@ -86,6 +90,7 @@ void session_progress_put(struct session *s, const char *gate, bool settled, con
     if (!p.organization || !p.gate || !p.state || !p.who || !p.note ||
         !VEC_PUSH(&s->settling, SETTLING_MAX, p))
         store_progress_fini(&p);
+    session_secrets_ask_again(s);
     state_start(s);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "tui/session_int.h"
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
 
@@ -12,9 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define POLL_MS  200  /* how long leaving the console may take */
-#define PAUSE_MS 250  /* between two looks: a busy run is read a few times a second, not at each record */
-#define RETRY_MS 3000 /* a store that is not there yet, or no more */
+#define POLL_MS  200 /* how long leaving the console may take */
+#define PAUSE_MS 250 /* between two looks: a busy run is read a few times a second, not at each record */
+#define RETRY_MS                                                                                             \
+    3000 /* a store that is not there yet, or no more; a holder who may have ended: of that nobody is told */
 
 struct watcher {
     struct session *session;
@@ -66,6 +68,8 @@ static void take_note(void *arg)
         s->records = n->records;
         memset(&n->records, 0, sizeof n->records);
     }
+    if ((n->has_runs || n->has_records) && !s->tasks[TASK_JOURNAL].running) /* it can be read again */
+        memset(&s->tasks[TASK_JOURNAL].error, 0, sizeof s->tasks[TASK_JOURNAL].error);
     if (n->moved.progress && (s->progress_known || s->tasks[TASK_STATE].running))
         session_progress_load(s);
     session_tell(s, SESSION_JOURNAL | SESSION_PLAN);
@@ -76,10 +80,11 @@ static void see_holder(struct watcher *w, struct store *store, struct errinfo *e
 {
     struct store_holder h = {0};
     struct sight *out = &w->sight;
-    out->held = false;
+    out->held = out->ended = false;
     *e = store_lock_holder(store, &h, ei);
-    if (*e == ERR_OK && !h.ended && !(h.pid == getpid() && str_eq(h.host, w->host))) {
+    if (*e == ERR_OK && !(h.pid == getpid() && str_eq(h.host, w->host))) {
         out->held = true;
+        out->ended = h.ended;
         out->since = h.since;
         str_show_fixed(out->who, sizeof out->who, h.who, strlen(h.who));
         str_show_fixed(out->host, sizeof out->host, h.host, strlen(h.host));
@@ -143,27 +148,37 @@ static enum err watch_store(struct watcher *w, struct errinfo *ei)
     struct session *s = w->session;
     struct store *store = NULL;
     struct store_watch *watch = NULL;
-    struct store_moved moved = {0};
+    /* what is shown may be older than the watch */
+    struct store_moved moved = {.journal = true, .progress = true};
+    int64_t looked = clock_mono_ms();
     enum err e = store_open_profile(&store, s->config->profile, ei);
     if (e == ERR_OK)
         e = store_watch_open(&watch, store, ei);
     if (e == ERR_OK && !w->seen) { /* the newest is enough to begin with */
         e = journal_last(store, &w->seen, ei);
         w->seen -= w->seen > 0;
-    } else {
-        moved.journal = moved.progress = true; /* connected again: what is shown may be old */
     }
     if (e == ERR_OK)
         e = look(w, store, &moved, ei);
     while (e == ERR_OK && !ending(s)) {
         e = store_watch_poll(watch, POLL_MS, &moved, ei);
-        if (e != ERR_OK || !(moved.journal || moved.lock || moved.progress))
+        bool doubt = w->sight.held && !w->sight.ended && clock_mono_ms() - looked >= RETRY_MS;
+        if (e != ERR_OK || !(moved.journal || moved.lock || moved.progress || doubt))
             continue;
         e = look(w, store, &moved, ei);
+        looked = clock_mono_ms();
         rest(s, PAUSE_MS);
     }
     store_watch_close(&watch);
     return e;
+}
+
+/* A server that is away comes back. What somebody has to mend, or has refused to say, is not asked for again and again: an account would
+   be locked, a question would never go away. */
+static bool may_pass(enum err e)
+{
+    return e == ERR_OK || e == ERR_UNREACHABLE || e == ERR_TIMEOUT || e == ERR_LOCKED || e == ERR_SYSTEM ||
+           e == ERR_NOMEM;
 }
 
 static void watch_run(void *arg)
@@ -177,8 +192,12 @@ static void watch_run(void *arg)
     while (!ending(s)) {
         struct errinfo ei = {0};
         enum err e = store_exists(spec) ? watch_store(w, &ei) : ERR_OK;
-        if (e == ERR_CONFIG)
-            return; /* it will not get better: whoever opens it next is told why */
+        if (e == ERR_NOTFOUND) /* read-only, and nobody has made one yet */
+            e = ERR_OK;
+        if (e == ERR_AUTH)
+            session_secrets_forget(s);
+        if (!may_pass(e))
+            return; /* whoever opens it next is told why; when that goes well, this begins again */
         if (e != ERR_OK && e != before)
             log_err(&ei);
         before = e;
@@ -188,7 +207,9 @@ static void watch_run(void *arg)
 
 static void watch_done(void *arg)
 {
-    free(arg);
+    struct watcher *w = arg;
+    w->session->watch.ended = true;
+    free(w);
 }
 
 void session_watch(struct session *s)
@@ -199,6 +220,14 @@ void session_watch(struct session *s)
     w->session = s;
     if (job_pool_submit(s->pool, watch_run, watch_done, w) != ERR_OK)
         free(w);
+}
+
+void session_watch_again(struct session *s)
+{
+    if (!s->watch.ended || s->closing)
+        return;
+    s->watch.ended = false;
+    session_watch(s);
 }
 
 void session_watch_shows(struct session *s, const char *run)

@@ -98,7 +98,7 @@ static void mark_accepted(struct world *w, const struct profile *profile, int64_
         e = store_accepted(store, w->org->name, &list, &ei);
     if (e == ERR_OK)
         e = accept_apply(&w->findings, &list, w->org->name, now, &ei);
-    if (e != ERR_OK) {
+    if (e != ERR_OK && e != ERR_NOTFOUND) {
         err_wrap(&ei, "accepted findings are not known");
         log_err(&ei);
     }

@@ -73,16 +73,20 @@ enum err buf_addc(struct buf *b, char c)
 enum err buf_addf(struct buf *b, const char *fmt, ...)
 {
     va_list ap;
+    size_t room = b->failed ? 0 : b->cap - b->len; /* mostly enough: then it is formatted once */
     va_start(ap, fmt);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    int n = vsnprintf(room ? b->data + b->len : NULL, room, fmt, ap);
     va_end(ap);
-    if (n < 0)
-        return b->failed = ERR_INTERNAL;
-    if (!grow(b, (size_t)n))
-        return b->failed;
-    va_start(ap, fmt);
-    vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
-    va_end(ap);
+    if (n < 0 || !grow(b, (size_t)n)) {
+        if (room)
+            b->data[b->len] = '\0';
+        return n < 0 ? (b->failed = ERR_INTERNAL) : b->failed;
+    }
+    if ((size_t)n >= room) {
+        va_start(ap, fmt);
+        vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
+        va_end(ap);
+    }
     b->len += (size_t)n;
     return ERR_OK;
 }

@@ -348,9 +348,11 @@ static bool add_schema_version(struct decode *d, const struct entry *e)
 
 static bool add_domain_root(struct decode *d, const struct entry *e)
 {
-    int64_t n;
-    if (decode_integer(d, e, ATTRIBUTE_LOCKOUT_THRESHOLD, &n) && n >= 0)
-        d->org->lockout_threshold = n;
+    /* of several domains the strictest; 0 never locks */
+    int64_t n, *kept = &d->org->lockout_threshold;
+    if (decode_integer(d, e, ATTRIBUTE_LOCKOUT_THRESHOLD, &n) && n >= 0 &&
+        (*kept < 0 || (n > 0 && (*kept == 0 || n < *kept))))
+        *kept = n;
     return true;
 }
 

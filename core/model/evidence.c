@@ -18,6 +18,12 @@ const char *evidence_source_name(enum evidence_source s)
     return (size_t)s < ARRAY_LEN(names) ? names[s] : "unknown";
 }
 
+const char *tls_version_name(unsigned bit)
+{
+    static const char *const names[TLS_VERSIONS] = {"SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"};
+    return bit < TLS_VERSIONS ? names[bit] : "unknown";
+}
+
 const char *outcome_name(enum outcome o)
 {
     static const char *const names[] = {

@@ -60,6 +60,9 @@ enum outcome {
 const char *outcome_name(enum outcome o);
 
 enum { TLS_SSL_3_0 = 1, TLS_1_0 = 2, TLS_1_1 = 4, TLS_1_2 = 8, TLS_1_3 = 16 };
+#define TLS_VERSIONS 5
+/* By the number of its bit, as OpenSSL calls it: "SSLv3", "TLSv1" ... "TLSv1.3". */
+const char *tls_version_name(unsigned bit);
 
 struct certificate {
     const char *subject_cn, *issuer;

@@ -19,6 +19,9 @@ struct autodiscover_place {
     enum logon_method method; /* how to log on there; LOGON_NONE: not to be shown credentials, see why */
     uint32_t others;          /* bit per further method that could be tried when that is refused */
     char why[400];
+    unsigned char
+        binding[CERTIFICATE_BINDING_MAX]; /* of the certificate that was found good; 0 bytes: none was */
+    size_t binding_len;
 };
 
 /* One conversation: the first question, then wherever redirects lead. */

@@ -127,7 +127,10 @@ static bool go_to_address(struct autodiscover *q, const char *address, struct bu
 static enum err post(struct autodiscover *q, struct http_answer *a, struct errinfo *ei)
 {
     static const char *const headers[] = {"Content-Type: text/xml; charset=utf-8", NULL};
-    const struct probe_place place = {.host = q->place.host, .port = q->place.port};
+    const struct probe_place place = {.host = q->place.host,
+                                      .port = q->place.port,
+                                      .binding = q->place.binding,
+                                      .binding_len = q->place.binding_len};
     struct stop share;
     struct buf body;
     *a = (struct http_answer){0};

@@ -49,8 +49,7 @@ static bool reach(struct target *t, const struct autodiscover_place *p, const st
 }
 
 /* The handshake as evidence. True when the certificate is good enough to show credentials to; otherwise why not. */
-static bool trust(struct target *t, const struct autodiscover_place *p, int fd, const struct stop *stop,
-                  char *why, size_t cap)
+static bool trust(struct target *t, struct autodiscover_place *p, int fd, const struct stop *stop)
 {
     struct tls_answer a = {0};
     struct errinfo ei = {0};
@@ -58,7 +57,10 @@ static bool trust(struct target *t, const struct autodiscover_place *p, int fd, 
     struct buf words;
     char subject[PROBE_NAME_MAX + 8];
     int64_t from = clock_mono_ms();
+    char *why = p->why;
+    const size_t cap = sizeof p->why;
     bool good = false;
+    p->binding_len = 0;
     str_fmt(subject, sizeof subject, "%s:%u", p->host, p->port);
     if (!t->prober->tls) {
         close(fd);
@@ -76,7 +78,8 @@ static bool trust(struct target *t, const struct autodiscover_place *p, int fd, 
     if (certificate_decode(&t->e->arena, a.leaf, &cert) == ERR_OK) {
         cert.chain_ok = a.chain_ok;
         cert.chain_error = a.chain_error;
-        good = certificate_words(&words, &cert, name_ok, p->host, clock_unix()) && a.chain_ok && name_ok;
+        good = certificate_words(&words, &cert, name_ok, p->host, clock_unix()) && a.chain_ok && name_ok &&
+               certificate_binding(a.leaf, p->binding, &p->binding_len);
         struct observation *o =
             target_note(t, OBSERVATION_TLS, EVIDENCE_WIRE, "tls", PROTOCOL_AUTODISCOVER, subject, p->host);
         if (o) {
@@ -166,7 +169,7 @@ enum outcome autodiscover_visit(struct target *t, struct autodiscover_place *p, 
     target_share(t, last, &share);
     if (!reach(t, p, &share, &fd, detail))
         return OUTCOME_SKIPPED;
-    bool good = trust(t, p, fd, &share, p->why, sizeof p->why);
+    bool good = trust(t, p, fd, &share);
     enum err e = target_ask(t, &place, &req, &share, &a, &ei);
     enum outcome o = OUTCOME_ERROR;
     if (e)

@@ -88,6 +88,7 @@ void prober_logon(struct prober *b, const struct stop *stop, struct evidence *e)
     if (f->err == ERR_OK) {
         b->user_login = f->login;
         f->login = NULL;
+        b->password_good = true; /* no thread but this one yet */
         record(e, u->name, OUTCOME_OK, "the KDC takes the password", took);
     } else {
         str_copy(b->no_user_login, sizeof b->no_user_login, f->ei.what);

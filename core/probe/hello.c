@@ -4,9 +4,9 @@
 
 static const struct {
     uint16_t number;
-    const char *words, *id;
+    const char *words;
 } versions[HELLO_VERSIONS] = {
-#define X(name, number, words, id) {number, words, id},
+#define X(name, number, words) {number, words},
     HELLO_VERSION_MAP(X)
 #undef X
 };
@@ -140,11 +140,6 @@ size_t hello_build(enum hello_version v, const char *name, const uint8_t random[
 const char *hello_version_words(enum hello_version v)
 {
     return v < HELLO_VERSIONS ? versions[v].words : "an unknown version";
-}
-
-const char *hello_version_id(enum hello_version v)
-{
-    return v < HELLO_VERSIONS ? versions[v].id : "unknown";
 }
 
 static unsigned get16(const uint8_t *p)

@@ -10,22 +10,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bits of a set of versions. name, number on the wire, words, what OpenSSL calls it */
+/* Bits of a set of versions, numbered as in core/model/evidence.h. name, number on the wire, words */
 #define HELLO_VERSION_MAP(X)                                                                                 \
-    X(SSL_3_0, 0x0300, "SSL 3.0", "SSLv3")                                                                   \
-    X(TLS_1_0, 0x0301, "TLS 1.0", "TLSv1")                                                                   \
-    X(TLS_1_1, 0x0302, "TLS 1.1", "TLSv1.1")                                                                 \
-    X(TLS_1_2, 0x0303, "TLS 1.2", "TLSv1.2")                                                                 \
-    X(TLS_1_3, 0x0304, "TLS 1.3", "TLSv1.3")
+    X(SSL_3_0, 0x0300, "SSL 3.0")                                                                            \
+    X(TLS_1_0, 0x0301, "TLS 1.0")                                                                            \
+    X(TLS_1_1, 0x0302, "TLS 1.1")                                                                            \
+    X(TLS_1_2, 0x0303, "TLS 1.2")                                                                            \
+    X(TLS_1_3, 0x0304, "TLS 1.3")
 
 enum hello_version {
-#define X(name, number, words, id) HELLO_##name,
+#define X(name, number, words) HELLO_##name,
     HELLO_VERSION_MAP(X)
 #undef X
         HELLO_VERSIONS
 };
 const char *hello_version_words(enum hello_version v);
-const char *hello_version_id(enum hello_version v);
 
 #define HELLO_SIZE     1024 /* of a message of ours, at most */
 #define HELLO_READ_MAX 4096 /* of an answer; what matters is in its first hundred bytes */

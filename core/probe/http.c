@@ -16,6 +16,9 @@ struct http_session {
     struct curl_slist *connect_to;
     int fd; /* connected already, for the first request; -1 */
     bool plain;
+    unsigned char pin[CERTIFICATE_BINDING_MAX];
+    size_t pin_len; /* 0: any certificate will do */
+    bool is_other;  /* the last connection showed another one */
     char host[256];
     unsigned char binding[CERTIFICATE_BINDING_MAX];
     size_t binding_len;
@@ -42,10 +45,28 @@ static void init_curl(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-static CURLcode allow_old(CURL *curl, void *ctx, void *arg)
+/* In the handshake, so that a stranger learns nothing of the request. */
+static int is_pinned(X509_STORE_CTX *chain, void *arg)
 {
-    (void)curl, (void)arg;
+    struct http_session *s = arg;
+    unsigned char binding[CERTIFICATE_BINDING_MAX];
+    size_t len;
+    X509 *leaf = X509_STORE_CTX_get0_cert(chain);
+    s->is_other = !leaf || !certificate_binding(leaf, binding, &len) || len != s->pin_len ||
+                  memcmp(binding, s->pin, len) != 0;
+    X509_STORE_CTX_set_error(chain, s->is_other ? X509_V_ERR_CERT_REJECTED : X509_V_OK);
+    return !s->is_other;
+}
+
+static CURLcode prepare_tls(CURL *curl, void *ctx, void *arg)
+{
+    struct http_session *s = arg;
+    (void)curl;
     tls_allow_old(ctx);
+    if (s->pin_len) {
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+        SSL_CTX_set_cert_verify_callback(ctx, is_pinned, s);
+    }
     return CURLE_OK;
 }
 
@@ -76,6 +97,12 @@ enum err http_session_new(struct http_session **out, const char *host, const cha
 nomem:
     http_session_free(&s);
     return err_set(ei, ERR_NOMEM, NULL, "no memory for an HTTP client");
+}
+
+void http_session_pin(struct http_session *s, const unsigned char *binding, size_t len)
+{
+    memcpy(s->pin, binding, len);
+    s->pin_len = len;
 }
 
 void http_session_free(struct http_session **session)
@@ -210,6 +237,9 @@ static enum err words(struct http_session *s, CURLcode rc, const struct exchange
 {
     if (stop_is_raised(x->stop))
         return err_set(ei, ERR_INTERRUPTED, NULL, "interrupted");
+    if (s->is_other)
+        return err_set(ei, ERR_TLS, "is there more than one server behind the address?",
+                       "the server shows another certificate than a moment ago, so no credentials are sent");
     if (x->too_long)
         return err_set(ei, ERR_LIMIT, NULL, "the answer has more than %zu KiB of headers",
                        HTTP_HEADERS_MAX / 1024);
@@ -246,6 +276,7 @@ static CURLcode prepare(struct http_session *s, const struct http_request *req, 
     CURLcode rc = CURLE_OK;
     curl_easy_reset(c);
     *s->error = '\0';
+    s->is_other = false;
 #define SET(option, value) rc = rc ? rc : curl_easy_setopt(c, option, value)
     SET(CURLOPT_ERRORBUFFER, s->error);
     SET(CURLOPT_URL, url);
@@ -260,7 +291,8 @@ static CURLcode prepare(struct http_session *s, const struct http_request *req, 
     SET(CURLOPT_CAINFO, NULL);
     SET(CURLOPT_CAPATH, NULL);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_0);
-    SET(CURLOPT_SSL_CTX_FUNCTION, allow_old);
+    SET(CURLOPT_SSL_CTX_FUNCTION, prepare_tls);
+    SET(CURLOPT_SSL_CTX_DATA, s);
     SET(CURLOPT_PATH_AS_IS, 1L);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_NOSIGNAL, 1L);

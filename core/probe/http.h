@@ -50,6 +50,8 @@ struct http_answer {
    first request, taken over on success; -1: none. plain: http instead of https. */
 enum err http_session_new(struct http_session **out, const char *host, const char *addr, uint16_t port,
                           bool plain, int fd, struct errinfo *ei) MUST_CHECK;
+/* From now on only a server with this certificate is spoken to, as http_session_binding() tells it: for what nobody else may read. */
+void http_session_pin(struct http_session *s, const unsigned char *binding, size_t len);
 void http_session_free(struct http_session **s);
 /* ERR_OK: a complete head came (whatever became of the body). Otherwise *out says how far it came. http_answer_fini() in any case. */
 enum err http_ask(struct http_session *s, const struct http_request *req, const struct stop *stop,

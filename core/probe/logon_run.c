@@ -12,6 +12,8 @@ enum err logon_open(struct logon *l, struct target *t, enum logon_method m, cons
         return err_set(ei, ERR_INTERNAL, NULL, "no method to log on with");
     if (!(l->user = target_user(t, m, &why)))
         return err_set(ei, ERR_REFUSED, NULL, "%s", why);
+    if (m == LOGON_BASIC && str_ieq(host, t->fqdn) && *t->untrusted)
+        return err_set(ei, ERR_REFUSED, NULL, "%s", t->untrusted);
     if (m == LOGON_KERBEROS)
         return ticket_fetch(t, target_login(t), host, stop, &t->ticket, ei);
     if (m != LOGON_BASIC)
@@ -20,7 +22,7 @@ enum err logon_open(struct logon *l, struct target *t, enum logon_method m, cons
     return ERR_OK;
 }
 
-/* What a failed attempt costs is taken before; anything but a 401 shows later that none was counted. */
+/* What a failed attempt costs is taken before; the answer shows later whether it failed. */
 static enum err take_attempt(struct logon *l, struct errinfo *ei)
 {
     struct logon_budget *budget = l->t->prober->budget;
@@ -28,7 +30,7 @@ static enum err take_attempt(struct logon *l, struct errinfo *ei)
         return err_set(
             ei, ERR_REFUSED, NULL,
             "%s is not tried again: the domain locks an account after a few failed logons, and the %lld "
-            "that a run may risk failed or are under way",
+            "that may be risked were refused, got no clear answer, or are under way",
             l->user, (long long)(budget ? logon_budget_size(budget) : 0));
     l->taken = true;
     return ERR_OK;
@@ -96,9 +98,21 @@ bool logon_token(const char *value, size_t len, const char *scheme, struct buf *
     return base64_decode(out, value + n, len - n) == ERR_OK && out->len > 0;
 }
 
+/* Only a page behind the logon, or the KDC, shows that the password is right: a device that logs on in the server's place may say a wrong
+   one with its form (a redirect), 403 or 500. What such answers cost stays counted until something else shows it. */
+static void settle(struct prober *b, const char *user, int status)
+{
+    pthread_mutex_lock(&b->lock);
+    b->password_good |= status >= 200 && status < 300;
+    b->unsettled++;
+    for (; b->password_good && b->unsettled; b->unsettled--)
+        logon_budget_succeeded(b->budget, user);
+    pthread_mutex_unlock(&b->lock);
+}
+
 void logon_close(struct logon *l, int status)
 {
     if (l->taken && status && status != 401)
-        logon_budget_succeeded(l->t->prober->budget, l->user);
+        settle(l->t->prober, l->user, status);
     ntlm_exchange_free(&l->ntlm);
 }

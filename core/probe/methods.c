@@ -138,8 +138,14 @@ enum err target_ask_as(struct target *t, enum logon_method m, const struct probe
     enum err e = logon_open(&l, t, m, place ? place->host : t->fqdn, stop, ei);
     if (!e && place && place->plain)
         e = err_set(ei, ERR_REFUSED, NULL, "%s: no credentials are sent without TLS", place->host);
+    if (!e && place && place->binding_len == 0)
+        e = err_set(ei, ERR_REFUSED, NULL, "%s: its certificate is not known, so no credentials are sent",
+                    place->host);
     if (!e)
         e = session_to(t, place, &none, stop, &http, ei);
+    if (!e && (place || m == LOGON_BASIC))
+        http_session_pin(http, place ? place->binding : t->binding,
+                         place ? place->binding_len : t->binding_len);
     if (!e && m == LOGON_KERBEROS && (place || t->binding_len == 0)) {
         /* which certificate is there must be known before the only token */
         e = ask_with(http, req, NULL, false, stop, out, ei);

@@ -15,6 +15,8 @@
 #include "core/model/org.h"
 #include "core/model/profile.h"
 
+struct logon_budget;
+
 /* A mailbox user to log on as. One account for a whole run: its failed attempts are counted (budget.h). */
 struct probe_user {
     const char *name;              /* "alice@contoso.lab", "CONTOSO\\alice"; NULL: nobody */
@@ -31,6 +33,8 @@ struct probe_request {
        Otherwise what the rules need: of the methods only Kerberos, on Outlook Anywhere. */
     bool deep;
     struct probe_user user;
+    /* Failed logons over several runs, borrowed (budget.h); NULL: one of the run's own, as the organisation's lock-out threshold has it. */
+    struct logon_budget *budget;
     int timeout_ms;    /* per server, default 15,000 */
     unsigned parallel; /* default 32 */
 };

@@ -38,6 +38,9 @@ struct prober {
     char dead[PROBE_DEAD_MAX][PROBE_NAME_MAX];
     size_t n_dead;
     bool ways_asked; /* Autodiscover's ways by the domain, once a run; under lock */
+    /* Under lock: the KDC or a server took the password; attempts that ended in neither a refusal nor a page. */
+    bool password_good;
+    unsigned unsettled;
 };
 
 struct target {
@@ -53,6 +56,8 @@ struct target {
     char unreached[400]; /* why not, for the steps that need the wire */
     unsigned char binding[CERTIFICATE_BINDING_MAX];
     size_t binding_len;
+    /* Why the password itself may not be sent: whoever holds the certificate is not known to be the server. "" it may. */
+    char untrusted[400];
     struct http_session *http;
     struct krb_ticket ticket;         /* of the last logon with one */
     uint32_t tls_tried, tls_offered;  /* bit per enum hello_version: answered at all, agreed to */
@@ -76,6 +81,9 @@ struct probe_place {
     const char *host; /* in the URL, SNI and the service name */
     uint16_t port;
     bool plain; /* http */
+    /* Of the certificate that was found good there: credentials go only to a server that shows it. 0 bytes: not known. */
+    const unsigned char *binding;
+    size_t binding_len;
 };
 /* An anonymous request; place NULL: to the target, on its kept connection. http_answer_fini(out) in any case. */
 enum err target_ask(struct target *t, const struct probe_place *place, const struct http_request *req,
@@ -83,7 +91,8 @@ enum err target_ask(struct target *t, const struct probe_place *place, const str
 /* The same with credentials, on a connection of its own: as the test user, or where there is none with the run's ticket
    (LOGON_KERBEROS only). req->authorization is set here. The failed-logon budget is honoured: ERR_REFUSED when it is spent, when the
    password is known to be wrong, when what the method needs is not there (ei->what says which), or when a password would go
-   in the clear. ERR_OK says only that the server answered: 401 is its refusal. */
+   in the clear or to a server whose certificate is not trusted. Basic, and whatever goes to a place, goes to no other certificate than
+   the one that was looked at before. ERR_OK says only that the server answered: 401 is its refusal. */
 enum err target_ask_as(struct target *t, enum logon_method m, const struct probe_place *place,
                        const struct http_request *req, const struct stop *stop, struct http_answer *out,
                        struct errinfo *ei) MUST_CHECK;
@@ -146,6 +155,8 @@ struct http_request plain_request(enum protocol p);
 void protocol_url(const struct target *t, enum protocol p, char *out, size_t cap);
 const char *status_words(int status, enum protocol p);
 bool is_form_based(enum protocol p);
+/* Fit to stand in a request and in SNI. */
+bool is_host_name(const char *s);
 
 /* The test user's ticket and whether the password is right, once for a run. Blocking. */
 void prober_logon(struct prober *b, const struct stop *stop, struct evidence *e);

@@ -116,6 +116,21 @@ static enum err leg_ask(struct leg *l, const struct rpc *r, const struct buf *au
     return e;
 }
 
+/* The password itself goes to no other server than the one that was looked at. */
+static enum err leg_pinned(const struct leg *l, const struct target *t, struct errinfo *ei)
+{
+    unsigned char binding[CERTIFICATE_BINDING_MAX];
+    size_t n = 0;
+    X509 *leaf = SSL_get1_peer_certificate(l->c.ssl);
+    bool same = leaf && certificate_binding(leaf, binding, &n) && n == t->binding_len &&
+                memcmp(binding, t->binding, n) == 0;
+    X509_free(leaf);
+    return same ? ERR_OK
+                : err_set(
+                      ei, ERR_TLS, "is there more than one server behind the address?",
+                      "the server shows another certificate than a moment ago, so no credentials are sent");
+}
+
 /* Connects, logs on as far as it goes without the body, and sends the head of the channel's request. */
 static enum err leg_open(struct leg *l, struct rpc *r, enum logon_method m, const struct stop *stop,
                          struct errinfo *ei)
@@ -130,6 +145,8 @@ static enum err leg_open(struct leg *l, struct rpc *r, enum logon_method m, cons
         e = reach_connect_one(&t->reach, t->which, stop, &l->c.fd, ei);
     if (!e)
         e = channel_secure(&l->c, t->prober->tls, t->fqdn, stop, ei);
+    if (!e && m == LOGON_BASIC)
+        e = leg_pinned(l, t, ei);
     for (int i = 0; !e && !final && i < LOGON_LEGS_MAX; i++) {
         e = logon_next(&l->logon, i ? &token : NULL, t->binding, t->binding_len, &header, &final, ei);
         if (!e)

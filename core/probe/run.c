@@ -20,7 +20,7 @@ static void prober_init(struct prober *b, const struct profile *p, const struct 
         b->req.parallel = PROBE_PARALLEL;
     if (b->req.protocols == 0)
         b->req.protocols = 1u << PROTOCOL_OA;
-    b->budget = logon_budget_new(org ? org->lockout_threshold : -1);
+    b->budget = b->req.budget ? b->req.budget : logon_budget_new(org ? org->lockout_threshold : -1);
     pthread_mutex_init(&b->lock, NULL);
 }
 
@@ -36,7 +36,8 @@ static void prober_fini(struct prober *b)
 {
     SSL_CTX_free(b->tls);
     krb_login_free(&b->user_login);
-    logon_budget_free(&b->budget);
+    if (b->budget != b->req.budget)
+        logon_budget_free(&b->budget);
     pthread_mutex_destroy(&b->lock);
 }
 
@@ -50,6 +51,8 @@ static void target_init(struct target *t, struct prober *b, const struct server 
     t->e = e;
     t->stop = stop;
     t->fd = -1;
+    str_copy(t->untrusted, sizeof t->untrusted,
+             "the password itself is not sent: the server's certificate was not seen");
 }
 
 static void target_fini(struct target *t)
@@ -61,12 +64,6 @@ static void target_fini(struct target *t)
 
 static const char no_fqdn[] =
     "the directory names no FQDN for this server (networkAddress has no ncacn_ip_tcp)";
-
-static bool name_is_usable(const char *s)
-{
-    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._");
-    return n > 0 && n < PROBE_NAME_MAX && s[n] == '\0';
-}
 
 /* Nothing can be asked; each step that would have been is there, with the reason. */
 static void skip_all(struct target *t, const char *why)
@@ -93,7 +90,7 @@ static void skip_all(struct target *t, const char *why)
 
 static const char *unusable(const struct server *s)
 {
-    return !s->fqdn ? no_fqdn : !name_is_usable(s->fqdn) ? "the FQDN in the directory is no host name" : NULL;
+    return !s->fqdn ? no_fqdn : !is_host_name(s->fqdn) ? "the FQDN in the directory is no host name" : NULL;
 }
 
 /* last: no other protocol comes after. A server that did not answer without a token is not asked again with one. */

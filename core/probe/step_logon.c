@@ -14,6 +14,27 @@ static const struct {
     [LOGON_KERBEROS] = {"the Kerberos ticket is", "a Kerberos ticket"},
 };
 
+/* What a healthy application says to a bare GET of somebody it let in, since it has no page there. Assumed from what admins see in a
+   browser; an anonymous request, which met a 401, would have got it too were it about anything but the missing page. */
+static const struct {
+    enum protocol protocol;
+    int status;
+    const char *words;
+} no_page[] = {
+    {PROTOCOL_EAS, 501, "ActiveSync has no page for a browser"},
+    {PROTOCOL_EAS, 505, "ActiveSync has no page for a browser"},
+    {PROTOCOL_OAB, 403, "the folder is not listed"},
+};
+
+/* NULL: that is no answer of a healthy one. */
+static const char *let_in_words(const struct target *t, enum protocol p, int status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(no_page) && t->status[p] == 401; i++)
+        if (no_page[i].protocol == p && no_page[i].status == status)
+            return no_page[i].words;
+    return NULL;
+}
+
 static void judge(struct target *t, struct observation *o, enum protocol p, enum logon_method m,
                   const struct http_answer *a)
 {
@@ -35,9 +56,9 @@ static void judge(struct target *t, struct observation *o, enum protocol p, enum
                    echo ? ", the RPC proxy echoes" : "", ticket);
     } else {
         /* past authentication: what the application makes of a bare request is its own step */
-        const char *more = status_words(status, p);
+        const char *good = let_in_words(t, p, status), *more = good ? good : status_words(status, p);
         bool fine =
-            p == PROTOCOL_OA ? false : (status >= 300 && status < 400) || status == 405 || status == 400;
+            good || (p != PROTOCOL_OA && ((status >= 300 && status < 400) || status == 405 || status == 400));
         target_say(t, o, fine ? OUTCOME_OK : OUTCOME_FAILED, "%d with %s%s%s", status, words_for[m].with,
                    more ? ": " : "", more ? more : "");
     }

@@ -77,9 +77,9 @@ static bool rpc_server_name(const struct target *t, char *out, size_t cap, const
     *why = NULL;
     if (g >= GENERATION_2013) {
         const char *at = box ? strchr(*box->mail ? box->mail : box->user, '@') : NULL;
-        if (at && *box->guid)
+        if (at && *box->guid && is_host_name(at + 1)) /* it goes into a request's first line */
             return str_fmt(out, cap, "%s%s", box->guid, at);
-        *why = box ? "the mailbox has no GUID or no address"
+        *why = box ? "the mailbox has no GUID or no address of a mail domain"
                    : "from Exchange 2013 on the RPC server is named by a mailbox: give one with --user";
         return false;
     }
@@ -94,8 +94,7 @@ static bool rpc_server_name(const struct target *t, char *out, size_t cap, const
     }
     if (!name)
         *why = "the directory names no RPC server for it";
-    else if (strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=
-             strlen(name))
+    else if (!is_host_name(name))
         *why = "the RPC server's name in the directory is no host name";
     return !*why && str_copy(out, cap, name);
 }

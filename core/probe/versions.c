@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+_Static_assert((int)HELLO_VERSIONS == TLS_VERSIONS, "bits are those of the model");
+
 /* A server that has just shaken hands and says nothing to an old version is not worth more of the deadline. */
 #define PATIENCE_MS 1500
 
@@ -91,7 +93,7 @@ void step_versions(struct target *t, const char *agreed)
         return;
     int64_t from = clock_mono_ms();
     for (int v = 0; v < HELLO_VERSIONS; v++) {
-        enum tried got = agreed && str_eq(agreed, hello_version_id((enum hello_version)v))
+        enum tried got = agreed && str_eq(agreed, tls_version_name((unsigned)v))
                              ? OFFERED
                              : try_version(t, (enum hello_version)v);
         if (got != UNKNOWN)

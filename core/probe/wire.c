@@ -105,7 +105,7 @@ static bool known(char names[static PROBE_MAX_NAMESPACES][PROBE_NAME_MAX], size_
     return false;
 }
 
-static bool is_host_name(const char *s)
+bool is_host_name(const char *s)
 {
     size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._");
     return n > 0 && s[n] == '\0' && n < PROBE_NAME_MAX && s[0] != '.' && s[0] != '-';
@@ -196,6 +196,23 @@ static void record_tls(struct target *t, struct observation *o, struct tls_answe
     buf_fini(&words);
 }
 
+/* Issued by an authority that is trusted, for the server's own name or one of those it is asked by. */
+static void judge_trust(struct target *t, const struct tls_answer *a)
+{
+    char names[PROBE_MAX_NAMESPACES][PROBE_NAME_MAX];
+    size_t n = target_namespaces(t, names);
+    bool named = certificate_has_name(a->leaf, t->fqdn);
+    for (size_t i = 0; i < n && !named; i++)
+        named = certificate_has_name(a->leaf, names[i]);
+    if (a->chain_ok && named)
+        *t->untrusted = '\0';
+    else
+        str_fmt(t->untrusted, sizeof t->untrusted,
+                "the password itself is not sent to this server: its certificate is %s%s%s",
+                a->chain_ok ? "for other names" : "not trusted: ", a->chain_ok ? "" : a->chain_error,
+                a->chain_ok ? "" : " (name its authority as trust in the profile)");
+}
+
 /* own: by the server's own name; a silence there is not waited for again. */
 static void tls_by_name(struct target *t, const char *name, bool own)
 {
@@ -235,6 +252,8 @@ static void tls_by_name(struct target *t, const char *name, bool own)
     record_tls(t, o, &a, name);
     if (own && !certificate_binding(a.leaf, t->binding, &t->binding_len))
         t->binding_len = 0;
+    if (own)
+        judge_trust(t, &a);
     tls_answer_fini(&a);
 }
 

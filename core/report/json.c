@@ -267,11 +267,10 @@ json_t *json_check(const struct findings *f)
 /* null: not tried. */
 static json_t *tls_versions(const struct observation *o)
 {
-    static const char *const ids[] = {"SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"};
     json_t *list = o->u.tls.versions_tried ? json_array() : json_null();
-    for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+    for (unsigned i = 0; i < TLS_VERSIONS; i++)
         if (o->u.tls.versions_tried & o->u.tls.versions_offered & (1u << i))
-            json_array_append_new(list, json_string(ids[i]));
+            json_array_append_new(list, json_string(tls_version_name(i)));
     return list;
 }
 

@@ -94,7 +94,7 @@ static const struct words {
 } words[] = {
     {"dns", PROTOCOL_UNKNOWN, "Attempting to resolve the host name %s in DNS.",
      "The host name resolved successfully.", "The host name couldn't be resolved."},
-    {"tcp", PROTOCOL_UNKNOWN, "Testing TCP port 443 on host %s to ensure it's listening and open.",
+    {"tcp", PROTOCOL_UNKNOWN, "Testing TCP port %s to ensure it's listening and open.",
      "The port was opened successfully.",
      "The specified port is either blocked, not listening, or not producing the expected response."},
     {"tls", PROTOCOL_UNKNOWN, "Obtaining the TLS handshake of %s.", "The TLS handshake succeeded.",
@@ -102,6 +102,37 @@ static const struct words {
     {"certificate", PROTOCOL_UNKNOWN, "Testing the SSL certificate of %s to make sure it's valid.",
      "The certificate passed all validation requirements.",
      "The SSL certificate failed one or more certificate validation checks."},
+    {"tls-versions", PROTOCOL_UNKNOWN, "Testing which versions of TLS %s takes.",
+     "A current version is offered, and no broken one.",
+     "No current version is offered, or a broken one is."},
+    {"client-certificate", PROTOCOL_UNKNOWN,
+     "Checking the configuration of %s for client certificate authentication.",
+     "A client certificate is not required.", "A client certificate is required."},
+    {"login", PROTOCOL_UNKNOWN, "Testing the password of %s at the KDC.", "The password is good.",
+     "The KDC does not take the password."},
+    {"logon-basic", PROTOCOL_UNKNOWN, "Attempting to log on with Basic authentication at %s.",
+     "The server took the logon.", "The server did not take the logon."},
+    {"logon-ntlm", PROTOCOL_UNKNOWN, "Attempting to log on with NTLM authentication at %s.",
+     "The server took the logon.", "The server did not take the logon."},
+    {"logon-negotiate-ntlm", PROTOCOL_UNKNOWN, "Attempting to log on with NTLM within Negotiate at %s.",
+     "The server took the logon.", "The server did not take the logon."},
+    {"logon-negotiate", PROTOCOL_UNKNOWN, "Attempting to log on with a Kerberos ticket at %s.",
+     "The server took the logon.", "The server did not take the logon."},
+    {"healthcheck", PROTOCOL_UNKNOWN, "Reading the health page of the protocol, %s.",
+     "Managed availability calls the protocol healthy.",
+     "A load balancer that reads the page takes the server out."},
+    {"echo-in", PROTOCOL_OA, "Attempting to ping RPC proxy %s on the IN channel.",
+     "RPC Proxy was pinged successfully.", "RPC Proxy can't be pinged."},
+    {"echo-out", PROTOCOL_OA, "Attempting to ping RPC proxy %s on the OUT channel.",
+     "RPC Proxy was pinged successfully.", "RPC Proxy can't be pinged."},
+    {"rpc-6001", PROTOCOL_OA, "Attempting to ping the MAPI Mail Store endpoint with identity: %s.",
+     "The endpoint was pinged successfully.", "The attempt to ping the endpoint failed."},
+    {"rpc-6002", PROTOCOL_OA, "Attempting to ping the MAPI Referral Service endpoint with identity: %s.",
+     "The endpoint was pinged successfully.", "The attempt to ping the endpoint failed."},
+    {"rpc-6004", PROTOCOL_OA, "Attempting to ping the MAPI Address Book endpoint with identity: %s.",
+     "The endpoint was pinged successfully.", "The attempt to ping the endpoint failed."},
+    {"banner", PROTOCOL_UNKNOWN, "Waiting for the greeting of %s.", "The server greeted.",
+     "There was no greeting as expected."},
     {"challenge", PROTOCOL_UNKNOWN, "Testing the authentication methods offered at %s.",
      "The methods offered are sufficient.", "The methods offered are not what is needed."},
     {"ticket", PROTOCOL_UNKNOWN, "Requesting a Kerberos service ticket for %s.", "The ticket was issued.",
@@ -168,20 +199,34 @@ static const struct words {
 /* Steps about a name rather than an URL. */
 static bool is_of_name(const struct observation *o)
 {
-    static const char *const steps[] = {"dns", "tcp", "certificate"};
+    static const char *const steps[] = {"dns", "certificate", "echo-in", "echo-out"};
+    if (str_eq(o->step, "login"))
+        return false;
     for (size_t i = 0; i < ARRAY_LEN(steps); i++)
         if (str_eq(steps[i], o->step))
             return true;
     return o->kind == OBSERVATION_TLS || (o->kind == OBSERVATION_STEP && o->protocol == PROTOCOL_UNKNOWN);
 }
 
+/* What a step is about, in the Analyzer's manner: "443 on host mail.contoso.com", "mailbox@contoso.com:6001". out is scratch. */
+static const char *subject_of(const struct observation *o, char *out, size_t cap)
+{
+    const char *subject = o->subject ? o->subject : o->by_name ? o->by_name : "";
+    const char *colon = strrchr(subject, ':'), *query = strchr(subject, '?');
+    if (str_eq(o->step, "tcp") && colon)
+        return str_fmt(out, cap, "%s on host %.*s", colon + 1, (int)(colon - subject), subject) ? out
+                                                                                                : subject;
+    if (o->step && str_istarts(o->step, "rpc-") && query)
+        return query + 1;
+    return o->by_name && is_of_name(o) ? o->by_name : subject;
+}
+
 static void leaf(struct writer *w, int depth, const struct observation *o)
 {
     char test[400], guid[37] = GUID_SUCCESS;
     const char *good = "The step succeeded.", *bad = "The step failed.";
-    const char *subject = o->subject ? o->subject : o->by_name ? o->by_name : "";
-    if (o->by_name && is_of_name(o))
-        subject = o->by_name;
+    char named[300];
+    const char *subject = subject_of(o, named, sizeof named);
     str_fmt(test, sizeof test, "Testing %s: %s.", o->step ? o->step : "a step", subject);
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         size_t before = strcspn(words[i].test, "%");
@@ -282,15 +327,19 @@ static void server_result(struct writer *w, const struct observation *const *o, 
     char text[400];
     long elapsed;
     enum status s = sum(o, n, &elapsed);
-    str_fmt(text, sizeof text, "Testing the Client Access Server %s.",
-            o[0]->server ? o[0]->server : "of a namespace");
+    str_fmt(text, sizeof text, "Testing %s%s.",
+            o[0]->server ? "the Client Access Server " : "what depends on no server",
+            o[0]->server ? o[0]->server : "");
     open_result(w, 2, s, guid_for(s), text, result_for(s), "", elapsed);
     buf_adds(w->out, "      <children>\n");
     for (size_t i = 0, k; i < n; i += k) {
         k = run_of(o + i, n - i, true);
         s = sum(o + i, k, &elapsed);
-        str_fmt(text, sizeof text, "Testing it by the name %s.",
-                o[i]->by_name ? o[i]->by_name : "of a service");
+        str_fmt(text, sizeof text, "Testing %s%s.",
+                o[i]->by_name                 ? "it by the name "
+                : str_eq(o[i]->step, "login") ? "the test user"
+                                              : "the names of services",
+                o[i]->by_name ? o[i]->by_name : "");
         open_result(w, 4, s, guid_for(s), text, result_for(s), "", elapsed);
         buf_adds(w->out, "          <children>\n");
         for (size_t j = 0, m; j < k; j += m) {

@@ -186,12 +186,11 @@ void judge_certificate(struct rule_run *run)
 /* The best version known: what the handshake agreed on, or of those asked for one by one. */
 static const char *best_version(const struct observation *o)
 {
-    static const char *const names[] = {"SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"};
     if (o->u.tls.version)
         return o->u.tls.version;
-    for (size_t i = ARRAY_LEN(names); i-- > 0;)
+    for (unsigned i = TLS_VERSIONS; i-- > 0;)
         if (o->u.tls.versions_tried & o->u.tls.versions_offered & (1u << i))
-            return names[i];
+            return tls_version_name(i);
     return NULL;
 }
 

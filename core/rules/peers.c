@@ -349,6 +349,11 @@ void judge_kb3140410(struct rule_run *run)
                              ? "runs on Windows Server 2008 R2; whether KB3140410 is installed only the "
                                "server itself can say"
                              : "the directory shows no operating system of it, and the server was not asked");
+        } else if (r2 == TRI_UNKNOWN) {
+            rule_unknown(
+                run, s,
+                "KB3140410 is not installed, but the directory shows no operating system of it: only "
+                "Windows Server 2008 R2 needs it");
         } else {
             struct draft d;
             draft_init(&d, run, s);

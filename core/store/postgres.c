@@ -291,8 +291,14 @@ static enum err lock_alive(struct store *s, const struct store_process *holder, 
 
 static enum err listen_store(struct store *s, struct errinfo *ei)
 {
+    struct store_server *p = s->handle;
+    bool kept = p->conn != NULL;
+    p->listening = true;
     enum err e = pg_connect(s, ei);
-    return e == ERR_OK ? pg_query(s, "LISTEN " PG_CHANNEL, NULL, 0, NULL, NULL, ei) : e;
+    if (e == ERR_OK && kept)
+        e = pg_query(s, "LISTEN " PG_CHANNEL, NULL, 0, NULL, NULL, ei);
+    p->heard = s->session;
+    return e;
 }
 
 static bool any_notification(PGconn *conn)
@@ -308,10 +314,13 @@ static enum err wait_store(struct store *s, int timeout_ms, bool *woken, struct 
     struct store_server *p = s->handle;
     int64_t end = clock_mono_ms() + timeout_ms;
     *woken = false;
-    if (!p->conn) { /* what happened meanwhile is not known: worth a look */
-        enum err e = listen_store(s, ei);
-        *woken = e == ERR_OK;
+    enum err e = pg_connect(s, ei);
+    if (e != ERR_OK)
         return e;
+    if (p->heard != s->session) { /* what happened between the two is not known: worth a look */
+        p->heard = s->session;
+        *woken = true;
+        return ERR_OK;
     }
     while (!(*woken = any_notification(p->conn))) {
         int64_t left = end - clock_mono_ms();

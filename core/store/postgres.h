@@ -22,6 +22,8 @@ struct store_server {                                                      /* st
     size_t n;
     struct secret password;
     bool in_turn, prepared; /* prepared: the tables were looked at once */
+    bool listening;         /* every connection is to be told what moves */
+    unsigned heard;         /* store.session whose notifications were waited for last */
 };
 
 /* Takes the address apart; refuses a password in it. */

@@ -144,6 +144,8 @@ enum err pg_connect(struct store *s, struct errinfo *ei)
     enum err e = pg_query(s, session_text, NULL, 0, NULL, NULL, ei);
     if (e == ERR_OK && !p->prepared)
         e = pg_prepare_schema(s, ei);
+    if (e == ERR_OK && p->listening) /* whoever makes the connection anew, a reader too */
+        e = pg_query(s, "LISTEN " PG_CHANNEL, NULL, 0, NULL, NULL, ei);
     if (e == ERR_OK)
         p->prepared = true;
     else

@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define RIGHTS_HINT                                                                                          \
-    "its owner: GRANT USAGE ON SCHEMA casbridge, ALL ON ALL TABLES and SEQUENCES IN SCHEMA casbridge to you"
+    "its owner, in that database: GRANT USAGE ON SCHEMA casbridge TO YOU; GRANT ALL ON ALL TABLES IN SCHEMA" \
+    " casbridge TO YOU; GRANT ALL ON ALL SEQUENCES IN SCHEMA casbridge TO YOU"
 #define GONE_HINT "see that PostgreSQL runs and can be reached; what was not confirmed was not kept"
 
 /* SQLSTATE: the longest beginning that fits counts. */
@@ -19,7 +20,7 @@ static const struct {
     const char *hint;
 } states[] = {
     {"25006", ERR_CONFIG, 0,
-     "that server is a standby: name the primary, or target_session_attrs=read-write"},
+     "a standby, or set to read only: name the primary, or target_session_attrs=read-write"},
     {"42501", ERR_DENIED, 0, RIGHTS_HINT},
     {"3F000", ERR_CONFIG, 0, "name another database"},
     {"42P01", ERR_CONFIG, 0, "it is not a store of this casbridge: name another database"},
@@ -36,7 +37,11 @@ static const struct {
     {"58", ERR_SYSTEM, 0, "look into the server's log"},
 };
 
-/* No connection, so no SQLSTATE either: only the words. Languages other than English end in the last row. */
+/*
+ * No connection, so no SQLSTATE either: only the words. Languages other than English end in the last row. Several hosts may have been
+ * tried, or one with TLS and without: who was refused counts more than who was not reached. A server that breaks off is no fault of TLS,
+ * and what has run out is no fault of the name that is said with it.
+ */
 static const struct {
     const char *words;
     enum err code;
@@ -45,6 +50,14 @@ static const struct {
     {"no password supplied", ERR_AUTH, "store_password = file:PATH, env:NAME or ask; or PGPASSFILE"},
     {"authentication failed", ERR_AUTH, "check user and password (store_password, PGPASSFILE)"},
     {"pg_hba.conf", ERR_AUTH, "the server's pg_hba.conf has to let this user in from here"},
+    {"not permitted to log in", ERR_AUTH, "let an administrator say: ALTER ROLE that user LOGIN"},
+    {"permission denied", ERR_DENIED, "let its owner say: GRANT CONNECT ON DATABASE that one TO that user"},
+    {"too many c", ERR_UNREACHABLE,
+     "raise the limit (of the server, the database or the role), or close some"},
+    {"connection slots", ERR_UNREACHABLE, "raise max_connections, or close some"},
+    {"could not translate", ERR_UNREACHABLE, "check the host's name in the store's address, and DNS"},
+    {"SYSCALL error", ERR_UNREACHABLE, "see that PostgreSQL runs and can be reached from here"},
+    {"unexpected eof", ERR_UNREACHABLE, "see that PostgreSQL runs and can be reached from here"},
     {"certificate", ERR_TLS, "check sslmode, sslrootcert and the name in the address"},
     {"SSL", ERR_TLS, "check sslmode and whether the server offers TLS"},
     {"database \"", ERR_CONFIG, "make it first: createdb -E UTF8 NAME"},

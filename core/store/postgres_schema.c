@@ -125,7 +125,7 @@ static enum err make_or_check(struct store *s, struct errinfo *ei)
         return err_set(ei, ERR_CONFIG, "make one that is: createdb -E UTF8 -T template0 NAME",
                        "the database of the store %s is not in UTF-8", s->path);
     if (!f.meta && !f.others)
-        return make(s, &f, ei);
+        return s->must_exist ? store_none_yet(s->path, ei) : make(s, &f, ei);
     if (f.meta)
         e = pg_query(s, "SELECT application, layout FROM casbridge.meta", NULL, 0, take_meta, &m, ei);
     if (e != ERR_OK && e != ERR_CONFIG)

@@ -195,7 +195,7 @@ static enum err find_path(const char *spec, char **path, struct errinfo *ei)
     const char *name = spec ? spec + strlen("sqlite:") : NULL;
     if (!spec)
         e = path_state(&b, "store.db", ei);
-    else if (!*name)
+    else if (!*name || strcmp(name, ":memory:") == 0) /* SQLite would keep those two nowhere */
         e = err_set(ei, ERR_CONFIG, "write sqlite:FILE", "the store has no file's name");
     else if (buf_adds(&b, name) != ERR_OK)
         e = err_set(ei, ERR_CONFIG, NULL, "the store's path is too long");
@@ -248,6 +248,8 @@ static enum err open_store(struct store *s, const char *spec, const struct secre
 {
     (void)password; /* the file's rights are its guard */
     enum err e = find_path(spec, &s->path, ei);
+    if (e == ERR_OK && s->must_exist && access(s->path, F_OK) < 0 && errno == ENOENT)
+        e = store_none_yet(s->path, ei);
     if (e == ERR_OK)
         e = path_make_parents(s->path, ei);
     if (e == ERR_OK)

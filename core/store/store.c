@@ -57,6 +57,7 @@ enum err store_number(struct store *s, enum store_statement which, const struct 
 enum err store_begin(struct store *s, enum store_turn t, struct errinfo *ei)
 {
     s->turn.id = 0;
+    s->turn.writes = t == STORE_TURN_WRITE;
     s->in_doubt = false;
     return s->backend->begin(s, t, ei);
 }
@@ -71,6 +72,11 @@ static enum err settle(struct store *s, enum err lost, struct errinfo *ei)
     char hash[65];
     struct errinfo why = {0};
     s->in_doubt = false;
+    if (!id && s->turn.writes)
+        return err_set(
+            ei, lost, "see what is there before you do it again",
+            "the store %s: the connection was lost at the end of a change: whether it was kept is not known",
+            s->path);
     if (!id)
         return lost;
     str_copy(hash, sizeof hash, s->turn.hash);
@@ -118,8 +124,14 @@ static enum err unknown_kind(const char *spec, struct errinfo *ei)
                    "no store is known for '%.*s'", (int)(n < 40 ? n : 40), spec);
 }
 
+enum err store_none_yet(const char *where, struct errinfo *ei)
+{
+    return err_set(ei, ERR_NOTFOUND, "check its name; the first apply or accept makes it",
+                   "there is no store yet in %s", where);
+}
+
 static enum err open_with(struct store **out, const char *spec, const struct secret *password,
-                          struct errinfo *ei)
+                          bool must_exist, struct errinfo *ei)
 {
     bool postgres = store_is_postgres(spec);
     if (spec && !postgres && strncmp(spec, "sqlite:", 7) != 0)
@@ -129,6 +141,7 @@ static enum err open_with(struct store **out, const char *spec, const struct sec
         return err_set(ei, ERR_NOMEM, NULL, "no memory for the store");
     pthread_mutex_init(&s->mutex, NULL);
     s->backend = postgres ? &store_postgres : &store_sqlite;
+    s->must_exist = must_exist;
     enum err e = store_process_self(&s->self, ei);
     if (e == ERR_OK)
         e = s->backend->open(s, spec, password, ei);
@@ -142,7 +155,7 @@ static enum err open_with(struct store **out, const char *spec, const struct sec
 
 enum err store_open(struct store **out, const char *spec, struct errinfo *ei)
 {
-    return open_with(out, spec, NULL, ei);
+    return open_with(out, spec, NULL, false, ei);
 }
 
 enum err store_open_profile(struct store **out, const struct profile *p, struct errinfo *ei)
@@ -151,10 +164,10 @@ enum err store_open_profile(struct store **out, const struct profile *p, struct 
     const char *ref = profile_get(p, PROFILE_store_password, NULL);
     struct secret password = {0};
     enum err e = ref && store_is_postgres(spec)
-                     ? secret_resolve(&password, ref, "Password of the store (PostgreSQL): ", ei)
+                     ? secret_resolve(&password, ref, "Password of the store (PostgreSQL)", ei)
                      : ERR_OK;
     if (e == ERR_OK)
-        e = open_with(out, spec, &password, ei);
+        e = open_with(out, spec, &password, profile_flag(p, PROFILE_read_only, false), ei);
     secret_fini(&password);
     return e;
 }

@@ -28,7 +28,8 @@ struct profile;
    "postgresql://..." as libpq reads it, but for a password, which is refused there; makes the schema casbridge in that database. A store
    of a newer version, a database that is no store and an unknown kind of store are ERR_CONFIG. */
 enum err store_open(struct store **out, const char *spec, struct errinfo *ei) MUST_CHECK;
-/* The profile's store, with its store_password. Blocks when that is "ask". */
+/* The profile's store, with its store_password. Blocks when that is "ask". Of a profile that is read_only none is made: ERR_NOTFOUND
+   when there is none yet. */
 enum err store_open_profile(struct store **out, const struct profile *p, struct errinfo *ei) MUST_CHECK;
 void store_close(struct store **s);
 /* Is there one already? A command that only looks does not make one. A PostgreSQL store that was named counts as there. */

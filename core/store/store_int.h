@@ -28,17 +28,19 @@ struct store_process {
 struct store {
     pthread_mutex_t mutex;
     const struct store_backend *backend;
-    void *handle; /* the back end's own */
-    char *path;   /* what it is called where people read it; holds no password */
+    void *handle;    /* the back end's own */
+    char *path;      /* what it is called where people read it; holds no password */
+    bool must_exist; /* who only looks makes no store */
     struct store_process self;
     int64_t locked_since;  /* 0: the lock is not ours */
     unsigned session;      /* counts connections: a lock dies with the one it was taken on */
     unsigned lock_session; /* when the lock was taken */
     bool in_doubt;         /* the connection was lost while the answer to COMMIT was awaited */
     struct {
-        int64_t id; /* 0: none was appended */
+        int64_t id; /* of its last record, 0: none was appended */
         char hash[65];
-    } turn; /* the last record of this turn */
+        bool writes;
+    } turn;
 };
 
 struct store_value {
@@ -93,6 +95,8 @@ struct store_backend {
 extern const struct store_backend store_sqlite, store_postgres;
 
 bool store_is_postgres(const char *spec);
+/* There is none at where, and s->must_exist. */
+enum err store_none_yet(const char *where, struct errinfo *ei);
 
 /* Runs a statement: values as many as it has parameters. */
 enum err store_run(struct store *s, enum store_statement which, const struct store_value *values, size_t n,

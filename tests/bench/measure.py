@@ -5,6 +5,7 @@ import subprocess
 from typing import NamedTuple
 
 import ground
+import summary
 
 WIDTH = 112
 
@@ -63,8 +64,10 @@ class Table:
 
     def __init__(self):
         self.rows = self.missed = 0
+        self.section = ''
 
     def title(self, text):
+        self.section = text
         print(f'\n{text}', flush=True)
 
     def note(self, text):
@@ -75,6 +78,7 @@ class Table:
         self.rows += 1
         self.missed += not met
         print(f'  {"pass" if met else "MISS"}  {what:<44} {shown:<30} {detail}', flush=True)
+        summary.record(self.section, what, met, shown)
 
     def ratio(self, what, ours, theirs, reach):
         """Figures of the same rounds, ours against theirs."""

@@ -1,10 +1,12 @@
 """casbridge probe: the wire part on the lab. Methods one by one, RPC channels to their end, mail ports, TLS versions,
 a wrong password that reaches no server, silence, and an interrupted run that keeps what was seen.
 """
+import re
 import signal
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree as ElementTree
 
 import pytest
 from conftest import LAB, PROGRAM, clean_env, wait_for
@@ -49,6 +51,19 @@ def test_every_method_on_its_own(shared_lab):
     assert outcomes(steps) == {'challenge': 'ok', 'logon-basic': 'ok', 'logon-negotiate': 'failed', 'echo-in': 'ok', 'echo-out': 'ok',
                                'rpc-6001': 'ok', 'rpc-6002': 'ok', 'rpc-6004': 'ok'}
     assert 'offers Basic only' in steps['logon-negotiate']['detail']
+
+
+def test_the_xml_is_worded_as_the_analyzers(shared_lab):
+    done = shared_lab.run('--format', 'xml', 'probe', 'EX10NTLM', '--protocol', 'oa', '--protocol', 'imap', '--user', 'alice', '--password',
+                          'env:PROBE_PASSWORD', env=env())
+    host = 'ex10ntlm.contoso.lab'
+    said = {x.get('testdescription'): x.get('resultdescription') for x in ElementTree.fromstring(done.out.encode()).iter('testresult')}
+    assert said[f"Testing TCP port 443 on host {host} to ensure it's listening and open."] == 'The port was opened successfully.'
+    assert f"Testing TCP port 143 on host {host} to ensure it's listening and open." in said
+    assert said[f'Attempting to ping RPC proxy {host} on the IN channel.'] == 'RPC Proxy was pinged successfully.'
+    for port, what in ((6001, 'Mail Store'), (6002, 'Referral Service'), (6004, 'Address Book')):
+        assert any(re.fullmatch(rf'Attempting to ping the MAPI {what} endpoint with identity: \S+:{port}\.', text) for text in said), port
+    assert 'Testing the test user.' in said and 'Testing the password of alice at the KDC.' in said
 
 
 def test_without_a_user_it_says_what_was_left_out(shared_lab):

@@ -127,7 +127,7 @@ function Read-One($f) { ([System.Management.Automation.PSSerializer]::Deserializ
 function Compare-One($a, $b) { $x = Read-One $a; $y = Read-One $b; if ($x -ceq $y -and $x.Length -gt 50) { 'same' } else { "DIFFERENT $a" } }
 """ + '\n'.join(lines))
     done = subprocess.run([str(pwsh), '-NoProfile', '-NonInteractive', '-File', str(tmp_path / 'compare.ps1')], capture_output=True, text=True,
-                          timeout=120)
+                          timeout=120, env={**clean_env(), 'HOME': str(tmp_path)})
     assert done.stdout.split() == ['same'] * len(cases), done.stdout + done.stderr
     assert len(cases) >= 75
 
@@ -324,7 +324,7 @@ def piped(pwsh, tmp_path, cases, *args, env=None, mode='pipe'):
     (tmp_path / 'exchange.ps1').write_text(EXCHANGE_PS1)
     lines = ''.join(json.dumps({'cmdlet': 'Set-OutlookAnywhere', **case}) + '\n' for case in cases)
     done = subprocess.run([str(PSRP), mode, str(pwsh), '-s', '-InitialScript', str(tmp_path / 'exchange.ps1'), *args], input=lines.encode(),
-                          capture_output=True, timeout=200, env={**clean_env(), **(env or {})})
+                          capture_output=True, timeout=200, env={**clean_env(), 'HOME': str(tmp_path), **(env or {})})
     assert b'Sanitizer' not in done.stderr and done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.decode().split('\n')[:-1]]
 

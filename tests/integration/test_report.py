@@ -53,6 +53,32 @@ def test_offline_is_what_was_live(shared_lab, taken):
     assert offline('--source', f'snapshot:{taken}', *route).json() == shared_lab.run(*route, '--probe').json()
 
 
+def host_evidence(observations):
+    return sorted((o['server'], o['step']) for o in observations if o['source'] == 'host')
+
+
+def test_what_only_servers_know_is_kept(shared_lab):
+    """--remote of snapshot and report is that of check."""
+    live = shared_lab.json('check', '--remote')
+    answered = {'version-floor', 'kb3140410', 'extended-protection'}
+    assert {r['id'] for r in live['passed']} >= answered
+    path = snapshot(shared_lab, 'remote.snap', '--remote')
+    offered = offline('--source', f'snapshot:{path}', '--format', 'json', 'check').json()
+    assert without(offered, 'at') == without(live, 'at')
+    done = shared_lab.run('--format', 'json', 'report', '-o', '-', '--remote')
+    assert done.code == 0, done.err
+    asked = host_evidence(done.json()['evidence']['observations'])
+    assert asked and {step for _, step in asked} >= {'build', 'kb3140410', 'iis-file'}
+    with tarfile.open(path) as archive:
+        kept = [json.loads(line) for line in archive.extractfile('evidence.jsonl')]
+    assert host_evidence(o for o in kept if 'source' in o) == asked
+    plain = shared_lab.run('--format', 'json', 'report', '-o', '-').json()
+    assert host_evidence(plain['evidence']['observations']) == []
+    for command in ('snapshot', 'report'):
+        done = shared_lab.run(command, '-o', shared_lab.dir / 'no', '--via', 'ssh')
+        assert done.code == 2 and 'add --remote' in done.err and not (shared_lab.dir / 'no').exists()
+
+
 def test_what_a_snapshot_holds(taken):
     assert taken.stat().st_mode & 0o777 == 0o600
     with tarfile.open(taken) as archive:

@@ -248,6 +248,23 @@ def test_copy_and_evidence(shared_lab, postgres, tmp_path):
         lab.config.write_text(before)
 
 
+def test_a_look_makes_nothing(postgres, tmp_path):
+    """The address may be of the wrong database: looking into it, or copying from it, leaves nothing behind."""
+    url = postgres.url()
+    database = url.rsplit('/', 1)[1]
+    config = tmp_path / 'config.ini'
+    config.write_text(f'[p]\nstore = {url}\n')
+    config.chmod(0o600)
+    assert casbridge('--config', config, '--read-only', 'store').code == 3
+    assert casbridge('--config', config, '--read-only', '--format', 'json', 'journal').json() == []
+    assert casbridge('--config', config, '--read-only', '--format', 'json', 'accept', 'list').json() == []
+    copied = casbridge('--config', config, 'store', 'copy', url, f'sqlite:{tmp_path}/copy.db')
+    assert copied.code == 3 and 'no store yet' in copied.err
+    assert not (tmp_path / 'copy.db').exists()
+    assert postgres.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'casbridge'", database) == '0'
+    assert casbridge('--config', config, 'store').code == 0
+
+
 def test_passwords(postgres, tmp_path):
     config = tmp_path / 'config.ini'
     url = postgres.url(user='keeper')

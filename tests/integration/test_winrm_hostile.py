@@ -198,6 +198,15 @@ def test_redirection(how, allowed, place, follows, tmp_path):
         assert bool(there.requests) == follows
 
 
+def test_addresses_have_no_domain(tmp_path):
+    """127.0.0.1 and 128.0.0.1 are the same but for what stands before the first dot."""
+    place = 'http://128.0.0.1:1/wsman'
+    with Listener(lambda r, n: (302, None, b'', {'Location': place})) as here:
+        with Session(write_config(tmp_path, f'http://127.0.0.1:{here.port}/wsman', 'winrm_auth = none', 'winrm_redirect = yes')) as session:
+            result = session.do(**CREATE)
+            assert result['err'] == 'REFUSED' and 'winrm_redirect does not allow' in result['hint'], result
+
+
 def test_urls(tmp_path):
     for url in ('ftp://{fqdn}/wsman', 'http://', 'http://a b/', 'http://user@{fqdn}/', 'http://{fqdn}:0/', 'http://{fqdn}:99999/', '{fqdn}',
                 'http://[::1/', 'http://ex$cas/'):

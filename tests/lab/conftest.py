@@ -1,6 +1,7 @@
 """One lab for all tests, and the clients that are not ours: curl, ldapsearch, OpenSSH, impacket."""
 import base64
 import configparser
+import contextlib
 import glob
 import os
 import shutil
@@ -171,15 +172,28 @@ class LabUnderTest:
         return {}
 
 
-@pytest.fixture(scope='session')
-def lab():
+@contextlib.contextmanager
+def running(poll):
     directory = tempfile.mkdtemp(prefix='casbridge-lab-test.')
-    lab_command(directory, 'up', '--poll', '1')
+    lab_command(directory, 'up', '--poll', str(poll))
     try:
         yield LabUnderTest(directory)
     finally:
         lab_command(directory, 'down')
         shutil.rmtree(directory)
+
+
+@pytest.fixture(scope='session')
+def lab():
+    with running(1) as made:
+        yield made
+
+
+@pytest.fixture
+def seldom():
+    """A lab whose IIS takes the directory's settings once an hour, or when told."""
+    with running(3600) as made:
+        yield made
 
 
 @pytest.fixture

@@ -162,19 +162,24 @@ def test_certificates(lab):
         )
 
 
-def test_an_edit_by_hand_lives_until_the_next_poll(fresh):
-    fresh.command('iis-edit', 'EXCAS01', 'basic,ntlm')
-    assert offered(fresh.curl(rpc('excas01'))[1]) == ['Negotiate', 'NTLM', 'Basic']
-    assert fresh.curl(rpc('excas01'), *NEGOTIATE, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')[0] == 200
-    assert 'edited by hand' in fresh.command('status').stdout
-    assert 'EXCAS01: /rpc offers basic' in fresh.command('poll', 'EXCAS01').stdout
-    assert offered(fresh.curl(rpc('excas01'))[1]) == ['Basic']
+def test_an_edit_by_hand_lives_until_the_next_poll(seldom):
+    """Nobody polls here but us: on a busy machine a single command takes longer than the other lab's step."""
+    seldom.command('iis-edit', 'EXCAS01', 'basic,ntlm')
+    assert offered(seldom.curl(rpc('excas01'))[1]) == ['Negotiate', 'NTLM', 'Basic']
+    assert seldom.curl(rpc('excas01'), *NEGOTIATE, '-X', 'RPC_IN_DATA', '-H', 'Content-Length: 0')[0] == 200
+    assert 'edited by hand' in seldom.command('status').stdout
+    assert 'EXCAS01: /rpc offers basic' in seldom.command('poll', 'EXCAS01').stdout
+    assert offered(seldom.curl(rpc('excas01'))[1]) == ['Basic']
+    assert 'edited by hand' not in seldom.command('status').stdout
+    assert seldom.command('iis-edit', 'EXCAS02', 'basic', check=False).returncode == 1
+
+
+def test_the_next_poll_comes_by_itself(fresh):
     fresh.command('iis-edit', 'EXCAS01', 'negotiate')
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while offered(fresh.curl(rpc('excas01'))[1]) != ['Basic']:
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert fresh.command('iis-edit', 'EXCAS02', 'basic', check=False).returncode == 1
 
 
 def test_a_stuck_configurator(fresh):

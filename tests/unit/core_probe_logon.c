@@ -36,16 +36,23 @@ static bool judge_basic(struct tls_peer *p, const char *head)
     return tls_peer_say(p, strstr(head, right) ? "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" : basic_401);
 }
 
+static X509 *shown;                   /* by the server; NULL: the good one */
+static struct logon_budget *kept;     /* over several runs; NULL: each has its own */
+static const char *namespaces = NULL; /* of the profile */
+
 static void probe_with(struct bench *b, struct tls_server *s, const char *password, int64_t threshold)
 {
     struct secret secret = {0};
     struct org org = {.lockout_threshold = threshold};
-    assert_true(tls_server_start(s, good, key));
+    assert_true(tls_server_start(s, shown ? shown : good, key));
     bench_init(b, s->port);
+    if (namespaces)
+        assert_int_equal(profile_set(&b->profile, PROFILE_namespace, namespaces, NULL), ERR_OK);
     assert_int_equal(secret_set(&secret, password, strlen(password)), ERR_OK);
     b->req = (struct probe_request){.protocols = FIVE,
                                     .deep = true,
                                     .timeout_ms = 8000,
+                                    .budget = kept,
                                     .user = {.name = "alice@contoso.lab", .password = &secret}};
     atomic_store(&tried, 0);
     probe_server(&b->profile, &org, &b->server, &b->req, NULL, &b->e);
@@ -99,6 +106,133 @@ static void test_success(void **state)
             assert_string_equal(b.e.items.v[i].u.logon.user, "alice@contoso.lab");
     }
     bench_fini(&b);
+}
+
+/* The key pressed again and again in the console: one budget for all. */
+static void test_budget_over_runs(void **state)
+{
+    unsigned all = 0;
+    (void)state;
+    kept = logon_budget_new(5);
+    assert_non_null(kept);
+    for (int i = 0; i < 3; i++) {
+        struct tls_server s = {.serve = judge_basic};
+        struct bench b;
+        probe_with(&b, &s, "wrong", 5);
+        all += atomic_load(&tried);
+        bench_fini(&b);
+    }
+    logon_budget_free(&kept);
+    assert_int_equal(all, 3);
+}
+
+/* A device that logs on for the server: who knows what its 503 to a password means? A page behind it tells. */
+static bool basic_then_503(struct tls_peer *p, const char *head)
+{
+    if (!strstr(head, "Authorization: "))
+        return tls_peer_say(p, basic_401);
+    atomic_fetch_add(&tried, 1);
+    return tls_peer_say(p, "HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n");
+}
+
+static bool oa_then_503(struct tls_peer *p, const char *head)
+{
+    return strstr(head, "/rpc/") ? judge_basic(p, head) : basic_then_503(p, head);
+}
+
+static void test_no_answer_is_no_success(void **state)
+{
+    (void)state;
+    for (int oa = 0; oa < 2; oa++) {
+        struct tls_server s = {.serve = oa ? oa_then_503 : basic_then_503};
+        struct bench b;
+        probe_with(&b, &s, "right", 5);
+        if (oa)
+            assert_int_equal(count(&b, "logon-basic", OUTCOME_SKIPPED, ""), 0);
+        else
+            assert_int_equal(atomic_load(&tried), 3);
+        bench_fini(&b);
+    }
+}
+
+/* A healthy application has no page for a browser: that is no fault, and a 503 still is. */
+static bool no_pages(struct tls_peer *p, const char *head)
+{
+    bool device = strstr(head, "/Microsoft-Server-ActiveSync") || strstr(head, "/EWS/");
+    if (!strstr(head, "Authorization: "))
+        return tls_peer_say(p, basic_401);
+    return tls_peer_say(p, device ? "HTTP/1.1 501 x\r\nContent-Length: 0\r\n\r\n"
+                                  : "HTTP/1.1 403 x\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void test_no_page_is_no_fault(void **state)
+{
+    struct tls_server s = {.serve = no_pages};
+    struct bench b;
+    (void)state;
+    probe_with(&b, &s, "right", 0);
+    assert_int_equal(count(&b, "logon-basic", OUTCOME_OK, "no page for a browser"), 1);
+    assert_int_equal(count(&b, "logon-basic", OUTCOME_OK, "the folder is not listed"), 1);
+    assert_int_equal(count(&b, "logon-basic", OUTCOME_FAILED, ""), 3); /* elsewhere the same is a fault */
+    bench_fini(&b);
+}
+
+/* The password itself goes only to who is known to be the server. */
+static void test_untrusted(void **state)
+{
+    static const struct {
+        const char *name, *namespaces;
+        bool issued, sent;
+        const char *why;
+    } cases[] = {
+        {"cas01.contoso.lab", NULL, false, false, "certificate is not trusted"},
+        {"other.contoso.lab", NULL, true, false, "certificate is for other names"},
+        {"outlook.contoso.lab", "outlook.contoso.lab", true, true, ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct test_cert spec = {.cn = "x",
+                                       .names = {{cases[i].name, strlen(cases[i].name)}},
+                                       .n_names = 1,
+                                       .from_s = -DAY,
+                                       .until_s = 300 * DAY};
+        struct tls_server s = {.serve = judge_basic};
+        struct bench b;
+        shown = test_cert_make(&spec, key, cases[i].issued ? ca : NULL, cases[i].issued ? ca_key : NULL);
+        namespaces = cases[i].namespaces;
+        probe_with(&b, &s, "right", 0);
+        X509_free(shown);
+        shown = NULL;
+        namespaces = NULL;
+        assert_int_equal(atomic_load(&tried) > 0, cases[i].sent);
+        assert_int_equal(count(&b, "logon-basic", OUTCOME_OK, ""), cases[i].sent ? 5 : 0);
+        assert_int_equal(count(&b, "logon-basic", OUTCOME_SKIPPED, cases[i].why), cases[i].sent ? 0 : 5);
+        bench_fini(&b);
+    }
+}
+
+/* The good certificate to whoever looks, another one to the connection after: what came between gets no password. */
+static X509 *evil;
+
+static bool swap_then_judge(struct tls_peer *p, const char *head)
+{
+    if (SSL_CTX_use_certificate(p->server->ctx, evil) != 1)
+        return false;
+    return judge_basic(p, head);
+}
+
+static void test_swapped_certificate(void **state)
+{
+    struct tls_server s = {.serve = swap_then_judge};
+    struct bench b;
+    (void)state;
+    evil = test_cert_make(&good_spec, key, NULL, NULL);
+    assert_non_null(evil);
+    probe_with(&b, &s, "right", 0);
+    assert_int_equal(atomic_load(&tried), 0);
+    assert_int_equal(count(&b, "logon-basic", OUTCOME_ERROR, "another certificate than a moment ago"), 5);
+    bench_fini(&b);
+    X509_free(evil);
 }
 
 /* NTLM through GSSAPI: the first message anonymous, the proof on the same connection or not at all. */
@@ -206,6 +340,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_success),
+        cmocka_unit_test(test_budget_over_runs),
+        cmocka_unit_test(test_no_answer_is_no_success),
+        cmocka_unit_test(test_no_page_is_no_fault),
+        cmocka_unit_test(test_untrusted),
+        cmocka_unit_test(test_swapped_certificate),
         cmocka_unit_test(test_ntlm_cut),
         cmocka_unit_test(test_bodies),
     };

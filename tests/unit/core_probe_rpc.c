@@ -15,8 +15,11 @@ enum manner {
     CLOSES,
     GARBAGE,
     REFUSES_BIND,
+    OTHER_CERTIFICATE, /* from the first channel on */
     MANNERS
 };
+
+static X509 *other; /* for the same names, by nobody */
 
 /* What the two channels share. */
 static struct {
@@ -121,6 +124,9 @@ static bool serve(struct tls_peer *p, const char *head)
     if (strstr(head, "Content-Length: 0\r\n") || strstr(head, "Content-Length: 4\r\n")) {
         if (strstr(head, "Content-Length: 4\r\n") && !take(p, body, sizeof body))
             return false;
+        if (manner == OTHER_CERTIFICATE && strncmp(head, "RPC_OUT_DATA ", 13) == 0 &&
+            SSL_CTX_use_certificate(p->server->ctx, other) != 1)
+            return false;
         if (manner == NO_ECHO)
             return tls_peer_say(p, "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nWelcome!");
         return tls_peer_say(
@@ -159,10 +165,14 @@ static void test_manners(void **state)
         [GARBAGE] = {OUTCOME_FAILED, "the OUT channel is broken: what comes on the OUT channel is no RPC",
                      8000},
         [REFUSES_BIND] = {OUTCOME_FAILED, "refuses the bind: the interface is not served there", 8000},
+        [OTHER_CERTIFICATE] = {OUTCOME_ERROR, "another certificate than a moment ago, so no credentials",
+                               8000},
     };
     struct secret password = {0};
     (void)state;
     assert_int_equal(secret_set(&password, "right", 5), ERR_OK);
+    other = test_cert_make(&good_spec, key, NULL, NULL);
+    assert_non_null(other);
     for (int m = 0; m < MANNERS; m++) {
         struct tls_server s = {.serve = serve};
         struct bench b;
@@ -176,7 +186,8 @@ static void test_manners(void **state)
         struct org org = {.lockout_threshold = 0};
         int64_t from = clock_mono_ms();
         probe_server(&b.profile, &org, &b.server, &b.req, NULL, &b.e);
-        assert_true(clock_mono_ms() - from < cases[m].timeout_ms + 1500);
+        /* a silence waited out would be a minute */
+        assert_true(clock_mono_ms() - from < cases[m].timeout_ms + 10000);
         is(seen(&b, "rpc-6001", NULL), cases[m].outcome, cases[m].words);
         assert_string_equal(seen(&b, "rpc-6001", NULL)->subject,
                             "https://cas01.contoso.lab/rpc/rpcproxy.dll?cas01.contoso.lab:6001");
@@ -184,6 +195,36 @@ static void test_manners(void **state)
            m == NO_ECHO ? "no RPC proxy's echo: 8 bytes" : "the RPC proxy echoes");
         is(seen(&b, "echo-out", NULL), m == NO_ECHO ? OUTCOME_FAILED : OUTCOME_OK, "");
         (void)seen(&b, "rpc-6004", NULL); /* the others were tried all the same */
+        tls_server_stop(&s);
+        bench_fini(&b);
+    }
+    secret_fini(&password);
+    X509_free(other);
+}
+
+/* A mailbox's address is its owner's to write, and goes into a request: only what is a name does. */
+static void test_hostile_address(void **state)
+{
+    static const char *const mails[] = {"a@contoso.lab\r\nX: y", "a@contoso.lab HTTP/1.1", "a@b@c", "a"};
+    struct secret password = {0};
+    (void)state;
+    assert_int_equal(secret_set(&password, "right", 5), ERR_OK);
+    for (size_t i = 0; i < ARRAY_LEN(mails); i++) {
+        struct tls_server s = {.serve = serve};
+        struct bench b;
+        const struct org org = {.lockout_threshold = 0};
+        struct mailbox box = {.generation = GENERATION_2013};
+        str_copy(box.guid, sizeof box.guid, "1c1f4d0b-3d3e-4a1b-9c55-6ad7b3c1a001");
+        str_copy(box.mail, sizeof box.mail, mails[i]);
+        assert_true(tls_server_start(&s, good, key));
+        bench_init(&b, s.port);
+        b.server.generation = GENERATION_2013;
+        b.req = (struct probe_request){.deep = true,
+                                       .timeout_ms = 8000,
+                                       .user = {.name = "alice", .mailbox = &box, .password = &password}};
+        atomic_store(&proxy.manner, RIGHT);
+        probe_server(&b.profile, &org, &b.server, &b.req, NULL, &b.e);
+        is(seen(&b, "rpc", NULL), OUTCOME_SKIPPED, "no address of a mail domain");
         tls_server_stop(&s);
         bench_fini(&b);
     }
@@ -205,6 +246,7 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_manners)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_manners),
+                                       cmocka_unit_test(test_hostile_address)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -57,6 +57,8 @@ static void test_addresses(void **state)
         {"postgresql+tls://ann:" SECRET_WORD "@h/x", "no store is known"},
         {"mysql://ann:" SECRET_WORD "@h/x", "no store is known for 'mysql'"},
         {"ann:" SECRET_WORD "@h", "no store is known"},
+        {"sqlite:", "no file's name"},
+        {"sqlite::memory:", "no file's name"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct store *s = NULL;
@@ -82,7 +84,7 @@ static void open_fails(const char *spec, enum err expected, const char *what)
 static void test_who_is_refused(void **state)
 {
     struct store_fixture *f = *state;
-    char spec[240], port[8];
+    char spec[240], port[8], other[32], sql[160];
     snprintf(port, sizeof port, "%d", store_pg.port);
     assert_true(pg_sql(&store_pg, NULL, "CREATE ROLE stranger LOGIN"));
     assert_true(pg_sql(&store_pg, NULL, "CREATE ROLE keeper LOGIN PASSWORD '" SECRET_WORD "'"));
@@ -101,7 +103,23 @@ static void test_who_is_refused(void **state)
     /* let in, but no rights on what is there */
     snprintf(spec, sizeof spec, "postgresql://guest@127.0.0.1:%s/%s?gssencmode=disable", port, f->database);
     open_fails(spec, ERR_DENIED, "permission denied");
+    /* known, but kept out: of the database, for want of a connection, altogether */
+    assert_true(pg_database(&store_pg, NULL, other, sizeof other));
+    snprintf(sql, sizeof sql, "REVOKE CONNECT ON DATABASE %s FROM PUBLIC", other);
+    assert_true(pg_sql(&store_pg, NULL, sql));
+    snprintf(spec, sizeof spec, "postgresql://guest@127.0.0.1:%s/%s?gssencmode=disable", port, other);
+    open_fails(spec, ERR_DENIED, "permission denied");
+    snprintf(sql, sizeof sql, "GRANT CONNECT ON DATABASE %s TO PUBLIC; ALTER DATABASE %s CONNECTION LIMIT 0",
+             other, other);
+    assert_true(pg_sql(&store_pg, NULL, sql));
+    open_fails(spec, ERR_UNREACHABLE, "too many connections");
+    assert_true(pg_sql(&store_pg, NULL, "ALTER ROLE guest CONNECTION LIMIT 0"));
+    snprintf(spec, sizeof spec, "postgresql://guest@127.0.0.1:%s/%s?gssencmode=disable", port, f->database);
+    open_fails(spec, ERR_UNREACHABLE, "too many connections");
+    assert_true(pg_sql(&store_pg, NULL, "ALTER ROLE guest NOLOGIN"));
+    open_fails(spec, ERR_AUTH, "log in");
     assert_true(pg_sql(&store_pg, NULL, "DROP ROLE stranger; DROP ROLE guest"));
+    open_fails("postgresql://casbridge@certificate.invalid/x", ERR_UNREACHABLE, "could not translate");
     snprintf(spec, sizeof spec, "postgresql://casbridge@127.0.0.1:%d/x", pg_free_port());
     open_fails(spec, ERR_UNREACHABLE, "refused");
 }
@@ -313,6 +331,38 @@ static void test_lost_at_every_message(void **state)
     assert_true(told_kept >= 1);
 }
 
+/* Progress leaves no record by which it could be told whether it is there: then nobody says that it is not. */
+static void test_progress_lost_at_commit(void **state)
+{
+    struct store_fixture *f = *state;
+    struct pg_gate gate;
+    char spec[200];
+    assert_true(pg_gate_open(&gate, store_pg.port));
+    snprintf(spec, sizeof spec, "postgresql://casbridge@127.0.0.1:%d/%s?gssencmode=disable&sslmode=disable",
+             gate.port, f->database);
+    for (int at = 3; at <= 4; at++) { /* it is said, COMMIT */
+        struct store *s = NULL;
+        struct errinfo ei = {0};
+        struct store_progress p = {.organization = (char *)"Contoso",
+                                   .gate = (char *)"G3",
+                                   .state = (char *)"settled",
+                                   .who = (char *)"ann"};
+        store_progresses found = {0};
+        assert_int_equal(store_open(&s, spec, &ei), ERR_OK);
+        pg_gate_cut(&gate, at, true);
+        assert_int_equal(store_progress_put(s, &p, &ei), ERR_UNREACHABLE);
+        assert_true(pg_gate_was_cut(&gate));
+        pg_gate_cut(&gate, 0, false);
+        assert_int_equal(strstr(ei.what, "not known") != NULL, at == 4);
+        assert_int_equal(strstr(ei.hint, "was not kept") != NULL, at == 3);
+        assert_int_equal(store_progress_get(s, NULL, &found, &ei), ERR_OK);
+        assert_int_equal(found.n, at == 4);
+        store_progresses_free(&found);
+        store_close(&s);
+    }
+    pg_gate_close(&gate);
+}
+
 /* What the server may say to an append: its words, our error, and nothing kept. */
 static void test_what_the_server_says(void **state)
 {
@@ -424,6 +474,7 @@ int main(void)
         POSTGRES(test_restart_between_calls),
         POSTGRES(test_cut_while_idle),
         POSTGRES(test_lost_at_every_message),
+        POSTGRES(test_progress_lost_at_commit),
         POSTGRES(test_what_the_server_says),
         POSTGRES(test_silent_server),
         POSTGRES(test_durable),

@@ -284,6 +284,23 @@ static void test_watch_over_a_restart(void **state)
     store_watch_close(&w);
 }
 
+/* The connection is cut, and it is a reading between two polls that finds out and connects anew: the watch must not be deaf from then on. */
+static void test_watch_connected_anew_by_a_reader(void **state)
+{
+    struct store_fixture *f = *state;
+    struct store_watch *w = watch(f);
+    int64_t last = 0;
+    assert_true(pg_sql(&store_pg, NULL,
+                       "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                       " WHERE application_name = 'casbridge'"));
+    assert_int_equal(journal_last(store_watch_store(w), &last, NULL), ERR_OK);
+    append(f->store, "r1", 0, "begin");
+    assert_true(next(w, 5000).journal);
+    append(f->store, "r1", 1, "intent");
+    assert_true(next(w, 5000).journal);
+    store_watch_close(&w);
+}
+
 static void fill(struct store *s)
 {
     struct acceptance a = {.organization = (char *)"Contoso",
@@ -399,6 +416,7 @@ int main(void)
         BOTH(test_watch_while_it_is_written),
         SQLITE(test_locks_survive_a_second_store),
         POSTGRES(test_watch_over_a_restart),
+        POSTGRES(test_watch_connected_anew_by_a_reader),
         BOTH(test_copy_there_and_back),
         BOTH(test_copy_of_a_broken_chain),
     };

@@ -8,7 +8,7 @@ static void test_ok(void **state)
     assert_int_equal(run("ok"), ERR_OK);
     assert_true(remote_result_ok(&f.result));
     assert_true(f.result.sent && !f.result.outcome_unknown && f.result.has_exit_code);
-    assert_string_equal(f.result.output, "first\nsecond\n");
+    EXPECT_OUTPUT("first\nsecond\n");
     assert_int_equal(f.result.warnings.n, 1);
     assert_string_equal(f.result.warnings.v[0], "takes a while");
     assert_true(f.result.elapsed_ms >= 0);
@@ -42,7 +42,7 @@ static void test_errors_of_the_command(void **state)
     assert_int_equal(f.result.errors.n, 1);
     assert_string_equal(f.result.errors.v[0].message, "bad name");
     assert_string_equal(f.result.errors.v[0].id, "Id2");
-    assert_string_equal(f.result.output, "kept\n");
+    EXPECT_OUTPUT("kept\n");
 
     assert_int_equal(run("missing"), ERR_OK);
     assert_int_equal(f.result.exit_code, 127);
@@ -63,7 +63,7 @@ static void test_soft(void **state)
     assert_string_equal(f.result.warnings.v[0], "soft");
     assert_string_equal(f.result.warnings.v[1], "noise");
     assert_int_equal(run("oem"), ERR_OK);
-    assert_string_equal(f.result.output, "gr\xc3\xbcn\n");
+    EXPECT_OUTPUT("gr\xc3\xbcn\n");
     assert_int_equal(f.result.warnings.n, 1);
 }
 
@@ -72,9 +72,11 @@ static void test_much_output(void **state)
     (void)state;
     assert_int_equal(run("big"), ERR_OK);
     assert_int_equal(f.result.exit_code, 0);
+    assert_non_null(f.result.output);
     assert_int_equal(strlen(f.result.output), 8 * 400000 + 3);
     assert_string_equal(f.result.output + 8 * 400000, "END");
     assert_int_equal(run("huge"), ERR_OK);
+    assert_non_null(f.result.output);
     assert_int_equal(strlen(f.result.output), 16 << 20);
     assert_int_equal(f.result.warnings.n, 1);
 }
@@ -111,15 +113,23 @@ static void test_lost_connection(void **state)
     assert_int_equal(runs(), 1);
 }
 
+/* How much time the server needs before the command is under way is its own affair: the deadline grows until it has passed there. */
 static void test_deadline(void **state)
 {
     (void)state;
-    int64_t start = clock_mono_ms();
-    assert_int_equal(run_for("slow", 1500), ERR_TIMEOUT);
-    assert_true(clock_mono_ms() - start < 15000);
-    assert_true(f.result.sent && f.result.outcome_unknown);
-    assert_string_equal(f.result.output, "begun\n");
-    assert_int_equal(runs(), 1);
+    size_t sent = 0;
+    for (int64_t timeout = 1500; !f.result.output; timeout *= 2) {
+        int64_t start = clock_mono_ms();
+        assert_true(timeout < PATIENCE_MS);
+        assert_int_equal(run_for("slow", timeout), ERR_TIMEOUT);
+        int64_t took = clock_mono_ms() - start;
+        assert_true(took >= timeout && took < timeout + PATIENCE_MS / 2); /* the command itself never ends */
+        assert_true(f.result.outcome_unknown == f.result.sent);
+        sent += f.result.sent;
+    }
+    assert_true(f.result.sent);
+    EXPECT_OUTPUT("begun\n");
+    assert_in_range(runs(), 1, sent);
     assert_int_equal(run_for("ok", 1), ERR_TIMEOUT);
     assert_false(f.result.sent);
 }

@@ -149,8 +149,8 @@ static void test_agent(void **state)
     str_fmt(path, sizeof path, "%s/agent", f.sshd.dir);
     const char *argv[] = {"ssh-agent", "-D", "-a", path, NULL};
     f.sshd.agent = sshd_daemon(&f.sshd, argv);
-    for (int i = 0; i < 100 && access(path, F_OK) != 0; i++)
-        (void)usleep(20000);
+    while (access(path, F_OK) != 0)
+        sshd_await(&f.sshd, f.sshd.agent);
     assert_int_equal(setenv("SSH_AUTH_SOCK", path, 1), 0);
     make_key("rsa", "rsa", "");
     make_key("stranger", "ed25519", "");
@@ -192,8 +192,8 @@ static pid_t password_server(const char *kind)
     (void)unlink(port_file);
     sshd_file(&f.sshd, "attempts", "", 0600);
     pid_t pid = sshd_daemon(&f.sshd, argv);
-    for (int i = 0; i < 500 && access(port_file, F_OK) != 0; i++)
-        (void)usleep(20000);
+    while (access(port_file, F_OK) != 0)
+        sshd_await(&f.sshd, pid);
     char *port = sshd_read(&f.sshd, "port");
     set(PROFILE_ssh_port, port);
     free(port);
@@ -218,7 +218,7 @@ static void test_password(void **state)
     pid_t pid = password_server("password");
     set_secret(PROFILE_ssh_password, "p\xc3\xa4ss 'word'\n");
     assert_int_equal(run("ok"), ERR_OK);
-    assert_string_equal(f.result.output, "hello\n");
+    EXPECT_OUTPUT("hello\n");
     set_secret(PROFILE_ssh_password, "wrong one");
     assert_int_equal(run("ok"), ERR_AUTH);
     EXPECT_WHAT("tried: password");

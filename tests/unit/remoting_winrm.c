@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "core/base/clock.h"
 #include "core/base/str.h"
 #include "remoting/remoting.h"
 #include "remoting/wsman.h"
@@ -201,6 +202,60 @@ static void test_never_twice(void **state)
     assert_int_equal(d.connections, 1);
 }
 
+static void *raise_soon(void *arg)
+{
+    (void)usleep(300000);
+    stop_raise(arg);
+    return NULL;
+}
+
+/* A listener whose queue is full answers no connection; looking for a way ends when it is told to. */
+static void test_looking_for_a_way_can_be_interrupted(void **state)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0), filled[4];
+    struct profile p = {0};
+    struct transport *t = NULL;
+    struct remote_result r = {0};
+    struct errinfo ei = {0};
+    struct arena arena;
+    struct cmdlet c;
+    struct stop stop;
+    pthread_t thread;
+    char url[64], port[8];
+    (void)state;
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&a, len) == 0 && listen(fd, 0) == 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    for (size_t i = 0; i < ARRAY_LEN(filled); i++) {
+        filled[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)!connect(filled[i], (struct sockaddr *)&a, len);
+    }
+    here(&p);
+    str_fmt(url, sizeof url, "http://{fqdn}:%u/wsman", ntohs(a.sin_port));
+    str_fmt(port, sizeof port, "%u", ntohs(a.sin_port));
+    set(&p, PROFILE_winrm_auth, "none");
+    set(&p, PROFILE_winrm_url, url);
+    set(&p, PROFILE_psrp_url, url);
+    set(&p, PROFILE_ssh_port, port);
+    assert_int_equal(remoting_transport_new(&t, "auto", &p, NULL, NULL, &ei), ERR_OK);
+    arena_init(&arena, 65536);
+    cmdlet_init(&c, &arena, "Get-OutlookAnywhere");
+    stop_init(&stop, 0, NULL);
+    int64_t begun = clock_mono_ms();
+    assert_int_equal(pthread_create(&thread, NULL, raise_soon, &stop), 0);
+    assert_int_equal(t->run(t, &target, &c, &stop, &r, &ei), ERR_INTERRUPTED);
+    assert_true(clock_mono_ms() - begun < 2500); /* one way alone would have 3 s */
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    remote_result_fini(&r);
+    arena_fini(&arena);
+    t->free(t);
+    profile_fini(&p);
+    for (size_t i = 0; i < ARRAY_LEN(filled); i++)
+        close(filled[i]);
+    close(fd);
+}
+
 static void test_urls(void **state)
 {
     static const struct {
@@ -241,9 +296,8 @@ int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_never_twice),
+        cmocka_unit_test(test_settings),    cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_never_twice), cmocka_unit_test(test_looking_for_a_way_can_be_interrupted),
         cmocka_unit_test(test_urls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,6 +46,8 @@ static const char standin[] =
     "signal) kill -TERM $$;;\n"
     "esac\n";
 
+#define PATIENCE_MS 300000 /* no test's judge, only an end for one that hangs */
+
 struct fixture {
     struct sshd sshd;
     struct profile profile;
@@ -187,7 +189,7 @@ static inline enum err run_for(const char *mode, int64_t timeout_ms)
 
 static inline enum err run(const char *mode)
 {
-    return run_for(mode, 20000);
+    return run_for(mode, PATIENCE_MS);
 }
 
 static inline size_t runs(void)
@@ -200,6 +202,11 @@ static inline size_t runs(void)
     return n;
 }
 
+#define EXPECT_OUTPUT(text)                                                                                  \
+    do {                                                                                                     \
+        assert_non_null(f.result.output); /* strcmp() would not come back */                                 \
+        assert_string_equal(f.result.output, text);                                                          \
+    } while (0)
 #define EXPECT_WHAT(part) assert_non_null(strstr(f.ei.what, part))
 #define EXPECT_HINT(part) assert_non_null(strstr(f.ei.hint, part))
 

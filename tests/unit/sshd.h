@@ -129,6 +129,16 @@ static inline pid_t sshd_daemon(const struct sshd *s, const char *const argv[])
     _exit(127);
 }
 
+/* One look at a daemon that is not ready yet: however long it takes, but not for ever when it has ended. */
+static inline void sshd_await(const struct sshd *s, pid_t pid)
+{
+    if (waitpid(pid, NULL, WNOHANG) != 0) {
+        (void)fprintf(stderr, "a server of the test ended at once: see %s/log\n", s->dir);
+        abort();
+    }
+    (void)usleep(20000);
+}
+
 static inline void sshd_kill(pid_t *pid)
 {
     if (*pid > 0) {
@@ -158,7 +168,8 @@ static inline bool sshd_prepare(struct sshd *s, const char *standin)
     return true;
 }
 
-/* Starts (again) with more lines of configuration: HostKey lines at least. Waits until it answers. */
+/* Starts (again) with more lines of configuration: HostKey lines at least. Waits until it answers. HOME is the folder, so that what the
+   account's own shell does at its start (slow things, noisy ones) is no part of a test. */
 static inline void sshd_start(struct sshd *s, const char *config)
 {
     char text[4096], path[256];
@@ -166,14 +177,14 @@ static inline void sshd_start(struct sshd *s, const char *config)
     str_fmt(text, sizeof text,
             "ListenAddress 127.0.0.1\nPort %d\nPidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\nAuthorizedKeysFile %s/authorized\n"
-            "ForceCommand exec %s/standin %s\nMaxStartups 100\n%s",
-            s->port, s->dir, s->dir, s->dir, config);
+            "ForceCommand exec %s/standin %s\nSetEnv HOME=%s\nMaxStartups 100\n%s",
+            s->port, s->dir, s->dir, s->dir, s->dir, config);
     sshd_file(s, "config", text, 0600);
     str_fmt(path, sizeof path, "%s/config", s->dir);
     const char *argv[] = {"/usr/sbin/sshd", "-D", "-e", "-f", path, NULL};
     s->pid = sshd_daemon(s, argv);
-    for (int i = 0; i < 200 && !sshd_answers(s->port); i++)
-        (void)usleep(20000);
+    while (!sshd_answers(s->port))
+        sshd_await(s, s->pid);
 }
 
 static inline int sshd_remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

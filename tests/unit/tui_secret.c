@@ -1,5 +1,5 @@
 /* A job asks for a password: it waits for the user, gets the answer, and the next one is not bothered. */
-#include "tui/session.h"
+#include "tui/session_int.h"
 
 #include "core/base/clock.h"
 #include "core/base/secret.h"
@@ -95,6 +95,19 @@ static void asked_once(void **state)
     wait_for(s, &c.done, 0);
     assert_int_equal(c.e, ERR_REFUSED);
     assert_non_null(strstr(c.ei.what, "LDAP password"));
+    struct job d = {.prompt = "LDAP password"}; /* no is an answer too, until the user begins something */
+    submit(s, &d);
+    wait_for(s, &d.done, 0);
+    assert_int_equal(d.e, ERR_REFUSED);
+    assert_non_null(strstr(d.ei.what, "LDAP password"));
+    session_secrets_ask_again(s);
+    d = (struct job){.prompt = "LDAP password"};
+    submit(s, &d);
+    wait_for(s, NULL, SESSION_QUESTION);
+    session_answer(s, "hunter3");
+    wait_for(s, &d.done, 0);
+    assert_int_equal(d.e, ERR_OK);
+    secret_fini(&d.secret);
     secret_fini(&a.secret);
     secret_fini(&b.secret);
     session_free(&s);

@@ -132,7 +132,7 @@ static enum err prepare(struct cli *cli, const struct apply_options *o, struct p
         e = err_set(ei, ERR_USAGE, "say why", "--force-lock wants a reason: it is recorded with the holder");
     if (e)
         return e;
-    e = cli->transport_new(&out->transport, o->via, &cli->profile, ei);
+    e = cli_transport(cli, o->via, &out->transport, ei);
     if (e)
         return e;
     cli_who(cli, who, sizeof who, from, sizeof from);

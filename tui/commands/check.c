@@ -2,7 +2,6 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
-#include "core/host/host.h"
 #include "core/iis/iis.h"
 #include "core/probe/probe.h"
 #include "core/report/json.h"
@@ -17,9 +16,7 @@ const struct arg_spec check_specs[] = {
     {"probe", 0, ARG_FLAG, offsetof(struct check_options, probe), NULL, "ask every CAS on the wire as well"},
     {"kept", 0, ARG_FLAG, offsetof(struct check_options, kept), NULL,
      "with the evidence that anybody gathered last, kept in the store"},
-    {"remote", 0, ARG_FLAG, offsetof(struct check_options, remote), NULL,
-     "ask the servers themselves too: exact build, KB3140410, IIS; needs SSH or WinRM"},
-    {"via", 0, ARG_TEXT, offsetof(struct check_options, via), "ssh|winrm", "how --remote reaches them"},
+    REMOTE_SPECS(struct check_options),
     {"iis", 0, ARG_LIST, offsetof(struct check_options, iis), "SERVER=FILE",
      "applicationHost.config of a server, true as of when the file was last written; repeatable"},
     {0},
@@ -151,19 +148,6 @@ static enum err take_iis(struct cli *cli, const char *word, struct errinfo *ei)
     return e;
 }
 
-/* What only the servers themselves know. */
-static enum err ask_hosts(struct cli *cli, const char *via, struct errinfo *ei)
-{
-    struct host_request req = {0};
-    via = via ? via : profile_get(&cli->profile, PROFILE_via, NULL);
-    enum err e = cli->transport_new(&req.transport, via ? via : "ssh", &cli->profile, ei);
-    if (!e)
-        e = host_ask(cli->org, NULL, 0, &req, &cli->stop, &cli->evidence, ei);
-    if (req.transport)
-        req.transport->free(req.transport);
-    return e;
-}
-
 COMMAND_RUN(cmd_check)
 {
     const struct check_options *o = options;
@@ -175,10 +159,8 @@ COMMAND_RUN(cmd_check)
         e = cli_recall_evidence(cli, ei);
     for (size_t i = 0; !e && i < o->iis.n; i++)
         e = take_iis(cli, o->iis.v[i], ei);
-    if (!e && o->via && !o->remote)
-        e = err_set(ei, ERR_USAGE, "add --remote", "--via says how --remote reaches the servers");
-    if (!e && o->remote)
-        e = ask_hosts(cli, o->via, ei);
+    if (!e)
+        e = cli_ask_hosts(cli, o->remote, o->via, ei);
     if (!e)
         e = cli_evaluate(cli, o->probe, ei);
     if (e)

@@ -5,6 +5,7 @@
 #include "core/base/log.h"
 #include "core/base/path.h"
 #include "core/base/str.h"
+#include "core/host/host.h"
 #include "core/probe/probe.h"
 #include "core/report/accept.h"
 #include "core/report/csv.h"
@@ -29,6 +30,13 @@ enum err cli_kerberos(struct cli *cli, struct errinfo *ei)
     if (!e)
         cli->krb_ready = true;
     return e;
+}
+
+enum err cli_transport(struct cli *cli, const char *via, struct transport **out, struct errinfo *ei)
+{
+    /* A source that is a file has asked for no ticket; the transport does when it wants one. */
+    enum err e = cli->krb_ready ? ERR_OK : krb_setup_names(&cli->profile, ei);
+    return e ? e : cli->transport_new(out, via, &cli->profile, ei);
 }
 
 const char *cli_source(const struct cli *cli)
@@ -113,8 +121,11 @@ enum err cli_accepted(struct cli *cli, const char *organization, const struct sn
     acceptances stored = {0};
     struct errinfo why = {0};
     /* to look is not a reason to make a store, and one that cannot be read is not a reason to say nothing at all */
-    if (store_exists(profile_get(&cli->profile, PROFILE_store, NULL)) &&
-        (cli_store(cli, &why) || store_accepted(cli->store, organization, &stored, &why))) {
+    enum err found =
+        store_exists(profile_get(&cli->profile, PROFILE_store, NULL)) ? cli_store(cli, &why) : ERR_NOTFOUND;
+    if (!found)
+        found = store_accepted(cli->store, organization, &stored, &why);
+    if (found && found != ERR_NOTFOUND) {
         err_wrap(&why, "accepted findings are not known");
         log_err(&why);
     }
@@ -180,6 +191,24 @@ enum err cli_judge(struct cli *cli, const struct org *org, const struct evidence
         err = accept_apply(out, &accepted, org->name, in.now, ei);
     acceptances_free(&accepted);
     return err;
+}
+
+enum err cli_ask_hosts(struct cli *cli, bool remote, const char *via, struct errinfo *ei)
+{
+    struct host_request req = {0};
+    if (via && !remote)
+        return err_set(ei, ERR_USAGE, "add --remote", "--via says how --remote reaches the servers");
+    if (!remote)
+        return ERR_OK;
+    via = via ? via : profile_get(&cli->profile, PROFILE_via, NULL);
+    enum err e = cli_read(cli, ei);
+    if (!e)
+        e = cli_transport(cli, via ? via : "ssh", &req.transport, ei);
+    if (!e)
+        e = host_ask(cli->org, NULL, 0, &req, &cli->stop, &cli->evidence, ei);
+    if (req.transport)
+        req.transport->free(req.transport);
+    return e;
 }
 
 enum err cli_evaluate(struct cli *cli, bool probe, struct errinfo *ei)

@@ -73,6 +73,9 @@ const struct command *command_find(const char *name);
 
 /* Kerberos from the profile; once. */
 enum err cli_kerberos(struct cli *cli, struct errinfo *ei) MUST_CHECK;
+/* The way to the servers, by the profile, its Kerberos settings too. via as for remoting_transport_new(). */
+enum err cli_transport(struct cli *cli, const char *via, struct transport **out,
+                       struct errinfo *ei) MUST_CHECK;
 /* Reads the organisation into cli->org, of a snapshot its evidence into cli->evidence; notes go to standard error as warnings. */
 enum err cli_read(struct cli *cli, struct errinfo *ei) MUST_CHECK;
 /* The same for any source, without a word about its notes: exactly one of snapshot and org is set. kept: NULL, or for the entries. */
@@ -88,6 +91,16 @@ enum err cli_directory(struct cli *cli, struct errinfo *ei) MUST_CHECK;
 enum generation cli_target(const struct cli *cli);
 /* Probes when asked, then the rules; fills evidence and findings. servers n 0: every CAS. */
 enum err cli_evaluate(struct cli *cli, bool probe, struct errinfo *ei) MUST_CHECK;
+/* --remote [--via ssh|winrm]: reads the organisation, then asks every server itself what only it knows, into evidence. Neither given:
+   nothing is asked. */
+enum err cli_ask_hosts(struct cli *cli, bool remote, const char *via, struct errinfo *ei) MUST_CHECK;
+#define REMOTE_SPECS(options)                                                                                \
+    {"remote", 0,                                                                                            \
+     ARG_FLAG, offsetof(options, remote),                                                                    \
+     NULL,     "ask the servers themselves too: exact build, KB3140410, IIS; needs SSH or WinRM"},           \
+    {                                                                                                        \
+        "via", 0, ARG_TEXT, offsetof(options, via), "ssh|winrm", "how --remote reaches them"                 \
+    }
 /* The rules over any organisation and its evidence, accepted findings marked. snapshot: where both came from, NULL; of a snapshot
    the rules say what held when it was made. out must be initialised and empty. */
 enum err cli_judge(struct cli *cli, const struct org *org, const struct evidence *e,
@@ -157,10 +170,12 @@ struct plan_options {
     bool probe, nudge;
 };
 struct snapshot_options {
-    bool probe;
+    bool probe, remote;
+    const char *via;
 };
 struct report_options {
-    bool probe, redact;
+    bool probe, redact, remote;
+    const char *via;
 };
 struct accept_options {
     const char *server, *reason, *until;

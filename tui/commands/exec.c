@@ -257,7 +257,7 @@ COMMAND_RUN(cmd_exec)
     if (!e)
         e = cli_read(cli, ei);
     if (!e)
-        e = cli->transport_new(&transport, o->via, &cli->profile, ei);
+        e = cli_transport(cli, o->via, &transport, ei);
     if (!e)
         e = job_pool_new(&pool, o->parallel ? (unsigned)o->parallel : 8, ei);
     if (!e && !(hosts = calloc(o->on.n + words->n, sizeof *hosts)))
@@ -289,7 +289,7 @@ COMMAND_RUN(cmd_exec)
         e = cli_json(cli, json_incref(list), ei);
     json_decref(list);
     if (!e && failed)
-        *code = err_exit_code(ERR_PARTIAL);
+        *code = err_exit_code(stop_is_raised(&cli->stop) ? ERR_INTERRUPTED : ERR_PARTIAL);
     for (size_t i = 0; i < n; i++)
         remote_result_fini(&hosts[i].result);
     job_pool_free(&pool);

@@ -44,6 +44,14 @@ static json_t *record_json(const struct journal_record *r)
     return o;
 }
 
+static enum err say_no_runs(struct cli *cli, struct errinfo *ei)
+{
+    if (cli->format == FORMAT_JSON)
+        return cli_json(cli, json_array(), ei);
+    buf_adds(&cli->out, "The journal is empty.\n");
+    return ERR_OK;
+}
+
 static enum err show_runs(struct cli *cli, struct errinfo *ei)
 {
     journal_runs runs = {0};
@@ -76,7 +84,7 @@ static enum err show_runs(struct cli *cli, struct errinfo *ei)
     if (!e && cli->format == FORMAT_JSON)
         e = cli_json(cli, json_incref(list), ei);
     else if (!e && !runs.n)
-        buf_adds(&cli->out, "The journal is empty.\n");
+        e = say_no_runs(cli, ei);
     json_decref(list);
     journal_runs_free(&runs);
     return e;
@@ -203,6 +211,8 @@ COMMAND_RUN(cmd_journal)
         return err_set(ei, ERR_USAGE, "casbridge journal [RUN] [--follow], casbridge journal verify",
                        words->n > 1 ? "one run at a time" : "verify looks once");
     enum err e = cli_store(cli, ei);
+    if (e == ERR_NOTFOUND && !words->n && !o->follow) /* read-only, and nothing was ever done from here */
+        return say_no_runs(cli, ei);
     if (e)
         return e;
     if (o->follow)

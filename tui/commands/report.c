@@ -9,6 +9,7 @@
 
 const struct arg_spec report_specs[] = {
     {"probe", 0, ARG_FLAG, offsetof(struct report_options, probe), NULL, "ask every CAS on the wire first"},
+    REMOTE_SPECS(struct report_options),
     {"redact", 0, ARG_FLAG, offsetof(struct report_options, redact), NULL,
      "names of servers, hosts, domains, sites and users replaced"},
     {0},
@@ -52,20 +53,23 @@ COMMAND_RUN(cmd_report)
     if (!cli->o.output)
         return err_set(ei, ERR_USAGE, "casbridge report -o FILE (-o - for standard output)",
                        "a report wants a file to go to");
-    enum err e = cli_evaluate(cli, o->probe, ei);
+    enum err e = cli_ask_hosts(cli, o->remote, o->via, ei);
+    if (!e)
+        e = cli_evaluate(cli, o->probe, ei);
     if (e)
         return e;
     cli_who(cli, who, sizeof who, from, sizeof from);
     int64_t now = clock_unix();
-    const struct report_input in = {.org = cli->org,
-                                    .evidence = &cli->evidence,
-                                    .findings = &cli->findings,
-                                    .made_at = now,
-                                    .as_of = cli->snapshot && !o->probe ? cli->snapshot->facts.made_at : now,
-                                    .made_by = who,
-                                    .program = "casbridge " VERSION_STRING,
-                                    .probed = cli->evidence.items.n > 0,
-                                    .redact = o->redact};
+    const struct report_input in = {
+        .org = cli->org,
+        .evidence = &cli->evidence,
+        .findings = &cli->findings,
+        .made_at = now,
+        .as_of = cli->snapshot && !o->probe && !o->remote ? cli->snapshot->facts.made_at : now,
+        .made_by = who,
+        .program = "casbridge " VERSION_STRING,
+        .probed = cli->evidence.items.n > 0,
+        .redact = o->redact};
     e = report_build(&r, &in, ei);
     if (!e)
         e = write(cli, r, ei);

@@ -15,6 +15,7 @@
 const struct arg_spec snapshot_specs[] = {
     {"probe", 0, ARG_FLAG, offsetof(struct snapshot_options, probe), NULL,
      "ask every CAS on the wire first; else the directory only"},
+    REMOTE_SPECS(struct snapshot_options),
     {0},
 };
 
@@ -54,7 +55,9 @@ COMMAND_RUN(cmd_snapshot)
         return err_set(ei, ERR_USAGE, "copy the file", "%s is a snapshot already", cli_source(cli));
     cli->keep = true;
     buf_init(&cli->kept, KEPT_MAX);
-    enum err e = o->probe ? cli_evaluate(cli, true, ei) : cli_read(cli, ei);
+    enum err e = cli_ask_hosts(cli, o->remote, o->via, ei);
+    if (!e)
+        e = o->probe ? cli_evaluate(cli, true, ei) : cli_read(cli, ei);
     if (!e)
         e = to_file(cli, o, ei);
     if (e)

@@ -117,19 +117,17 @@ static enum err status(struct cli *cli, struct errinfo *ei)
     return e;
 }
 
-/* The profile's store by its name: then with its password. */
-static enum err open_named(struct cli *cli, struct store **out, const char *spec, struct errinfo *ei)
+/* With the profile's password: the same server's may serve. Only looked at, it is not made. */
+static enum err open_named(struct cli *cli, struct store **out, const char *spec, bool looks,
+                           struct errinfo *ei)
 {
-    const char *own = profile_get(&cli->profile, PROFILE_store, NULL);
     const char *ref = profile_get(&cli->profile, PROFILE_store_password, NULL);
-    if ((own && str_eq(own, spec)) || !ref)
-        return own && str_eq(own, spec) ? store_open_profile(out, &cli->profile, ei)
-                                        : store_open(out, spec, ei);
-    /* a name of its own, but the same server's password may serve */
     struct profile p = {0};
     enum err e = profile_set(&p, PROFILE_store, spec, ei);
-    if (!e)
+    if (!e && ref)
         e = profile_set(&p, PROFILE_store_password, ref, ei);
+    if (!e && looks)
+        e = profile_set(&p, PROFILE_read_only, "yes", ei);
     if (!e)
         e = store_open_profile(out, &p, ei);
     profile_fini(&p);
@@ -145,12 +143,9 @@ static enum err copy(struct cli *cli, const char *from_spec, const char *to_spec
     if (cli_read_only(cli))
         return err_set(ei, ERR_REFUSED, "drop --read-only, or read_only from the profile",
                        "the copy is a new store, and this is read-only");
-    if (!store_exists(from_spec))
-        return err_set(ei, ERR_CONFIG, "write sqlite:FILE or postgresql://USER@HOST/DATABASE",
-                       "there is no store to copy from");
-    enum err e = open_named(cli, &from, from_spec, ei);
+    enum err e = open_named(cli, &from, from_spec, true, ei);
     if (!e)
-        e = open_named(cli, &to, to_spec, ei);
+        e = open_named(cli, &to, to_spec, false, ei);
     cli_who(cli, who, sizeof who, host, sizeof host);
     if (!e && !(e = store_lock(from, who, "store copy",
                                ei))) /* what a run appends meanwhile would be left behind */

@@ -456,6 +456,7 @@ const char *action_why_not(struct ui *ui, enum action a)
     switch (a) {
     case ACTION_APPLY:
     case ACTION_FORCE: return why_not_apply(s);
+    case ACTION_SETTLE: return s->config->read_only ? "this console was started read-only" : NULL;
     case ACTION_WRITE: return s->planned.plan ? NULL : "make a plan first (m)";
     case ACTION_MAKE:
         return !s->world                      ? "no organisation has been read yet"

@@ -193,12 +193,18 @@ int draw_sight(const struct session *s, struct rect r)
     char since[32], at[32];
     if (!o->held)
         return 0;
-    screen_putf(r.y, r.x + 1, r.w - 2, PAINT_WARNING, "%s %s on %s is at work since %s: %s",
-                state_glyph(STATE_WARNING), o->who, o->host, clock_words(o->since, since, sizeof since),
-                o->reason);
-    if (!o->run[0] || r.h < 3)
+    clock_words(o->since, since, sizeof since);
+    screen_putf(r.y, r.x + 1, r.w - 2, PAINT_WARNING,
+                o->ended ? "%s %s on %s, at work since %s, has ended without a word"
+                         : "%s %s on %s is at work since %s",
+                state_glyph(STATE_WARNING), o->who, o->host, since);
+    if (r.h < 4)
         return 1;
-    screen_putf(r.y + 1, r.x + 3, r.w - 4, PAINT_TEXT, "run %s: %s %s %s", o->run,
+    screen_putf(r.y + 1, r.x + 3, r.w - 4, PAINT_TEXT, "%s", o->reason);
+    if (!o->run[0])
+        return 2;
+    screen_putf(r.y + 2, r.x + 3, r.w - 4, PAINT_TEXT,
+                o->ended ? "run %s: %s %s %s; casbridge resume" : "run %s: %s %s %s", o->run,
                 clock_words(o->at, at, sizeof at), o->server[0] ? o->server : "run", o->phase);
-    return 2;
+    return 3;
 }

@@ -4,11 +4,17 @@
 BENCH_ROUNDS (3) says how often each side is measured, BENCH_BUILD (build/release) what is measured.
 """
 import os
+import pathlib
 import sys
 
-import apply  # noqa: F401  rows register themselves
-import ssh  # noqa: F401
-from bench import ROWS
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import apply  # noqa: E402,F401  rows register themselves
+import psrp  # noqa: E402,F401
+import ssh  # noqa: E402,F401
+import wsman  # noqa: E402,F401
+import summary  # noqa: E402
+from bench import ROWS  # noqa: E402
 
 
 def main(wanted):
@@ -25,6 +31,7 @@ def main(wanted):
             sign = '>=' if r.more else '<='
             print(f'    {r.what:8} {r.ours:9.3f} {r.unit} against {r.theirs:9.3f} {r.unit}   {r.ratio:5.2f}x   '
                   f'wanted {sign} {r.reach:.2f}x   {"pass" if r.reached else "MISS"}')
+            summary.record(f'{one.name}: {one.work}', r.what, r.reached, f'{r.ratio:.2f}x, reach {r.reach:g}x')
             missed += not r.reached
         print(f'    {note}', flush=True)
     load = os.getloadavg()[0]

@@ -15,6 +15,7 @@ KNOBS = {
     # WinRM and Exchange's PowerShell virtual directory
     'winrm-drop-before': 'text',
     'winrm-drop-after': 'text',
+    'winrm-deny-after': 'text',
     'winrm-fault': 'text',
     'winrm-slow': 'number',
     'winrm-delay': 'number',

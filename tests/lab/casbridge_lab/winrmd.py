@@ -192,7 +192,10 @@ class Endpoint:
         else:  # Windows says no more than this
             self.log(connection, '-', 500, 'not encrypted')
             return Response(500, '')
-        return await self._soap(connection, request, body, headers, sealed, exchange, identify)
+        try:
+            return await self._soap(connection, request, body, headers, sealed, exchange, identify)
+        except Refused:  # by a knob
+            return Response(401, '', headers=self._offers(tls, exchange))
 
     async def _who(self, connection, request, tls, exchange, identify):
         """(headers for the answer, whether messages are sealed). Sets connection.user; raises Refused."""
@@ -264,6 +267,9 @@ class Endpoint:
         if struck('winrm-drop-after'):
             self.log(connection, operation, message.shell_id or '-', 'done, dropped after')
             raise Dropped()
+        if struck('winrm-deny-after'):
+            self.log(connection, operation, message.shell_id or '-', 'done, denied after')
+            raise Refused('as if nothing had happened')
         self.log(connection, operation, message.shell_id or '-', 'done')
         return soap.answer(message, body)
 
