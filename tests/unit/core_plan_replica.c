@@ -117,6 +117,17 @@ static void test_a_controller_that_is_dead(void **state)
     assert_int_equal(s->world->replica_refusals, 1); /* each question may take its whole time */
 }
 
+/* What was never seen is not "put back" by a command that failed. */
+static void test_undo_that_proves_nothing(void **state)
+{
+    struct scene *s = *state;
+    world_server(s->world, "E2K7CAS01")->mode = WORLD_PRETENDS_THEN_REFUSES;
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    assert_outcome(s, 0, 1, 0, 2);
+    assert_string_equal(records(s, "E2K7CAS01"), "capture intent result reread failed undo result failed");
+    assert_non_null(strstr(s->ei.what, "another controller may"));
+}
+
 static void test_stop_does_not_wait_for_replication(void **state)
 {
     struct scene *s = *state;
@@ -265,6 +276,7 @@ int main(void)
         T(test_a_controller_far_behind),
         T(test_controllers_that_disagree_before),
         T(test_a_controller_that_is_dead),
+        T(test_undo_that_proves_nothing),
         T(test_stop_does_not_wait_for_replication),
         T(test_nudge),
         T(test_no_nudge_without_a_shell),

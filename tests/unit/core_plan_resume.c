@@ -300,6 +300,36 @@ static void test_resumed_run_has_failed(void **state)
     assert_string_equal(status(s), "failed");
 }
 
+/* Of one server: the first step failed before the interruption, so the second is not begun after it. */
+static void test_resume_stops_at_the_failed_step(void **state)
+{
+    struct scene *s = *state;
+    char run[32];
+    s->plan->steps[1] = s->plan->steps[0];
+    s->plan->steps[1].n = 2;
+    s->plan->n_steps = 2;
+    world_server(s->world, "E2K7CAS01")->mode = WORLD_REFUSES;
+    assert_true(apply_and_die(s, 3 + 4, false, NULL)); /* begin, captures; intent, result, reread, failed */
+    last_run(s, run, sizeof run);
+    world_server(s->world, "E2K7CAS01")->mode = WORLD_OBEYS;
+    assert_int_equal(resume(s, run, 9), ERR_PARTIAL);
+    assert_outcome(s, 0, 0, 0, 1);
+    assert_int_equal(pushes(s), 1);
+    assert_string_equal(iis(s, "E2K7CAS01"), "1");
+}
+
+/* A step that the run never began is not its own, even when the value is there: somebody else wrote it. */
+static void test_rollback_leaves_what_was_not_begun(void **state)
+{
+    struct scene *s = *state;
+    world_server(s->world, "E2K7CAS01")->mode = WORLD_REFUSES;
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    str_copy(world_oa(s->world, "EXCAS01")->iis, 32, "3");
+    struct plan *p = rollback(s, s->out.run, NULL);
+    assert_int_equal(p->n_steps, 0);
+    plan_free(&p);
+}
+
 /* The connection is lost while the object is being made: not known, so neither done nor failed. What resume finds decides. */
 static void test_lost_half_way(void **state)
 {
@@ -339,10 +369,20 @@ static void test_lost_half_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_killed_twice),           T(test_what_resume_finds),          T(test_resume_of_nothing),
-        T(test_there_and_back),         T(test_somebody_changed_it_since),  T(test_rollback_of_some),
-        T(test_lost_half_way),          T(test_failures_before_the_resume), T(test_resumed_run_has_failed),
-        T(test_rollback_names_servers), T(test_rollback_after_undone),      T(test_when_the_inverse_was_sent),
+        T(test_killed_twice),
+        T(test_what_resume_finds),
+        T(test_resume_of_nothing),
+        T(test_there_and_back),
+        T(test_somebody_changed_it_since),
+        T(test_rollback_of_some),
+        T(test_lost_half_way),
+        T(test_resume_stops_at_the_failed_step),
+        T(test_rollback_leaves_what_was_not_begun),
+        T(test_failures_before_the_resume),
+        T(test_resumed_run_has_failed),
+        T(test_rollback_names_servers),
+        T(test_rollback_after_undone),
+        T(test_when_the_inverse_was_sent),
     };
     log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

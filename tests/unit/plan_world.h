@@ -22,6 +22,7 @@ enum world_mode {
     WORLD_FAILS_HALFWAY,    /* an error, and it was written */
     WORLD_LOST_BEFORE,      /* the connection is lost, nothing written */
     WORLD_LOST_AFTER,       /* the connection is lost, it was written */
+    WORLD_LOST_SILENTLY,    /* the same, and the transport does not say that it is not known */
     WORLD_LOST_HALFWAY,     /* the connection is lost, and of a new object nothing but itself is there */
     WORLD_LOST_AND_FOREIGN, /* the connection is lost, and somebody else wrote */
     WORLD_PRETENDS,         /* success, nothing written */
@@ -360,6 +361,7 @@ static enum err world_run(struct transport *self, const struct remote_target *ta
         e = world_error(out, "The server is busy.");
         s->mode = WORLD_REFUSES;
         break;
+    case WORLD_LOST_SILENTLY:
     case WORLD_LOST_AFTER: *o = obeyed; /* fall through */
     case WORLD_LOST_BEFORE:
     case WORLD_LOST_HALFWAY:
@@ -368,7 +370,7 @@ static enum err world_run(struct transport *self, const struct remote_target *ta
             str_copy(o->iis, sizeof o->iis, "16");
         if (s->mode == WORLD_LOST_HALFWAY)
             o->exists = true;
-        out->outcome_unknown = true;
+        out->outcome_unknown = s->mode != WORLD_LOST_SILENTLY;
         e = err_set(ei, ERR_UNREACHABLE, NULL, "%s: connection reset by peer", target->server);
         break;
     case WORLD_WRITES_FOREIGN: str_copy(o->iis, sizeof o->iis, "16"); break;
