@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/foreign.h"
 #include "core/base/str.h"
 #include "remoting/ssh_int.h"
 
@@ -166,10 +167,19 @@ static void prefer_host_keys(struct ssh_conn *c, const char *types)
     (void)libssh2_session_method_pref(c->session, LIBSSH2_METHOD_HOSTKEY, all);
 }
 
+/* libssh2 1.10 forgets the ephemeral keys of an exchange that is broken off. */
+static int shake_hands(struct ssh_conn *c)
+{
+    FOREIGN_LEAKS_BEGIN();
+    int rc = libssh2_session_handshake(c->session, c->fd);
+    FOREIGN_LEAKS_END();
+    return rc;
+}
+
 static enum err handshake(struct ssh_conn *c, struct errinfo *ei)
 {
     int rc;
-    while ((rc = libssh2_session_handshake(c->session, c->fd)) == LIBSSH2_ERROR_EAGAIN) {
+    while ((rc = shake_hands(c)) == LIBSSH2_ERROR_EAGAIN) {
         enum err err = ssh_conn_wait(c, "SSH handshake", ei);
         if (err != ERR_OK)
             return err;

@@ -87,6 +87,7 @@ void wsman_reuse(struct wsman *w, const struct stop *stop)
     w->max_envelope = WSMAN_ENVELOPE_SAFE;
     w->timeout_s = WSMAN_OPERATION_S;
     w->unknown = w->tidying = w->lost_answer = false;
+    w->kept = true;
     w->fault = (struct wsman_fault){.wait_ms = -1};
     w->resource[0] = w->shell_id[0] = '\0';
     soap_uuid(w->session_id);

@@ -7,7 +7,7 @@
  * What changes something (Create, Command, Send, Signal) is sent at most once. When the connection is lost after it left, the
  * operation fails and wsman_outcome_unknown() says true until the session ends. A Receive or a Delete changes nothing that a second
  * one would change again: after a lost connection it logs in anew, knowingly, and is repeated once. So is anything but a Command or a
- * Send that a server answers by wanting another login.
+ * Send that a server answers by wanting another login, and the first Create of another run (wsman_reuse) whose connection was dying.
  */
 #ifndef REMOTING_WSMAN_H
 #define REMOTING_WSMAN_H

@@ -190,6 +190,9 @@ static bool may_repeat(const struct wsman *w, const struct wsman_call *c, const 
         return false;
     if (!w->answer.sent)
         return e == ERR_UNREACHABLE; /* a kept connection that had died: nothing left */
+    /* The server hung up on an idle connection while the first request was under way: at worst a shell too many. */
+    if (c->op == SOAP_OP_CREATE && w->kept && e == ERR_UNREACHABLE)
+        return true;
     return !soap_op_changes(c->op) && (e == ERR_UNREACHABLE || e == ERR_TIMEOUT);
 }
 
@@ -239,6 +242,7 @@ static enum err once(struct wsman *w, const struct wsman_call *c, const struct s
         break;
     } while (again);
     w->lost_answer = w->lost_answer || lost;
+    w->kept = false;
     if (!e)
         e = understand(w, c, id, reply, ei);
     if (e || (reply->is_fault && leaves_open(&reply->fault)))

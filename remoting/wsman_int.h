@@ -76,6 +76,7 @@ struct wsman {
     size_t max_envelope;
     int timeout_s;
     bool open, unknown, tidying, lost_answer;
+    bool kept;     /* the connection of an earlier run, not yet used by this one */
     bool on_trial; /* identity->busy is ours */
     struct stop tidy;
     struct wsman_fault fault;

@@ -1,3 +1,4 @@
+#include "core/base/foreign.h"
 #include "core/base/str.h"
 #include "core/kerberos/kerberos_int.h"
 
@@ -6,16 +7,6 @@
 #include <string.h>
 
 #define TOKEN_MAX (64 * 1024)
-
-/* gss-ntlmssp 1.2 forgets what it fetches from OpenSSL for MD4 and RC4 (6 KiB an exchange); that is not ours to find. */
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#define FOREIGN_LEAKS_BEGIN() __lsan_disable()
-#define FOREIGN_LEAKS_END()   __lsan_enable()
-#else
-#define FOREIGN_LEAKS_BEGIN() (void)0
-#define FOREIGN_LEAKS_END()   (void)0
-#endif
 
 static gss_OID_desc ntlm_oid = {10, (void *)"\x2b\x06\x01\x04\x01\x82\x37\x02\x02\x0a"};
 static gss_OID_desc spnego_oid = {6, (void *)"\x2b\x06\x01\x05\x05\x02"};
@@ -60,6 +51,7 @@ static enum err acquire(struct ntlm_exchange *x, bool spnego, const char *user, 
     gss_buffer_desc pw = {password->len, password->bytes};
     gss_name_t who = GSS_C_NO_NAME;
     OM_uint32 minor, ignored;
+    /* gss-ntlmssp 1.2 forgets what it fetches from OpenSSL for MD4 and RC4, 6 KiB an exchange */
     FOREIGN_LEAKS_BEGIN();
     OM_uint32 major = gss_import_name(&minor, &name, GSS_C_NT_USER_NAME, &who);
     if (!GSS_ERROR(major))

@@ -150,19 +150,21 @@ def test_the_organisation_from_a_file(remote):
 
 @pytest.fixture
 def silent_kdc(remote):
-    """A krb5.conf whose KDC takes connections and says nothing; how often it was asked."""
+    """A krb5.conf whose KDC takes connections and says nothing, and the socket where it listens."""
     with socket.create_server(('127.0.0.1', 0), backlog=64) as s:
         path = remote.lab.dir / 'silent.conf'
         realm = f'CONTOSO.LAB = {{\n kdc = 127.0.0.1:{s.getsockname()[1]}\n}}\n'
         path.write_text('[libdefaults]\ndefault_realm = CONTOSO.LAB\ndns_lookup_kdc = false\nudp_preference_limit = 1\n'
                         f'[realms]\n{realm}[domain_realm]\n.contoso.lab = CONTOSO.LAB\n')
-        yield path
+        s.settimeout(60)
+        yield path, s
 
 
 @pytest.mark.parametrize('way', ['password', 'ticket'])
 @pytest.mark.parametrize('end', ['deadline', 'ctrl-c'])
 def test_a_silent_kdc_holds_nobody_up(remote, silent_kdc, way, end):
     """libkrb5 waits 25 s and more for a KDC, one server after the other: neither --timeout nor Ctrl-C may have to."""
+    conf, listener = silent_kdc
     lines, secrets = ['winrm_user = admin@CONTOSO.LAB'], dict(winrm_password=PASSWORD)
     if way == 'ticket': # there is one for the realm; the one for the server is asked for
         cache = remote.lab.dir / 'silent.ccache'
@@ -172,18 +174,19 @@ def test_a_silent_kdc_holds_nobody_up(remote, silent_kdc, way, end):
         lines, secrets = [f'krb5_ccache = FILE:{cache}'], {}
     ldif = remote.lab.dir / 'silent.ldif'
     remote.lab.do('export', ldif)
-    config = remote.config(f'krb5_config = {silent_kdc}', *lines, **secrets)
-    keep = (str(silent_kdc), 'silent.ccache')
+    config = remote.config(f'krb5_config = {conf}', *lines, **secrets)
+    keep = (str(conf), 'silent.ccache')
     config.write_text(''.join(l for l in config.read_text().splitlines(True) if not l.startswith('krb5_') or any(k in l for k in keep)))
-    begun = time.monotonic()
     process = subprocess.Popen([str(PROGRAM), '--config', str(config), '--profile', 'lab', '--source', f'ldif:{ldif}', '--format', 'json',
                                 *(('--timeout', '2') if end == 'deadline' else ()), 'exec', '--on', *MANY, '--via', 'winrm', '--', *GET],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_env(), cwd=ROOT)
+    asked, _ = listener.accept()
+    begun = time.monotonic()
     if end == 'ctrl-c':
-        time.sleep(1.5)
         process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert time.monotonic() - begun < 15 and 'Sanitizer' not in err, err
+    asked.close()
+    assert time.monotonic() - begun < 20 and 'Sanitizer' not in err, err
     assert process.returncode == (6 if end == 'deadline' else 130)
     assert {h['errors'][0]['id'] for h in json.loads(out)} == {'TIMEOUT' if end == 'deadline' else 'INTERRUPTED'}, out
 
@@ -394,6 +397,9 @@ def test_the_next_run_goes_on_with_the_connection(remote):
     assert twice() == (1, 2)
     remote.knobs('winrm-close-after 6') # the login, Create, Command, Receive ...
     assert twice()[0] >= 2
+    # hung up while the next Create was under way: only on a kept connection is it asked for again
+    remote.knobs('winrm-drop-before Create')
+    assert casbridge('--config', remote.config(), '--profile', 'lab', 'exec', '--on', 'EXCAS01', '--via', 'winrm', '--', *GET).code == 6
 
 
 @pytest.mark.parametrize('lines,on,via', [

@@ -134,6 +134,17 @@ static void test_deadline(void **state)
     assert_false(f.result.sent);
 }
 
+/* Broken off anywhere: in the exchange of keys, the login, the command. */
+static void test_every_moment(void **state)
+{
+    (void)state;
+    for (int64_t ms = 2; ms < 80; ms += 3) {
+        enum err err = run_for("ok", ms);
+        assert_true(err == ERR_OK || err == ERR_TIMEOUT);
+        assert_true(f.result.outcome_unknown == (err != ERR_OK && f.result.sent));
+    }
+}
+
 static void test_signal(void **state)
 {
     (void)state;
@@ -193,6 +204,7 @@ int main(void)
         T(test_script_on_input),
         T(test_lost_connection),
         T(test_deadline),
+        T(test_every_moment),
         T(test_signal),
         T(test_program_and_generation),
         cmocka_unit_test(test_transports_by_name),
