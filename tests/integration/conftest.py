@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+os.environ['DOTNET_EnableDiagnostics'] = '0'  # PowerShell's engine would leave sockets in the temporary folder
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / os.environ.get('CASBRIDGE', 'build/release/casbridge')
 SHARED = pathlib.Path(os.environ.get('CASBRIDGE_SHARED', ROOT.parent / 'shared'))

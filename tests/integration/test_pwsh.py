@@ -50,7 +50,7 @@ set -f
 set -- $SSH_ORIGINAL_COMMAND
 [ "$1" = powershell ] || exit 127
 shift
-export HOME={dir} PUSH_DIR={dir} PWSH_STDERR=clixml PWSH_IMPORT={dir}/exchange.psm1 PWSH_SNAPINS="$(cat {dir}/snapins)"
+export HOME={dir} DOTNET_EnableDiagnostics=0 PUSH_DIR={dir} PWSH_STDERR=clixml PWSH_IMPORT={dir}/exchange.psm1 PWSH_SNAPINS="$(cat {dir}/snapins)"
 exec {pwsh} "$@"
 """
 

@@ -12,6 +12,7 @@ import tempfile
 import pytest
 
 sys.dont_write_bytecode = True
+os.environ['DOTNET_EnableDiagnostics'] = '0'  # PowerShell's engine would leave sockets in the temporary folder
 HERE = os.path.dirname(os.path.abspath(__file__))
 LAB = os.path.join(HERE, 'lab')
 SHARED = os.environ.get('CASBRIDGE_SHARED') or os.path.join(HERE, '..', '..', '..', 'shared')

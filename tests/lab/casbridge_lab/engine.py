@@ -6,6 +6,7 @@ from . import org
 from .faults import Faults
 from .sshd import SUBSYSTEM
 
+SOCKET_FOLDER_MAX = 60  # the engine adds 45 bytes of name to the 108 that a socket's path may have
 SNAPINS = ('Admin', 'E2010', 'SnapIn')
 
 
@@ -19,6 +20,8 @@ def environment(lab, server):
         'LAB_DIR': lab.dir,
         'LAB_SERVER': server.name,
         'HOME': lab.dir,
+        'DOTNET_EnableDiagnostics': '0',  # its sockets would stay in the temporary folder, and one that cannot be turned off:
+        **({'TMPDIR': lab.run} if len(lab.run) <= SOCKET_FOLDER_MAX else {}),
         '__SuppressAnsiEscapeSequences': '1',
     }
 

@@ -150,14 +150,27 @@ class Processes:
         return {pid: start_time(pid) for pid in found}
 
     def stop(self, names=None):
-        """Ends the named daemons (default: all) with what they started: TERM, and KILL after three
-        seconds.
-        """
+        """Ends the named daemons (default: all) with what they started."""
         whole = names is None
         names = self.recorded() if whole else names
         roots = [pid for pid in map(self.pid, names) if pid]
-        family = self._family(roots) if whole else self._descendants(roots)
-        family = {pid: began for pid, began in family.items() if began is not None}
+        for _ in range(5):  # what was being started meanwhile is seen the next time
+            family = self._family(roots) if whole else self._descendants(roots)
+            family = {pid: began for pid, began in family.items() if began is not None}
+            if not family:
+                break
+            self._end(family)
+        for name in names:
+            try:
+                os.unlink(self._pid_file(name))
+            except FileNotFoundError:
+                pass
+            child = self.children.pop(name, None)
+            if child:
+                child.wait()
+
+    def _end(self, family):
+        """TERM, and KILL after three seconds."""
         for sig, seconds in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 2.0)):
             for pid, began in family.items():
                 if start_time(pid) == began:
@@ -175,14 +188,6 @@ class Processes:
                 time.sleep(0.01)
         if family:
             raise LabError(f'processes that will not end: {" ".join(map(str, family))}')
-        for name in names:
-            try:
-                os.unlink(self._pid_file(name))
-            except FileNotFoundError:
-                pass
-            child = self.children.pop(name, None)
-            if child:
-                child.wait()
 
     def _descendants(self, roots):
         parents, found = _parents(), set(roots)
