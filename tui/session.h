@@ -163,10 +163,10 @@ unsigned session_running(const struct session *s);
 
 /* Read the directory again; asks the servers afterwards when they were asked before or the configuration says so. */
 void session_read(struct session *s);
-/* Asks every CAS what it offers. */
-void session_probe(struct session *s);
-/* One server alone, every protocol to its end, as the profile's probe_user where there is one. */
-void session_probe_server(struct session *s, const char *server);
+/* On the wire. server "": every CAS. Else that one alone, every protocol to its end, as the profile's probe_user where there is one. */
+void session_probe(struct session *s, const char *server);
+/* What the servers say of themselves, by remoting: exact build, update, service, IIS. server "": all of them. */
+void session_ask_hosts(struct session *s, const char *server);
 void session_cancel(struct session *s, enum task t);
 
 /* A plan from the findings; filter as for plan_build. Done at once. ERR_REFUSED while one is being applied. */

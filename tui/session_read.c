@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/directory/directory.h"
+#include "core/host/host.h"
 #include "core/kerberos/kerberos.h"
 #include "core/probe/budget.h"
 #include "core/probe/probe.h"
@@ -151,7 +152,7 @@ static void read_done(void *arg)
     task_end(s, TASK_READ, e, &j->ei, "directory read");
     free(j);
     if (e == ERR_OK && !is_offline(s) && (probed || (first && !s->config->no_probe)))
-        session_probe(s);
+        session_probe(s, "");
 }
 
 void session_read(struct session *s)
@@ -180,6 +181,7 @@ struct probe_job {
     struct org_box *box; /* handed to the result */
     struct world *result;
     char server[64]; /* "": all of them */
+    bool hosts;      /* by remoting instead of on the wire */
     unsigned done, total;
     enum err e;
     struct errinfo ei;
@@ -221,14 +223,29 @@ static void probe_one_server(struct probe_job *j, struct probe_request *req, str
     secret_fini(&password);
 }
 
-static void probe_run_job(void *arg)
+/* What only the servers themselves know. */
+static void ask_hosts(struct probe_job *j, struct evidence *fresh)
 {
-    struct probe_job *j = arg;
+    const struct console_config *c = j->session->config;
+    const struct server *server = *j->server ? org_server(j->base->org, j->server) : NULL;
+    struct host_request req = {0};
+    if (*j->server && !server)
+        j->e = err_set(&j->ei, ERR_NOTFOUND, NULL, "%s is not in the organisation any more", j->server);
+    if (!j->e)
+        j->e = c->transport_new(&req.transport, host_via(c->via), c->profile, &j->ei);
+    if (!j->e)
+        j->e = host_ask(j->base->org, server ? &server : NULL, 1, &req, &j->session->tasks[TASK_PROBE].stop,
+                        fresh, &j->ei);
+    if (req.transport)
+        req.transport->free(req.transport);
+}
+
+/* On the wire: one server to the end of each protocol, or every CAS. */
+static void ask_wire(struct probe_job *j, struct evidence *fresh)
+{
     struct session *s = j->session;
     const struct profile *profile = s->config->profile;
     struct stop *stop = &s->tasks[TASK_PROBE].stop;
-    struct evidence fresh;
-    evidence_init(&fresh, EVIDENCE_LIMIT);
     struct krb_login *login = NULL;
     struct errinfo no_login = {.code = ERR_OK};
     if (krb_login_default(&login, &no_login) != ERR_OK)
@@ -239,16 +256,27 @@ static void probe_run_job(void *arg)
         .login = login,
         .parallel = (unsigned)profile_int(profile, PROFILE_parallel, 32),
     };
-    int64_t probed_at = clock_unix();
     if (*j->server) {
-        probe_one_server(j, &req, &fresh);
-        probed_at = j->base->probed_at ? j->base->probed_at : probed_at;
+        probe_one_server(j, &req, fresh);
     } else {
-        j->e = probe_run(profile, j->base->org, NULL, 0, &req, stop, probe_progressed, j, &fresh, &j->ei);
+        j->e = probe_run(profile, j->base->org, NULL, 0, &req, stop, probe_progressed, j, fresh, &j->ei);
         if (j->e == ERR_OK)
-            j->e = spn_gather(profile, session_source(s), j->base->org, login, &fresh, stop, &j->ei);
+            j->e = spn_gather(profile, session_source(s), j->base->org, login, fresh, stop, &j->ei);
     }
     krb_login_free(&login);
+}
+
+static void probe_run_job(void *arg)
+{
+    struct probe_job *j = arg;
+    struct session *s = j->session;
+    const struct profile *profile = s->config->profile;
+    struct evidence fresh;
+    evidence_init(&fresh, EVIDENCE_LIMIT);
+    int64_t probed_at = clock_unix();
+    if (*j->server || j->hosts) /* the others' answers keep their age */
+        probed_at = j->base->probed_at ? j->base->probed_at : probed_at;
+    (j->hosts ? ask_hosts : ask_wire)(j, &fresh);
     if (j->e == ERR_OK) {
         j->result = world_new(j->box, &j->base->evidence, &fresh, probed_at, profile, s->config->target);
         if (j->result) {
@@ -261,7 +289,7 @@ static void probe_run_job(void *arg)
     evidence_fini(&fresh);
 }
 
-static void begin_probe(struct session *s, const char *server);
+static void begin_probe(struct session *s, const char *server, bool hosts);
 
 static void probe_done(void *arg)
 {
@@ -276,15 +304,15 @@ static void probe_done(void *arg)
     org_box_unref(j->box);
     world_unref(j->base);
     task_end(s, TASK_PROBE, j->e, &j->ei, "servers asked");
-    bool again = overtaken && j->e == ERR_OK;
+    bool again = overtaken && j->e == ERR_OK, hosts = j->hosts;
     char server[sizeof j->server];
     str_copy(server, sizeof server, j->server);
     free(j);
     if (again)
-        begin_probe(s, server);
+        begin_probe(s, server, hosts);
 }
 
-static void begin_probe(struct session *s, const char *server)
+static void begin_probe(struct session *s, const char *server, bool hosts)
 {
     if (!s->world || !task_begin(s, TASK_PROBE, 0, "asking the servers"))
         return;
@@ -298,6 +326,7 @@ static void begin_probe(struct session *s, const char *server)
     j->session = s;
     j->base = world_ref(s->world);
     j->box = org_box_ref(s->world->box);
+    j->hosts = hosts;
     str_copy(j->server, sizeof j->server, server);
     for (size_t i = 0; i < s->world->org->n_servers && !*server; i++)
         j->total += server_is_cas(&s->world->org->servers[i]);
@@ -306,13 +335,16 @@ static void begin_probe(struct session *s, const char *server)
     task_submit(s, TASK_PROBE, probe_run_job, probe_done, j);
 }
 
-void session_probe(struct session *s)
+void session_probe(struct session *s, const char *server)
 {
-    begin_probe(s, "");
+    if (*server)
+        session_secrets_ask_again(s);
+    begin_probe(s, server, false);
 }
 
-void session_probe_server(struct session *s, const char *server)
+void session_ask_hosts(struct session *s, const char *server)
 {
     session_secrets_ask_again(s);
-    begin_probe(s, server);
+    if (s->config->transport_new)
+        begin_probe(s, server, true);
 }

@@ -249,6 +249,11 @@ static void run_one(void *arg)
     arena_fini(&a.arena);
 }
 
+const char *host_via(const char *configured)
+{
+    return !configured || str_ieq(configured, "psrp") || str_ieq(configured, "auto") ? "ssh" : configured;
+}
+
 enum err host_ask(const struct org *org, const struct server *const *servers, size_t n,
                   const struct host_request *req, const struct stop *stop, struct evidence *e,
                   struct errinfo *ei)

@@ -30,6 +30,9 @@ enum err host_ask(const struct org *org, const struct server *const *servers, si
                   const struct host_request *req, const struct stop *stop, struct evidence *e,
                   struct errinfo *ei) MUST_CHECK;
 
+/* The transport for it when the profile's is `configured` (NULL: none): Exchange's own endpoint runs no cmdlet of Windows. */
+const char *host_via(const char *configured);
+
 /* The file's version in what PowerShell shows of a VersionInfo ("FileVersion:      14.03.0361.001"), as text or as JSON. */
 bool host_parse_build(const char *text, struct version *out);
 /*

@@ -278,11 +278,21 @@ static void everybody(void **state)
     builder_free(&b.org);
 }
 
+static void ways(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {NULL, "ssh"}, {"psrp", "ssh"}, {"auto", "ssh"}, {"ssh", "ssh"}, {"winrm", "winrm"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_string_equal(host_via(rows[i][0]), rows[i][1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(builds_read), cmocka_unit_test(lines_joined), cmocka_unit_test(healthy),
         cmocka_unit_test(faults),      cmocka_unit_test(unreached),    cmocka_unit_test(everybody),
+        cmocka_unit_test(ways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

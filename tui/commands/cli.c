@@ -200,10 +200,10 @@ enum err cli_ask_hosts(struct cli *cli, bool remote, const char *via, struct err
         return err_set(ei, ERR_USAGE, "add --remote", "--via says how --remote reaches the servers");
     if (!remote)
         return ERR_OK;
-    via = via ? via : profile_get(&cli->profile, PROFILE_via, NULL);
+    via = via ? via : host_via(profile_get(&cli->profile, PROFILE_via, NULL));
     enum err e = cli_read(cli, ei);
     if (!e)
-        e = cli_transport(cli, via ? via : "ssh", &req.transport, ei);
+        e = cli_transport(cli, via, &req.transport, ei);
     if (!e)
         e = host_ask(cli->org, NULL, 0, &req, &cli->stop, &cli->evidence, ei);
     if (req.transport)

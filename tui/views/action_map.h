@@ -80,6 +80,8 @@ enum action_arg { ARG_NONE, ARG_TEXT, ARG_COLUMN, ARG_THEME, ARG_SERVER, ARG_SUB
     X(READ, "read", 'r', 0, ON_ANY, ACTION_HINT, ARG_NONE, "read the directory again")                       \
     X(PROBE, "probe", 'p', 0, ON_ANY, ACTION_HINT, ARG_NONE,                                                 \
       "ask every CAS what it offers on the wire; in a server's view that one, step by step")                 \
+    X(ASK, "ask-servers", 'a', 0, ON_ANY, 0, ARG_NONE,                                                       \
+      "ask the servers themselves: rollup, KB3140410, IIS's file; in a server's view that one")              \
     X(CANCEL, "cancel", 'c', 0, ON_ANY, 0, ARG_NONE, "stop what runs; a push ends the host in hand first")   \
     X(COPY, "copy", 'y', 0, ON_ANY, 0, ARG_NONE,                                                             \
       "send the selected row (its cmdlet, where it has one) to the terminal's clipboard")                    \

@@ -243,7 +243,7 @@ static void enter(struct view *v, bool has_row, size_t row)
     case STEP_VERIFY:
         session_read(v->ui->session);
         if (v->ui->session->world && !v->ui->session->world->probed_at)
-            session_probe(v->ui->session);
+            session_probe(v->ui->session, "");
         break;
     case STEP_COUNT: break;
     }
