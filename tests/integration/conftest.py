@@ -3,17 +3,24 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
+import tempfile
 import time
 
 import pytest
 
+ENGINE_TMP = tempfile.mkdtemp(prefix='cb-')  # short: PowerShell's engine makes a socket there, which stays when it is killed
 os.environ['DOTNET_EnableDiagnostics'] = '0'  # PowerShell's engine would leave sockets in the temporary folder
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / os.environ.get('CASBRIDGE', 'build/release/casbridge')
 SHARED = pathlib.Path(os.environ.get('CASBRIDGE_SHARED', ROOT.parent / 'shared'))
 LAB = ROOT / 'tests/lab/lab'
 ORG = 'Contoso'
+
+
+def pytest_sessionfinish():
+    shutil.rmtree(ENGINE_TMP, ignore_errors=True)
 
 
 class Result:

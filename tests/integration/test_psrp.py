@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from conftest import PROGRAM, ROOT, SHARED, clean_env
+from conftest import ENGINE_TMP, PROGRAM, ROOT, SHARED, clean_env
 from test_pwsh import PEER, PWSH, Server, hostile_values, unpack
 
 PSRP = PROGRAM.parent / 'tests/integration/psrp'
@@ -324,7 +324,7 @@ def piped(pwsh, tmp_path, cases, *args, env=None, mode='pipe'):
     (tmp_path / 'exchange.ps1').write_text(EXCHANGE_PS1)
     lines = ''.join(json.dumps({'cmdlet': 'Set-OutlookAnywhere', **case}) + '\n' for case in cases)
     done = subprocess.run([str(PSRP), mode, str(pwsh), '-s', '-InitialScript', str(tmp_path / 'exchange.ps1'), *args], input=lines.encode(),
-                          capture_output=True, timeout=200, env={**clean_env(), 'HOME': str(tmp_path), **(env or {})})
+                          capture_output=True, timeout=200, env={**clean_env(), 'HOME': ENGINE_TMP, 'TMPDIR': ENGINE_TMP, **(env or {})})
     assert b'Sanitizer' not in done.stderr and done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.decode().split('\n')[:-1]]
 
@@ -435,7 +435,8 @@ def subsystem(pwsh, tmp_path_factory):
         pytest.skip('no sshd')
     directory = tmp_path_factory.mktemp('subsystem')
     (directory / 'exchange.ps1').write_text(EXCHANGE_PS1)
-    one = Server(directory, 'Subsystem powershell {pwsh} -sshs -NoLogo -LanguageMode NoLanguage -InitialScript {dir}/exchange.ps1',
+    one = Server(directory, f'SetEnv HOME={ENGINE_TMP} TMPDIR={ENGINE_TMP} DOTNET_EnableDiagnostics=0\n'
+                 'Subsystem powershell {pwsh} -sshs -NoLogo -LanguageMode NoLanguage -InitialScript {dir}/exchange.ps1',
                  'ssh_psrp = yes\n')
     for mode in ('auto', 'no'):
         text = (directory / 'config.ini').read_text().replace('ssh_psrp = yes', f'ssh_psrp = {mode}')
