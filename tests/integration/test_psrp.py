@@ -36,6 +36,8 @@ def helpers():
 
 @pytest.fixture(scope='module')
 def pwsh():
+    if not PEER.exists():
+        pytest.skip('no ../shared/peers')
     unpack()
     return PWSH
 
