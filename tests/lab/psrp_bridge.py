@@ -170,6 +170,7 @@ class Bridge:
             self.post(connection, f'{X}/Delete', '')
             self.shell = None
         self.say('CloseAck', ZERO)
+        sys.stdin.read()  # the client ends it: an exit it sees before that line is a broken session
 
 
 if __name__ == '__main__':
