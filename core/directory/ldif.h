@@ -15,6 +15,7 @@
 #include "core/base/buf.h"
 #include "core/base/vec.h"
 #include "core/directory/entry.h"
+#include "core/directory/ldif_skip.h"
 
 enum ldif_encoding { LDIF_DETECT, LDIF_UTF8, LDIF_UTF16LE, LDIF_UTF16BE };
 
@@ -63,6 +64,8 @@ struct ldif {
     bool seen_class, too_large;
     uint32_t classes;
     uint64_t entry_at, entry_line;
+    const char *head_from; /* the line behind the dn line, borrowed; NULL: not among the bytes being fed, or noted */
+    struct ldif_head head_known;
     struct buf dn, bytes, decoded;
     VEC(struct ldif_value) values;
     VEC(struct entry_value) delivered;
