@@ -87,6 +87,7 @@ static enum err end_entry(struct ldif *p, struct errinfo *ei)
                       .n = p->delivered.n,
                       .position = p->entry_at,
                       .line = p->entry_line};
+    p->done = p->wants->single;
     enum err err = p->wants->entry(p->wants->arg, &e, ei);
     buf_reset(&p->dn); /* notes between entries name none */
     return err;
@@ -375,7 +376,7 @@ enum err ldif_feed_lines(struct ldif *p, const char *data, size_t len, struct er
 {
     enum err e = ERR_OK;
     const char *at = data, *end = data + len;
-    while (!e && at < end) {
+    while (!e && at < end && !p->done) {
         if (p->state == SKIP && p->kind <= KIND_IGNORED && !p->carrying) {
             at = skip_entries(p, at, end);
             if (at == end)

@@ -25,6 +25,7 @@ struct ldif_wants {
     uint32_t wanted,
         unwanted;      /* an entry is delivered when it has a class of the first and none of the second */
     bool everything;   /* ... or always */
+    bool single;       /* nothing is read behind the first entry delivered */
     const char *extra; /* also collect this attribute, as ATTRIBUTE_EXTRA; NULL */
     enum err (*entry)(void *arg, const struct entry *e, struct errinfo *ei); /* an error ends the reading */
     void (*note)(void *arg, uint64_t line, const char *subject, const char *text); /* subject: DN or NULL */
@@ -44,6 +45,7 @@ struct ldif {
     uint64_t fed;      /* bytes fed altogether */
     uint64_t line;     /* lines begun */
     uint64_t entries, with_class;
+    bool done; /* the single entry was delivered */
     unsigned char head[3], n_head; /* while the encoding is not known; later the odd byte of UTF-16 */
     uint32_t high;                 /* a high surrogate that waits for its mate */
     struct buf converted;          /* UTF-16: the line under way, as UTF-8 */

@@ -91,21 +91,6 @@ enum err ldif_file_scan(struct ldif_file *f, const struct ldif_wants *wants, con
     return e;
 }
 
-/* Passes the first entry on and ignores what else stands in the same piece. */
-struct single {
-    const struct ldif_wants *wants;
-    bool done;
-};
-
-static enum err first_only(void *arg, const struct entry *e, struct errinfo *ei)
-{
-    struct single *s = arg;
-    if (s->done)
-        return ERR_OK;
-    s->done = true;
-    return s->wants->entry(s->wants->arg, e, ei);
-}
-
 static void quiet(void *arg, uint64_t line, const char *subject, const char *text)
 {
     (void)arg, (void)line, (void)subject, (void)text; /* said when the file was read first */
@@ -114,17 +99,15 @@ static void quiet(void *arg, uint64_t line, const char *subject, const char *tex
 enum err ldif_file_entry(const struct ldif_file *f, uint64_t position, const struct ldif_wants *wants,
                          struct errinfo *ei)
 {
-    struct single s = {.wants = wants};
     struct ldif_wants one = *wants;
-    one.entry = first_only;
     one.note = quiet;
-    one.arg = &s;
     one.everything = true; /* whoever knows the position has chosen */
+    one.single = true;
     struct ldif p;
     ldif_init(&p, &one, f->encoding);
     char *piece = malloc(SMALL_PIECE);
     enum err e = piece ? ERR_OK : err_set(ei, ERR_NOMEM, NULL, "no memory to read %s", f->path);
-    while (!e && !s.done) {
+    while (!e && !p.done) {
         size_t got = 0;
         bool cut;
         e = read_piece(f, piece, SMALL_PIECE, position, &got, ei);
