@@ -225,17 +225,18 @@ static void continue_logical(struct ldif *p, const char *s, size_t len, bool cut
     buf_add(&p->value, s, len);
 }
 
-static bool is_name(const char *s, size_t len, const char *name)
+static bool same_name(const char *s, size_t len, const char *name, size_t name_len)
 {
-    return strlen(name) == len && str_incmp(s, name, len) == 0;
+    return name_len == len && str_incmp(s, name, len) == 0;
 }
+#define IS_NAME(s, len, literal) same_name(s, len, literal, sizeof literal - 1)
 
 /* Which line this is; the entry under way may end or begin with it. */
 static enum err classify(struct ldif *p, const char *s, size_t name_len, uint64_t at, struct errinfo *ei)
 {
     enum err e = ERR_OK;
     p->kind = KIND_IGNORED;
-    if (is_name(s, name_len, "dn")) {
+    if (IS_NAME(s, name_len, "dn")) {
         if (p->state == COLLECT || p->state == SKIP) {
             note(p, "no empty line before the next entry");
             e = end_entry(p, ei);
@@ -248,13 +249,14 @@ static enum err classify(struct ldif *p, const char *s, size_t name_len, uint64_
         const char *options = memchr(s, ';', name_len);
         size_t base_len = options ? (size_t)(options - s) : name_len;
         enum attribute a = attribute_find(s, base_len);
-        if (is_name(s, name_len, "changetype")) {
+        if (IS_NAME(s, name_len, "changetype")) {
             p->kind = KIND_CHANGETYPE;
         } else if (a != ATTRIBUTE_OBJECT_CLASS && p->seen_class && !is_wanted(p)) {
             p->state = SKIP;
             if (p->head_from)
                 ldif_head_learn(&p->head_known, p->head_from, s + name_len + 1);
-        } else if (p->wants->extra && a != ATTRIBUTE_OBJECT_CLASS && is_name(s, base_len, p->wants->extra)) {
+        } else if (p->wants->extra && a != ATTRIBUTE_OBJECT_CLASS &&
+                   same_name(s, base_len, p->wants->extra, strlen(p->wants->extra))) {
             p->kind = KIND_VALUE;
             p->attribute = ATTRIBUTE_EXTRA;
         } else if (a != ATTRIBUTE_NONE &&
@@ -264,18 +266,18 @@ static enum err classify(struct ldif *p, const char *s, size_t name_len, uint64_
         }
         return ERR_OK;
     }
-    if (p->state == OUTSIDE && is_name(s, name_len, "version") && !p->entries) {
+    if (p->state == OUTSIDE && IS_NAME(s, name_len, "version") && !p->entries) {
         p->kind = KIND_VERSION;
         return ERR_OK;
     }
     if (p->state == OUTSIDE) { /* ldapsearch ends with "search: 2", "result: 0 Success" */
-        if (!is_name(s, name_len, "search") && !is_name(s, name_len, "ref") &&
-            !is_name(s, name_len, "result")) {
+        if (!IS_NAME(s, name_len, "search") && !IS_NAME(s, name_len, "ref") &&
+            !IS_NAME(s, name_len, "result")) {
             note(p, "lines that belong to no entry were left out");
         }
         p->state = TRAILER;
     }
-    if (p->state == TRAILER && is_name(s, name_len, "result"))
+    if (p->state == TRAILER && IS_NAME(s, name_len, "result"))
         p->kind = KIND_RESULT;
     return ERR_OK;
 }

@@ -45,7 +45,7 @@ struct ldif {
     uint64_t fed;      /* bytes fed altogether */
     uint64_t line;     /* lines begun */
     uint64_t entries, with_class;
-    bool done; /* the single entry was delivered */
+    bool done;                     /* the single entry was delivered */
     unsigned char head[3], n_head; /* while the encoding is not known; later the odd byte of UTF-16 */
     uint32_t high;                 /* a high surrogate that waits for its mate */
     struct buf converted;          /* UTF-16: the line under way, as UTF-8 */
@@ -66,7 +66,8 @@ struct ldif {
     bool seen_class, too_large;
     uint32_t classes;
     uint64_t entry_at, entry_line;
-    const char *head_from; /* the line behind the dn line, borrowed; NULL: not among the bytes being fed, or noted */
+    const char
+        *head_from; /* the line behind the dn line, borrowed; NULL: not among the bytes being fed, or noted */
     struct ldif_head head_known;
     struct buf dn, bytes, decoded;
     VEC(struct ldif_value) values;
