@@ -74,10 +74,18 @@ struct ldif {
     VEC(struct entry_value) delivered;
 };
 
+/* What of a file was looked at by somebody else: bytes from..to, whole lines between empty ones. */
+struct ldif_passed {
+    uint64_t from, to;
+    uint64_t lines, entries, with_class;
+};
+
 void ldif_init(struct ldif *p, const struct ldif_wants *wants, enum ldif_encoding encoding);
 void ldif_fini(struct ldif *p);
 /* ERR_NOMEM or what wants->entry returned; after an error feed no more. */
 enum err ldif_feed(struct ldif *p, const char *data, size_t len, struct errinfo *ei) MUST_CHECK;
+/* Goes on behind bytes that hold nothing to deliver or note. All before them was fed; only in UTF-8. */
+void ldif_pass(struct ldif *p, const struct ldif_passed *passed);
 /* The end of the input: delivers the last entry. *cut when the last line had no end. */
 enum err ldif_finish(struct ldif *p, bool *cut, struct errinfo *ei) MUST_CHECK;
 
