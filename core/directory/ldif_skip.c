@@ -8,42 +8,45 @@ static bool is_turn(const char *at, const char *end)
     return *at == '\n' || *at == '\r' || ((*at | 0x20) == 'd' && (end - at < 3 || at[2] == ':'));
 }
 
-enum { WIDTH = 16, STEPS = 4, BLOCK = WIDTH * STEPS, AHEAD = 3 };
+enum { WIDTH = 32, STEPS = 2, BLOCK = WIDTH * STEPS, AHEAD = 3, FLUSH = 127 / STEPS };
 typedef signed char bytes __attribute__((vector_size(WIDTH)));
+#define INLINE static inline __attribute__((always_inline))
 
-static bytes load(const char *at)
+INLINE void load(bytes *v, const char *at)
 {
-    bytes v;
-    memcpy(&v, at, sizeof v);
-    return v;
+    memcpy(v, at, sizeof *v);
 }
 
-static bool any(bytes v)
+INLINE bool any(const bytes *v)
 {
-    uint64_t halves[2];
-    memcpy(halves, &v, sizeof v);
-    return (halves[0] | halves[1]) != 0;
+    uint64_t part[WIDTH / 8], all = 0;
+    memcpy(part, v, sizeof part);
+    for (size_t i = 0; i < WIDTH / 8; i++)
+        all |= part[i];
+    return all != 0;
 }
 
 /*
  * Past as many whole blocks as hold no newline that a turn can follow; ends anywhere in a line. A test for each line was most of what
  * reading an export took. A control character behind the newline is taken for an empty line: the caller looks again.
  */
-static const char *skip_blocks(const char *at, const char *end, uint64_t *lines)
+INLINE const char *skip_blocks(const char *at, const char *end, uint64_t *lines)
 {
-    enum { FLUSH = 127 / STEPS };
     for (bool more = true; more;) {
         bytes newlines = {0};
         for (unsigned blocks = 0; blocks < FLUSH; blocks++) {
             bytes found = {0}, hit = {0};
             more = (size_t)(end - at) >= BLOCK + AHEAD;
             for (size_t i = 0; more && i < BLOCK; i += WIDTH) {
-                bytes first = load(at + i + 1), third = load(at + i + AHEAD);
-                bytes newline = load(at + i) == '\n';
+                bytes newline, first, third;
+                load(&newline, at + i);
+                load(&first, at + i + 1);
+                load(&third, at + i + AHEAD);
+                newline = newline == '\n';
                 found -= newline; /* a comparison that holds is -1 */
                 hit |= newline & ((first <= '\r') | (((first | 0x20) == 'd') & (third == ':')));
             }
-            more = more && !any(hit);
+            more = more && !any(&hit);
             if (!more)
                 break;
             newlines += found;
@@ -55,12 +58,29 @@ static const char *skip_blocks(const char *at, const char *end, uint64_t *lines)
     return at;
 }
 
+/* The same for processors that have registers of that width, and for those that do it in parts. */
+#if defined __x86_64__
+__attribute__((target("avx2"))) static const char *skip_wide(const char *at, const char *end, uint64_t *lines)
+{
+    return skip_blocks(at, end, lines);
+}
+#define HAS_WIDE __builtin_cpu_supports("avx2")
+#else
+#define skip_wide skip_any
+#define HAS_WIDE  false
+#endif
+
+static const char *skip_any(const char *at, const char *end, uint64_t *lines)
+{
+    return skip_blocks(at, end, lines);
+}
+
 const char *ldif_skip_lines(const char *from, const char *end, uint64_t *lines)
 {
     for (const char *at = from; at < end;) {
         if (is_turn(at, end))
             return at;
-        at = skip_blocks(at, end, lines);
+        at = HAS_WIDE ? skip_wide(at, end, lines) : skip_any(at, end, lines);
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         if (!newline) {
             const char *last = memrchr(from, '\n', (size_t)(at - from));
