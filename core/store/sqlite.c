@@ -141,7 +141,7 @@ enum err sqlite_text(struct store *s, const char *text, struct errinfo *ei)
 
 static enum err begin(struct store *s, enum store_turn t, struct errinfo *ei)
 {
-    return sqlite_text(s, t == STORE_TURN_WRITE ? "BEGIN IMMEDIATE" : "BEGIN", ei);
+    return sqlite_text(s, t == STORE_TURN_READ ? "BEGIN" : "BEGIN IMMEDIATE", ei);
 }
 
 /* A commit that failed may have ended the transaction already (full disk): asking again would only replace the error. */

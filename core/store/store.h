@@ -16,6 +16,7 @@
 #define CORE_STORE_STORE_H
 
 #include "core/base/err.h"
+#include "core/base/stop.h"
 #include "core/base/vec.h"
 
 #include <stdbool.h>
@@ -197,8 +198,9 @@ struct store_copied {
 };
 /* How much of each there is. */
 enum err store_count(struct store *s, struct store_copied *out, struct errinfo *ei) MUST_CHECK;
-/* Everything but the lock, into an empty store (else ERR_REFUSED): all or nothing. ERR_INPUT when the chain is broken. */
-enum err store_copy(struct store *from, struct store *to, struct store_copied *out,
+/* Everything but the lock, into an empty store (else ERR_REFUSED): all or nothing. ERR_INPUT when the chain is broken. stop (NULL: none)
+   ends it in the middle: ERR_INTERRUPTED or ERR_TIMEOUT. */
+enum err store_copy(struct store *from, struct store *to, const struct stop *stop, struct store_copied *out,
                     struct errinfo *ei) MUST_CHECK;
 
 #endif

@@ -151,7 +151,7 @@ static enum err copy(struct cli *cli, const char *from_spec, const char *to_spec
                                ei))) /* what a run appends meanwhile would be left behind */
         locked = true;
     if (!e)
-        e = store_copy(from, to, &done, ei);
+        e = store_copy(from, to, &cli->stop, &done, ei);
     if (locked)
         store_unlock(from);
     if (!e && cli->format == FORMAT_JSON) {
