@@ -32,6 +32,9 @@ enum err store_open(struct store **out, const char *spec, struct errinfo *ei) MU
 /* The profile's store, with its store_password. Blocks when that is "ask". Of a profile that is read_only none is made: ERR_NOTFOUND
    when there is none yet. */
 enum err store_open_profile(struct store **out, const struct profile *p, struct errinfo *ei) MUST_CHECK;
+/* Two addresses of one PostgreSQL server, reached in the same way (TLS, port, certificates): only then is a password that was meant for
+   the one for the other too. NULL, and what is no address: false. */
+bool store_same_server(const char *spec, const char *other);
 void store_close(struct store **s);
 /* Is there one already? A command that only looks does not make one. A PostgreSQL store that was named counts as there. */
 bool store_exists(const char *spec);

@@ -72,6 +72,39 @@ static void test_addresses(void **state)
     }
 }
 
+/* Whoever is behind another address is not told the password that was meant for this one. */
+static void test_same_server(void **state)
+{
+    (void)state;
+    static const char profile[] = "postgresql://ann@db1.contoso.com/casbridge?sslmode=verify-full";
+    static const struct {
+        const char *spec;
+        bool same;
+    } rows[] = {
+        {"postgresql://ann@db1.contoso.com/casbridge?sslmode=verify-full", true},
+        {"postgres://bob@DB1.contoso.com:5432/other?sslmode=verify-full&connect_timeout=2", true},
+        {"postgresql:///other?host=db1.contoso.com&sslmode=verify-full", true},
+        {"postgresql://ann@db2.contoso.com/casbridge?sslmode=verify-full", false},
+        {"postgresql://ann@db1.contoso.com,db2.contoso.com/casbridge?sslmode=verify-full", false},
+        {"postgresql://ann@db1.contoso.com/casbridge?sslmode=verify-full&hostaddr=192.0.2.1", false},
+        {"postgresql://ann@db1.contoso.com:5433/casbridge?sslmode=verify-full", false},
+        {"postgresql://ann@db1.contoso.com/casbridge?sslmode=prefer", false},
+        {"postgresql://ann@db1.contoso.com/casbridge", false},
+        {"postgresql://ann@db1.contoso.com/casbridge?sslmode=verify-full&sslrootcert=/tmp/x", false},
+        {"postgresql://ann@db1.contoso.com/casbridge?sslmode=verify-full&service=x", false},
+        {"postgresql:///casbridge?sslmode=verify-full", false},
+        {"postgresql://ann@db1.contoso.com/casbridge?no_such=1", false},
+        {"sqlite:/tmp/x", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (store_same_server(rows[i].spec, profile) != rows[i].same ||
+            store_same_server(profile, rows[i].spec) != rows[i].same)
+            fail_msg("%s", rows[i].spec);
+    assert_false(store_same_server(profile, NULL));
+    assert_false(store_same_server(NULL, NULL));
+    assert_false(store_same_server("sqlite:/tmp/x", "sqlite:/tmp/x"));
+}
+
 static void open_fails(const char *spec, enum err expected, const char *what)
 {
     struct store *s = NULL;
@@ -466,6 +499,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ALONE(test_addresses),
+        ALONE(test_same_server),
         POSTGRES(test_who_is_refused),
         POSTGRES(test_password_by_reference),
         POSTGRES(test_what_is_no_store),

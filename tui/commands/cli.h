@@ -192,6 +192,9 @@ struct apply_options {
 struct journal_options {
     bool follow;
 };
+struct store_options {
+    const char *from_password, *to_password;
+};
 struct exec_options {
     struct arg_list on;
     const char *via;
@@ -206,7 +209,7 @@ struct proxy_options {
 };
 extern const struct arg_spec check_specs[], probe_specs[], route_specs[], plan_specs[], apply_specs[],
     rollback_specs[], exec_specs[], proxy_specs[], snapshot_specs[], report_specs[], accept_specs[],
-    journal_specs[];
+    journal_specs[], store_specs[];
 
 #define VERSION_STRING "0.1"
 
