@@ -49,9 +49,10 @@ const char *store_name(const struct store *s); /* file or address, to be shown *
  * Phases. Of a run (step 0): "begin" (after: {"organization", "plan", "target", "steps"}), "resume", "end" (after: {"status",
  * "done", "failed", "undone", "skipped"}). Of a step: "capture" (before: the raw values of the directory, detail: the step as in a
  * plan file), "intent" (about to be pushed), "result" (what the server said), "reread" (what the directory says), "verify" (what
- * the wire says), then one of "done", "skipped" or "failed"; after "failed" perhaps (its after then is {"put_back":true}) "undo" (the inverse is
- * about to be pushed) and "undone". Of no run: "lock",
- * "accept" and "unaccept" (why: the reason).
+ * the wire says), then one of "done", "skipped" or "failed". After of "failed" says what it left: {"unchanged":true}, the run changed
+ * nothing on the server; {"put_back":true}, "undo" follows (the inverse is about to be pushed), and "undone" when it is as before again;
+ * nothing, what the run did may be there, wholly or in part (detail says what is known). A step without an end is not known.
+ * Of no run: "lock", "accept" and "unaccept" (why: the reason).
  */
 struct journal_record {
     int64_t id; /* position in the chain, from 1 without gaps */
