@@ -3,6 +3,7 @@
 #include "core/base/clock.h"
 #include "core/base/str.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,7 +174,8 @@ bool journal_take_row(const struct store_row *row, struct journal_record *r)
                             &r->from, &r->why, &r->cmdlet, &r->before, &r->after,  &r->detail};
     r->id = store_row_number(row, 0);
     r->at = store_row_number(row, 2);
-    r->step = (int)store_row_number(row, 3);
+    int64_t step = store_row_number(row, 3);
+    r->step = step == (int)step ? (int)step : INT_MIN; /* a number that no record has: its hash cannot fit */
     str_copy(r->hash, sizeof r->hash, row->v[13] ? row->v[13] : "");
     str_copy(r->prev, sizeof r->prev, row->v[14] ? row->v[14] : "");
     bool ok = true;

@@ -144,10 +144,11 @@ enum err pg_parameters(struct store *s, const char *spec, const struct secret *p
 }
 
 /* A server at the other end may be configured in any way: what the store relies on is said to each session. Waiting is bounded on
-   both sides; synchronous_commit is only ever made stricter. */
+   both sides; synchronous_commit is only ever made stricter. A turn that waited for another's must see what that one wrote. */
 static const char session_text[] =
     "SET search_path = casbridge, pg_temp; SET statement_timeout = 10000; SET lock_timeout = 8000;"
     " SET idle_in_transaction_session_timeout = 60000; SET standard_conforming_strings = on;"
+    " SET default_transaction_isolation = 'read committed';"
     " SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;"
     " SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') = 'off'";

@@ -32,10 +32,12 @@ struct store {
     char *path;      /* what it is called where people read it; holds no password */
     bool must_exist; /* who only looks makes no store */
     struct store_process self;
-    int64_t locked_since;  /* 0: the lock is not ours */
-    unsigned session;      /* counts connections: a lock dies with the one it was taken on */
-    unsigned lock_session; /* when the lock was taken */
-    bool in_doubt;         /* the connection was lost while the answer to COMMIT was awaited */
+    int64_t locked_since;      /* 0: the lock is not ours */
+    unsigned session;          /* counts connections: a lock dies with the one it was taken on */
+    unsigned lock_session;     /* when the lock was taken */
+    struct store *next_holder; /* of the stores of this process that hold their lock */
+    int64_t held_since;        /* both of lock.c, under its own mutex */
+    bool in_doubt;             /* the connection was lost while the answer to COMMIT was awaited */
     struct {
         int64_t id; /* of its last record, 0: none was appended */
         char hash[65];
