@@ -30,7 +30,11 @@ static void fail_text(struct host_run *h, struct step_run *s, bool put_back, con
     str_show_fixed(s->reason, sizeof s->reason, n > 0 ? text : "failed", n > 0 ? strlen(text) : 6);
     s->result = PLAN_FAILED;
     count_failure(h);
-    struct record_texts t = {.detail = s->reason, .after = put_back ? RECORD_PUT_BACK : NULL};
+    bool unchanged = s->start == START_FRESH && !s->may_have_it;
+    struct record_texts t = {.detail = s->reason,
+                             .after = put_back    ? RECORD_PUT_BACK
+                                      : unchanged ? RECORD_UNCHANGED
+                                                  : NULL};
     enum err e = run_record(h->run, s->step, "failed", &t, NULL);
     (void)e;
     run_progress(h->run, s->step, PLAN_FAILED, "%s", s->reason);
@@ -301,6 +305,7 @@ static void reread_step(struct host_run *h, struct step_run *s, enum push_end en
     else
         run_progress(r, s->step, PLAN_REREAD, "asking %s", said_by(r));
     enum step_state now = observe_until(r->io, &s->watches, STATE_NEW, wait, &text, &ei);
+    s->may_have_it = end != PUSH_FAILED || now != STATE_OLD;
     enum err e = run_record(
         r, s->step, "reread",
         &(struct record_texts){.detail = now == STATE_UNREADABLE ? ei.what : buf_str(&text)}, NULL);
@@ -357,6 +362,7 @@ static void push_step(struct host_run *h, struct step_run *s)
     char said[200];
     if (announce(r, s->step, "intent", &s->step->cmdlet, s->step->before, s->step->after) != ERR_OK)
         return; /* nothing was sent: not begun */
+    s->may_have_it = true;
     buf_init(&text, RUN_DETAIL_MAX);
     enum push_end end = push(h, &s->step->cmdlet, &text, &elapsed);
     if (end == PUSH_DONE && !text.len)

@@ -64,6 +64,7 @@ struct step_run {
     char reason[RUN_REASON_SIZE]; /* of a failure; or why it cannot be begun */
     char *before;                 /* JSON of the raw values, captured; malloc'ed */
     char wire_before[128];
+    bool may_have_it;          /* its command was sent, and that it did nothing is not known */
     unsigned replicas_have_it; /* bit per other controller: has the change, or does not answer */
 };
 
@@ -131,6 +132,9 @@ void host_ask_wires(void *host);
 /* record.c */
 /* .after of a "failed" record that an "undo" is to follow: who dies in between must not leave the change behind. */
 #define RECORD_PUT_BACK "{\"put_back\":true}"
+/* .after of one by which the run has changed nothing: nothing was sent, or the command failed and the directory says as before. A failed
+   step without either mark may have left something. */
+#define RECORD_UNCHANGED "{\"unchanged\":true}"
 struct record_texts {
     const char *cmdlet, *before, *after, *detail;
 };

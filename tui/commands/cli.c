@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -305,6 +306,15 @@ void cli_cell(struct buf *out, const char *value, int width)
         buf_addc(out, ' ');
 }
 
+bool cli_reader_gone(struct cli *cli)
+{
+    struct pollfd out = {STDOUT_FILENO, 0, 0};
+    bool to_file = cli->o.output && strcmp(cli->o.output, "-") != 0;
+    if (!to_file && poll(&out, 1, 0) > 0 && (out.revents & (POLLERR | POLLHUP)))
+        cli->reader_gone = true;
+    return cli->reader_gone;
+}
+
 enum err cli_flush(struct cli *cli, struct errinfo *ei)
 {
     enum err e = ERR_OK;
@@ -313,9 +323,11 @@ enum err cli_flush(struct cli *cli, struct errinfo *ei)
     if (cli->o.output && strcmp(cli->o.output, "-") != 0) {
         if (cli->out.len)
             e = path_write(cli->o.output, buf_str(&cli->out), cli->out.len, 0644, ei);
-    } else if (cli->out.len &&
+    } else if (cli->out.len && !cli->reader_gone &&
                (fwrite(buf_str(&cli->out), 1, cli->out.len, stdout) != cli->out.len || fflush(stdout) != 0)) {
-        e = err_errno(ei, ERR_SYSTEM, NULL, "cannot write to standard output");
+        cli->reader_gone = errno == EPIPE;
+        if (!cli->reader_gone)
+            e = err_errno(ei, ERR_SYSTEM, NULL, "cannot write to standard output");
     }
     buf_reset(&cli->out);
     return e;
