@@ -215,6 +215,8 @@ static enum err converse(struct conversation *c, const struct cmdlet *cmdlet, co
     if (err == ERR_OK)
         err = psrp_start(c->psrp, cmdlet, ei);
     if (err == ERR_OK)
+        err = wsman_make_room(c->w, psrp_waiting(c->psrp), ei);
+    if (err == ERR_OK)
         err = start(c, out, ei);
     if (err == ERR_OK)
         err = until_ended(c, ei);
