@@ -49,9 +49,21 @@ def rename(blob, pipeline):
     return out
 
 
+def frame(number, kind, pipeline, text):
+    """A server's message in one fragment."""
+    code = next(code for code, name in TYPES.items() if name == kind)
+    message = struct.pack('<II', 1, code) + bytes(16) + pipeline + text.encode()
+    return struct.pack('>QQBI', number, 0, 3, len(message)) + message
+
+
 def guid(raw):
     a, b, c = struct.unpack('<IHH', raw[:8])
     return f'{a:08x}-{b:04x}-{c:04x}-{raw[8:10].hex()}-{raw[10:].hex()}'
+
+
+def line_of(direction, element, pid, data=None):
+    """A line of the out-of-process carrier, as `psrp replay` reads it."""
+    return f"{direction} <{element} PSGuid='{guid(pid)}'" + (f">{base64.b64encode(data).decode()}</{element}>" if data else ' />')
 
 
 STREAMS = r'(<(?:\w+:)?(?:Stream|creationXml|connectXml|connectResponseXml|Arguments)\b[^>]*(?<!/)>)([^<]*)(?=<)'

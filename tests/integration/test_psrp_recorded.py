@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from conftest import SHARED, clean_env
-from psrp_recording import Reader, split
+from psrp_recording import Reader, frame, line_of, split
 from psrp_support import EXCHANGE, FIXTURES, as_json, exchange, live, psrp, pwsh, recorded, values_of
 
 
@@ -153,6 +153,25 @@ def test_recording_of_psrpcore():
     assert [s['Name'] for s in servers['output']] == ['EX1', 'EX2']
     assert servers['output'][0]['AdminDisplayVersion'] == 'Version 15.1 (Build 2507.6)'
     assert error['errors'] == ['Peer.Boom | NotSpecified | boom from peer'] and other['state'] == 'Completed'
+
+
+WINRB = SHARED / 'fixtures/winrm/winrb-stubs/clixml'
+
+
+@pytest.mark.skipif(not WINRB.exists(), reason='no ../shared/fixtures/winrm')
+def test_records_of_windows_as_another_client_has_them():
+    """Templates that were cut out of real records; what is put into them comes out."""
+    said = {'error_message': "object 'x' &amp; more", 'error_id': 'Some.Id', 'pipeline_state': '5', 'script_root': 'C:\\', 'stack_trace': 'at line 1',
+            'category_message': 'OperationStopped: (x:String) [], RuntimeException'}
+    lines, pid = [], bytes(range(16))
+    for i, (kind, name) in enumerate((('ERROR_RECORD', 'error_record'), ('PIPELINE_STATE', 'pipeline_state'))):
+        text = re.sub('<%= *([a-z_]+) *%>', lambda m: said[m.group(1)], (WINRB / f'{name}.xml.erb').read_text())
+        lines.append(line_of('<', 'Data', bytes(16), frame(i + 1, kind, pid, text.strip())))
+    opened = [line_of('<', 'Data', bytes(16), frame(10 + i, kind, bytes(16), f'<Obj><MS>{text}</MS></Obj>')) for i, (kind, text) in enumerate((
+        ('SESSION_CAPABILITY', '<Version N="protocolversion">2.3</Version>'), ('RUNSPACEPOOL_STATE', '<I32 N="RunspaceState">2</I32>')))]
+    got, = values_of(psrp('replay', data='\n'.join(opened + [line_of('>', 'Command', pid)] + lines) + '\n').stdout)
+    assert got['errors'] == ["Some.Id | NotSpecified | object 'x' & more"] and got['state'] == "Failed: object 'x' & more"
+    assert got['unreadable'] == [] and got['output'] == []
 
 
 # ---- what is said ----

@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from conftest import clean_env
-from psrp_recording import STREAMS, WINDOWS, Reader, blobs, guid, load, names, pools, rename, said, split
+from psrp_recording import STREAMS, WINDOWS, Reader, blobs, line_of, load, names, pools, rename, said, split
 from psrp_support import PUSH, build, psrp
 from wsman_replay import A, OPS, S, SHELL, Listener, head, meaning, relate, write_config
 
@@ -314,11 +314,6 @@ def test_the_judge_can_fail(tmp_path):
 
 
 # ---- all that the recorded servers said, also beyond what our client asks for ----
-
-
-def line_of(direction, element, pid, data=None):
-    name = guid(pid)
-    return f"{direction} <{element} PSGuid='{name}'" + (f">{base64.b64encode(data).decode()}</{element}>" if data else ' />')
 
 
 @pytest.mark.parametrize('name', names())

@@ -8,10 +8,11 @@ import pytest
 
 from conftest import SHARED, clean_env
 from psrp_support import PUSH, build
-from wsman_replay import A, OPS, RSP, S, W, Listener, Session, head, meaning, operation, relate, understood, write_config
+from wsman_replay import A, OPS, RSP, S, W, X, Listener, Session, head, meaning, operation, relate, understood, write_config
 
 RECORDINGS = SHARED / 'fixtures/winrm/pypsrp-responses'
 FILES = sorted(p.name for p in RECORDINGS.glob('test_*.yml'))
+SOAP_TRANSFER, ENUMERATION = X[1:-1], 'http://schemas.xmlsoap.org/ws/2004/09/enumeration'
 SOAP = 'application/soap+xml;charset=UTF-8'
 pytestmark = pytest.mark.skipif(not FILES, reason='the recordings (../shared/fixtures/winrm) are not here')
 
@@ -191,3 +192,36 @@ def test_what_a_real_server_answered_is_understood(tmp_path):
     requests, got = run_against({**ANSWERS, 'command': ['executeCommandResponseWithError']}, tmp_path)
     assert got['err'] == 'REMOTE' and not got['sent'] and not got['outcome_unknown'] and 'too long' in got['what']
     assert OPS[head(ET.fromstring(requests[-1]), A + 'Action')] == 'delete'
+
+
+# ---- OMI ----
+
+OMI = SHARED / 'fixtures/winrm/omi/omi-basic-plain.rec'
+
+
+@pytest.mark.skipif(not OMI.exists(), reason='no ../shared/fixtures/winrm/omi')
+def test_omi_is_understood(tmp_path):
+    """Microsoft's server for Linux, byte by byte: its dialect of the envelope is read, its answer to another operation is not."""
+    asked, told = (part.split(b'\n', 1)[1] for part in re.split(rb'@@ (?=[CS]->)', OMI.read_bytes())[1:3])
+    request, answer = (part.replace(b'\r\n', b'\n').partition(b'\n\n')[2].decode() for part in (asked, told))
+    status, kind = int(told.split()[1]), re.search(rb'Content-Type: *([^\r\n]+)', told).group(1).decode()
+    theirs = ET.fromstring(request)
+    assert head(theirs, A + 'Action').endswith('/Enumerate') and kind == SOAP
+    for action, name, value in (('GetResponse', 'ProductVersionString', '1.0.8-6'), ('GetResponse', 'OperatingSystem', 'LINUX'),
+                                ('GetResponse', 'NoSuchProperty', ''), ('EnumerateResponse', 'ProductVersionString', None)):
+        said = re.sub('(<wsa:Action>)[^<]*<', rf'\g<1>{SOAP_TRANSFER if action == "GetResponse" else ENUMERATION}/{action}<', answer)
+
+        def reply(xml, _):
+            return status, kind, relate(said, head(ET.fromstring(xml), A + 'MessageID')).encode()
+        with Listener(reply) as listener:
+            with Session(write_config(tmp_path, f'http://{{fqdn}}:{listener.port}/wsman', 'winrm_auth = none')) as session:
+                got = session.do(op='get', resource=head(theirs, W + 'ResourceURI'), of_shell=False, name=name)
+            ours = ET.fromstring(listener.requests[0])
+        if value is None:
+            assert got['err'] == 'PROTOCOL' and 'another operation' in got['what'], got
+        else:
+            assert got['err'] == 'OK' and got['value'] == value, got
+        # what both clients say of themselves is the same; the rest is the operation's
+        for tag in (f'{A}ReplyTo/{A}Address', W + 'ResourceURI'):
+            assert head(ours, tag) == head(theirs, tag)
+    assert re.search(rb'Content-Type: *([^\r\n]+)', asked).group(1).decode() == listener.headers[0]['Content-Type'] == SOAP
