@@ -187,6 +187,12 @@ def value_of(text):
     return Reader(text).value()
 
 
+def values_in(document):
+    """Of a document, what stands in it one after the other."""
+    reader = Reader(document)
+    return [reader.value(e) for e in reader.root]
+
+
 def error_of(record):
     """An ErrorRecord, the category by its words and not by its number."""
     if record.get('ErrorDetails_Message'):

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from conftest import clean_env
+from conftest import casbridge, clean_env
 from psrp_recording import STREAMS, WINDOWS, Reader, blobs, line_of, load, names, pools, rename, said, split
 from psrp_support import PUSH, build, psrp
 from wsman_replay import A, OPS, S, SHELL, Listener, head, meaning, relate, write_config
@@ -311,6 +311,34 @@ def test_the_judge_can_fail(tmp_path):
     got['objects'] = ['ho']
     with pytest.raises(AssertionError):
         check_understood(pipeline, got)
+
+
+# ---- what `exec` shows of it ----
+
+def test_exec_shows_every_stream(shared_lab, tmp_path):
+    """Objects, errors and warnings as the result; verbose, debug and information on standard error, in JSON as lists of their own."""
+    ldif = tmp_path / 'organisation.ldif'
+    shared_lab.do('export', ldif)
+
+    def run(name, form):
+        pool, = pools(name)[0]
+        with Listener(Windows(pool, pool.pipelines[0]).answer) as listener:
+            path = write_config(tmp_path, 'http://unused/', 'winrm_auth = none', f'psrp_url = http://{{fqdn}}:{listener.port}/wsman',
+                                'psrp_configuration = Microsoft.PowerShell')
+            return casbridge('--config', path, '--profile', 'test', '--source', f'ldif:{ldif}', '--format', form, 'exec', '--on', 'EXCAS01',
+                             '--via', 'psrp', '--', 'Get-Any', '-Name', 'x')
+    streams = ('verbose', 'debug', 'information')
+    done = run('test_psrp_stream_no_output_invocation', 'text')
+    assert [line for line in done.err.splitlines() if 'stream' in line] == [f'casbridge: EXCAS01: {s}: {s} stream' for s in (
+        'debug', 'verbose', 'information')]
+    assert done.code == 6 and not any(f'{s} stream' in done.out for s in streams)
+    assert all(line in done.out.splitlines() for line in ('output stream', 'warning: warning stream', 'error: error stream'))
+    done = run('test_psrp_stream_no_output_invocation', 'json')
+    host, = done.json()
+    assert host['output'] == ['output stream'] and host['warnings'] == ['warning stream'] and host['errors'][0]['message'] == 'error stream'
+    assert {s: host[s] for s in streams} == {s: [f'{s} stream'] for s in streams} and 'stream' not in done.err
+    host, = run('test_psrp_clear_commands', 'json').json()
+    assert host['output'] == ['new'] and not set(streams) & set(host)  # the document is the contract's where nothing was said
 
 
 # ---- all that the recorded servers said, also beyond what our client asks for ----
