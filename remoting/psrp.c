@@ -180,6 +180,14 @@ bool psrp_has_output(const struct psrp *p)
     return p->out.n > 0;
 }
 
+size_t psrp_waiting(const struct psrp *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->out.n; i++)
+        n += p->out.v[i].message.len - p->out.v[i].sent + PSRP_FRAGMENT_HEADER;
+    return n;
+}
+
 bool psrp_take(struct psrp *p, size_t max, struct buf *out, struct psrp_packet *packet)
 {
     size_t begun = out->len, done = 0;

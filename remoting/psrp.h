@@ -122,6 +122,8 @@ struct psrp_packet {
 };
 bool psrp_take(struct psrp *p, size_t max, struct buf *out, struct psrp_packet *packet);
 bool psrp_has_output(const struct psrp *p);
+/* Bytes that wait, in as few fragments as can be. */
+size_t psrp_waiting(const struct psrp *p);
 /* Bytes held by what is being put together and by the last object's tree. */
 size_t psrp_memory(const struct psrp *p);
 

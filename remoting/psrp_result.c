@@ -29,6 +29,17 @@ static void add_warning(struct psrp_result *r, const char *text)
     }
 }
 
+static void add_note(struct psrp_result *r, const char *stream, const char *text)
+{
+    if (r->out->notes.n >= PSRP_MAX_RECORDS)
+        return;
+    char *copy = strdup(text);
+    if (!copy || !VEC_PUSH(&r->out->notes, PSRP_MAX_RECORDS, (struct remote_note){stream, copy})) {
+        free(copy);
+        r->failed = ERR_NOMEM;
+    }
+}
+
 static bool copy_text(char **out, const char *text)
 {
     *out = text ? strdup(text) : NULL;
@@ -95,6 +106,9 @@ void psrp_result_event(struct psrp_result *r, const struct psrp_event *e)
     case PSRP_EVENT_OUTPUT: add_output(r, e->value); break;
     case PSRP_EVENT_ERROR: add_error(r, &e->error); break;
     case PSRP_EVENT_WARNING: add_warning(r, e->text); break;
+    case PSRP_EVENT_VERBOSE: add_note(r, "verbose", e->text); break;
+    case PSRP_EVENT_DEBUG: add_note(r, "debug", e->text); break;
+    case PSRP_EVENT_INFORMATION: add_note(r, "information", e->text); break;
     case PSRP_EVENT_ENDED:
         r->state = e->state;
         if (e->state == PSRP_FAILED || (e->state == PSRP_STOPPED && e->error.message))

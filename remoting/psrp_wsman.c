@@ -147,14 +147,14 @@ static enum err open_pool(struct conversation *c, const char *configuration, str
         if (c->closed)
             return broken_pool(c, ei);
         err = receive(c, NULL, ei);
+        if (err == ERR_OK && psrp_server_is(c->psrp, 2, 2))
+            wsman_set_envelope(c->w, WSMAN_ENVELOPE_NEWER);
         if (err == ERR_OK)
             err = stop_check(&c->stop, ei, wsman_peer(c->w));
         if (err == ERR_OK && !c->opened && clock_mono_ms() > deadline)
             err = err_set(ei, ERR_TIMEOUT, NULL, "%s: the runspace pool did not open within %d s",
                           wsman_peer(c->w), OPEN_MS / 1000);
     }
-    if (err == ERR_OK && psrp_server_is(c->psrp, 2, 2))
-        wsman_set_envelope(c->w, WSMAN_ENVELOPE_NEWER);
     return err;
 }
 
@@ -214,6 +214,8 @@ static enum err converse(struct conversation *c, const struct cmdlet *cmdlet, co
     enum err err = open_pool(c, configuration, ei);
     if (err == ERR_OK)
         err = psrp_start(c->psrp, cmdlet, ei);
+    if (err == ERR_OK)
+        err = wsman_make_room(c->w, psrp_waiting(c->psrp), ei);
     if (err == ERR_OK)
         err = start(c, out, ei);
     if (err == ERR_OK)

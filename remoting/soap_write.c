@@ -275,3 +275,9 @@ enum err soap_write_delete(struct buf *out, const struct soap_head *h)
     begin(out, SOAP_OP_DELETE, h);
     return end(out);
 }
+
+enum err soap_write_get(struct buf *out, const struct soap_head *h)
+{
+    begin(out, SOAP_OP_GET, h);
+    return end(out);
+}

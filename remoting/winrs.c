@@ -177,6 +177,8 @@ static enum err converse(struct wsman *w, const struct script *script, const str
     char id[WSMAN_ID_MAX] = "";
     enum err e = open_shell(w, ei);
     if (!e)
+        e = wsman_make_room(w, script->input.len, ei);
+    if (!e)
         e = start(w, script, id, o, ei);
     if (!e)
         e = feed(w, id, script, ei);

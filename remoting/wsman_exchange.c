@@ -14,13 +14,19 @@
 
 #define SOAP_TYPE "application/soap+xml;charset=UTF-8"
 
+static const char *resource_of(const struct wsman *w, const struct wsman_call *c)
+{
+    return c->op == SOAP_OP_CREATE ? c->shell->resource : c->op == SOAP_OP_GET ? c->streams : w->resource;
+}
+
 enum err wsman_write(struct wsman *w, const struct wsman_call *c, const char *message_id, struct errinfo *ei)
 {
+    bool nobodys = c->op == SOAP_OP_CREATE || (c->op == SOAP_OP_GET && !c->of_shell);
     struct soap_head h = {.to = w->url.text,
                           .message_id = message_id,
                           .session_id = w->session_id,
-                          .resource = c->op == SOAP_OP_CREATE ? c->shell->resource : w->resource,
-                          .shell_id = c->op == SOAP_OP_CREATE ? NULL : w->shell_id,
+                          .resource = resource_of(w, c),
+                          .shell_id = nobodys ? NULL : w->shell_id,
                           .options = c->options,
                           .n_options = c->n_options,
                           .max_envelope = w->max_envelope,
@@ -35,6 +41,7 @@ enum err wsman_write(struct wsman *w, const struct wsman_call *c, const char *me
     case SOAP_OP_SEND: e = soap_write_send(out, &h, c->streams, c->id, c->data, c->len, c->end); break;
     case SOAP_OP_SIGNAL: e = soap_write_signal(out, &h, c->id, c->signal); break;
     case SOAP_OP_DELETE: e = soap_write_delete(out, &h); break;
+    case SOAP_OP_GET: e = soap_write_get(out, &h); break;
     case SOAP_OP_COUNT: break;
     }
     if (e)

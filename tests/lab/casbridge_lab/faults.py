@@ -23,6 +23,7 @@ KNOBS = {
     'winrm-close-after': 'number',
     'winrm-max-shells': 'number',
     'winrm-max-commands': 'number',
+    'winrm-max-envelope': 'number',
     'winrm-throttle': 'number',
     'winrm-redirect': 'text',
     'winrm-identity-change': 'flag',

@@ -1,4 +1,4 @@
-"""Shells and what is done with them: Create, Command, Receive, Send, Signal, Delete. One table a server."""
+"""Shells and what is done with them: Create, Command, Receive, Send, Signal, Delete; Get of winrm/config. One table a server."""
 import asyncio
 import base64
 import binascii
@@ -16,6 +16,8 @@ CMD_LIMIT, PROCESS_LIMIT = 8191, 32767
 SHELLS = {2007: 5, 2010: 5, 2013: 30}  # MaxShellsPerUser
 EXCHANGE_SHELLS = 18  # PowerShellMaxConcurrency
 COMMANDS = 15  # MaxConcurrentCommandsPerShell
+ENVELOPE_KB = 500  # MaxEnvelopeSizekb of WinRM 3
+READERS = ('admin',)  # of winrm/config
 EXCHANGE, POWERSHELL = f'{soap.PS}/Microsoft.Exchange', f'{soap.PS}/Microsoft.PowerShell'
 TERMINATE = f'{RSP}/signal/terminate'
 INTERRUPTS = (
@@ -128,6 +130,18 @@ class Shells:
         except EngineDied:
             await self.discard(message.shell_id)
             raise Fault('aborted') from None
+
+    # ---- the service's own settings
+
+    def envelope_kb(self):
+        return int(self.faults.number('winrm-max-envelope')) or ENVELOPE_KB
+
+    async def _get(self, message, user, connection, address, exchange):
+        if exchange or message.resource != soap.CONFIG:
+            raise Fault('no-resource', message.resource)
+        if user.split('@')[0].split('\\')[-1].lower() not in READERS:
+            raise Fault('denied')
+        return soap.configuration(self.envelope_kb())
 
     # ---- shells
 

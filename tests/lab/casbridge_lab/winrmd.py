@@ -223,6 +223,9 @@ class Endpoint:
 
     async def _soap(self, connection, request, body, headers, sealed, exchange, identify):
         message, shell = None, '-'
+        if len(body) > self.shells.envelope_kb() * 1024:
+            self.log(connection, '-', shell, '413')
+            return Response(413, b'', 'text/html', headers)
         try:
             message = soap.Message(body)
             if message.identify:
