@@ -185,9 +185,10 @@ void session_journal_list(struct session *s);
 void session_journal_read(struct session *s, const char *run);
 void session_journal_verify(struct session *s);
 
-/* A password is wanted: what for; false when none is. */
+/* A password is wanted, or a question of yes or no is put: what for; false when none is. */
 bool session_question(struct session *s, char *prompt, size_t cap);
-/* NULL: refused. */
+bool session_question_is_yes_no(struct session *s);
+/* NULL: refused, or no. Any text is yes. */
 void session_answer(struct session *s, const char *password);
 
 #define PROGRESS_SETTLED "settled"
