@@ -114,3 +114,32 @@ def test_an_unknown_server_and_nobody_to_ask(shared_lab, tmp_path):
                               env=clean_env(), stdin=subprocess.DEVNULL, start_new_session=True, timeout=60)
         assert done.returncode == code and words in done.stdout + done.stderr, (choice, done)
         assert known.exists() == (code == 0)
+
+
+def test_a_change_is_shown_before_it_is_asked_about(lab, tmp_path):
+    def runs():
+        return lab.json('journal')
+
+    plan = tmp_path / 'plan.json'
+    assert lab.run('plan', '-o', plan).code == 1
+    with Terminal(lab.config, 'apply', plan) as t:
+        t.expect('Organisation Contoso: 3 changes will be made. Type its name to go on: ')
+        assert "E2K7CAS01      Set-OutlookAnywhere -Identity 'E2K7CAS01\\Rpc (Default Web Site)'" in t.said
+        assert t.type('contoso\n').end() == 7 and not runs()
+    with Terminal(lab.config, 'apply', plan) as t:
+        t.expect('go on: ')
+        assert t.type('\x03').end() == 130 and not runs()
+    with Terminal(lab.config, 'apply', plan) as t:
+        t.expect('go on: ')
+        assert t.type('Contoso\n').end() == 0
+    run = runs()[0]['run']
+    assert lab.run('exec', '--on', 'EXCAS01', '--via', 'winrm', '--', 'Set-OutlookAnywhere', '-Identity', 'EXCAS01\\Rpc (Default Web Site)',
+                   '-ClientAuthenticationMethod', 'NTLM').code == 0
+    with Terminal(lab.config, 'rollback', run) as t:
+        t.expect('Organisation Contoso: 2 changes will be made. Type its name to go on: ')
+        assert 'EXCAS01        somebody changed it since' in t.said and 'Disable-OutlookAnywhere' in t.said
+        assert t.type('Contoso\n').end() == 0
+    assert lab.run('exec', '--on', 'EXCAS01', '--via', 'winrm', '--', 'Set-OutlookAnywhere', '-Identity', 'EXCAS01\\Rpc (Default Web Site)',
+                   '-ClientAuthenticationMethod', 'Basic', '-IISAuthenticationMethods', 'Basic').code == 0
+    again = lab.run('rollback', run, '--yes', 'Contoso')
+    assert again.code == 0 and f'nothing to take back: all that run {run} changed is as it was before' in again.err
