@@ -59,6 +59,7 @@ struct planned {
     /* its texts may live in what it was made from, which is kept as long as the plan */
     struct world *world;
     struct org_box *box;
+    char why[200];   /* the reason that goes into the journal when it is applied; "": none was given */
     char force[200]; /* why the lock is taken away when it is applied; "": it is not */
     char undoes[40]; /* run that it takes back, "" for a plan from findings */
     struct step_progress *progress;
@@ -172,6 +173,8 @@ void session_cancel(struct session *s, enum task t);
 /* A plan from the findings; filter as for plan_build. Done at once. ERR_REFUSED while one is being applied. */
 enum err session_plan(struct session *s, const struct plan_filter *filter, struct errinfo *ei) MUST_CHECK;
 void session_apply(struct session *s, const char *why);
+/* Steps of the plan that would be pushed: all but those that are left alone. */
+size_t planned_pushes(const struct planned *p);
 /* Makes the plan that takes a run back. */
 void session_rollback(struct session *s, const char *run);
 /* Writes the plan to a file. */
