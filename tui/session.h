@@ -147,7 +147,9 @@ struct session {
 
 enum err session_new(struct session **out, const struct console_config *c, session_changed *changed,
                      void *arg, struct errinfo *ei) MUST_CHECK;
-/* Stops what runs (a push ends the host in hand first), waits for it, frees. NULL is fine. */
+/* Stops what runs (a push ends the host in hand first) and waits for it; nothing can be begun any more. */
+void session_end(struct session *s);
+/* The same, then frees. NULL is fine. */
 void session_free(struct session **s);
 void session_collect(struct session *s);
 
