@@ -7,10 +7,10 @@
 #include "core/model/profile.h"
 #include "core/transport.h"
 
-/* SSH (libssh2): powershell -NoProfile -NonInteractive -EncodedCommand. Borrows the profile. ask_host_key:
-   called when a host is not in known_hosts (NULL: refuse); returns true to go on and remember. Secrets are
-   resolved once, at creation. */
-typedef bool remoting_ask_host_key(void *arg, const char *host, const char *fingerprint);
+/* SSH (libssh2): powershell -NoProfile -NonInteractive -EncodedCommand. Borrows the profile. ask:
+   called when a host is not in known_hosts and ssh_new_host = ask (NULL: refuse), with the key's type and fingerprint; returns true to
+   go on and remember. Secrets are resolved once, at creation. */
+typedef bool remoting_ask_host_key(void *arg, const char *host, const char *key);
 enum err remoting_ssh_new(struct transport **out, const struct profile *p, remoting_ask_host_key *ask,
                           void *arg, struct errinfo *ei) MUST_CHECK;
 /* WinRM's command shell (wsman.h): the same, through WS-Management. ask and arg are not used. */

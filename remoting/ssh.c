@@ -75,6 +75,7 @@ static enum err settings_of(const struct ssh_transport *t, const char *server, s
     const char *key = profile_get(p, PROFILE_ssh_key, server);
     const char *known_hosts = profile_get(p, PROFILE_ssh_known_hosts, server);
     const char *psrp = profile_get(p, PROFILE_ssh_psrp, server);
+    const char *new_host = profile_get(p, PROFILE_ssh_new_host, server);
     enum err err = put_path(&paths->known_hosts, t, known_hosts ? known_hosts : "~/.ssh/known_hosts");
     if (err == ERR_OK && key)
         err = put_path(&paths->key, t, key);
@@ -91,6 +92,9 @@ static enum err settings_of(const struct ssh_transport *t, const char *server, s
         .psrp = str_ieq(psrp, "yes")    ? SSH_PSRP_YES
                 : str_ieq(psrp, "auto") ? SSH_PSRP_AUTO
                                         : SSH_PSRP_NO,
+        .new_host = str_ieq(new_host, "accept") ? SSH_NEW_HOST_ACCEPT
+                    : str_ieq(new_host, "ask")  ? SSH_NEW_HOST_ASK
+                                                : SSH_NEW_HOST_REFUSE,
     };
     return ERR_OK;
 }
@@ -166,6 +170,8 @@ static enum err ssh_run(struct transport *self, const struct remote_target *targ
     enum err err = settings_of(t, target->server, &paths, &s, ei);
     if (err == ERR_OK)
         err = connect_and_run(t, &s, host, &j, stop, ei);
+    if (!j.reported && j.output.sent && (err == ERR_TIMEOUT || err == ERR_INTERRUPTED))
+        err_wrap(ei, "it may still be running there"); /* SSH closes the channel; nothing ends the command */
     if (!j.reported)
         err = exec_report(out, &j.output, err, ei);
     out->elapsed_ms = (int)(clock_mono_ms() - start);
@@ -182,7 +188,7 @@ static enum err resolve(struct secret *out, const char *ref, const char *what, c
     char prompt[300];
     if (!ref)
         return ERR_OK;
-    str_fmt(prompt, sizeof prompt, "%s%s%s: ", what, server ? " for " : "", server ? server : "");
+    str_fmt(prompt, sizeof prompt, "%s%s%s", what, server ? " for " : "", server ? server : "");
     enum err err = secret_resolve(out, ref, prompt, ei);
     if (err != ERR_OK)
         err_wrap(ei, "%s%s%s", what, server ? " of " : "", server ? server : "");

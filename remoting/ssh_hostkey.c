@@ -1,8 +1,10 @@
-/* Is this the server it says it is? The files decide; a person may be asked; a changed key is never asked
- * about. */
+/* Is this the server it says it is? The files decide; of one they do not have the profile says what holds (ssh_new_host); a changed
+ * key is never asked about. */
 #include <errno.h>
 #include <string.h>
 
+#include "core/base/clock.h"
+#include "core/base/log.h"
 #include "core/base/path.h"
 #include "core/base/str.h"
 #include "remoting/known_hosts.h"
@@ -71,26 +73,44 @@ enum err ssh_hostkey_types(const struct ssh_settings *s, const char *host, char 
     return err;
 }
 
-static enum err ask(struct ssh_trust *trust, const struct ssh_settings *s, const char *name,
-                    const uint8_t *key, size_t len, const char *known_as, struct errinfo *ei)
+/* A server that showed another kind of key before is not met for the first time: only a person may take that. */
+static bool is_taken(struct ssh_conn *c, struct ssh_trust *trust, const struct ssh_settings *s,
+                     const char *name, const char *key, bool had_another)
 {
-    char fingerprint[FINGERPRINT_SIZE], type[48];
-    host_key_fingerprint(key, len, fingerprint);
-    host_key_type(key, len, type, sizeof type);
-    if (!trust->ask || !trust->ask(trust->arg, name, fingerprint)) {
-        enum err err = err_set(ei, ERR_REFUSED, NULL, "%s: its host key is not known: %s %s%s", name, type,
-                               fingerprint, known_as);
-        err_hint(ei,
-                 "compare it with ssh-keygen -lf on the server, then add it to %s (ssh-keyscan) or accept it "
-                 "when asked",
-                 s->known_hosts);
-        return err;
+    if (s->new_host == SSH_NEW_HOST_ACCEPT && !had_another) {
+        log_line(LOG_LEVEL_WARNING, "%s: met for the first time, its host key %s is trusted from now on",
+                 name, key);
+        return true;
     }
-    return known_hosts_remember(s->known_hosts, name, key, len, ei);
+    if (s->new_host != SSH_NEW_HOST_ASK || !trust->ask)
+        return false;
+    int64_t asked_ms = clock_mono_ms();
+    bool yes = trust->ask(trust->arg, name, key);
+    c->login_deadline_ms += clock_mono_ms() - asked_ms; /* who compares a fingerprint takes his time */
+    return yes;
 }
 
-static enum err judge(struct ssh_trust *trust, const struct ssh_settings *s, const struct known_host *known,
-                      const char *name, const uint8_t *key, size_t len, struct errinfo *ei)
+static enum err first_contact(struct ssh_conn *c, struct ssh_trust *trust, const struct ssh_settings *s,
+                              const char *name, const uint8_t *blob, size_t len, const char *known_as,
+                              struct errinfo *ei)
+{
+    char fingerprint[FINGERPRINT_SIZE], type[48], key[FINGERPRINT_SIZE + 48];
+    host_key_fingerprint(blob, len, fingerprint);
+    host_key_type(blob, len, type, sizeof type);
+    str_fmt(key, sizeof key, "%s %s", type, fingerprint);
+    if (is_taken(c, trust, s, name, key, known_as[0] != '\0'))
+        return known_hosts_remember(s->known_hosts, name, blob, len, ei);
+    enum err err = err_set(ei, ERR_REFUSED, NULL, "%s: its host key is not known: %s%s", name, key, known_as);
+    err_hint(ei,
+             "compare it with ssh-keygen -lf on the server, then add it to %s (ssh-keyscan), or set "
+             "ssh_new_host = ask",
+             s->known_hosts);
+    return err;
+}
+
+static enum err judge(struct ssh_conn *c, struct ssh_trust *trust, const struct ssh_settings *s,
+                      const struct known_host *known, const char *name, const uint8_t *key, size_t len,
+                      struct errinfo *ei)
 {
     const struct known_key *expected = NULL;
     char shown[FINGERPRINT_SIZE], wanted[FINGERPRINT_SIZE] = "", known_as[160] = "", type[48];
@@ -117,7 +137,7 @@ static enum err judge(struct ssh_trust *trust, const struct ssh_settings *s, con
         break;
     case HOST_KEY_UNKNOWN: break;
     }
-    return ask(trust, s, name, key, len, known_as, ei);
+    return first_contact(c, trust, s, name, key, len, known_as, ei);
 }
 
 enum err ssh_hostkey_check(struct ssh_conn *c, struct ssh_trust *trust, const struct ssh_settings *s,
@@ -139,7 +159,7 @@ enum err ssh_hostkey_check(struct ssh_conn *c, struct ssh_trust *trust, const st
     if (err == ERR_OK) {
         enum host_key_verdict v = known_host_judge(&plain, (const uint8_t *)key, len, NULL);
         bool settled = v == HOST_KEY_KNOWN || v == HOST_KEY_REVOKED;
-        err = judge(trust, s, settled ? &plain : &known, buf_str(&name), (const uint8_t *)key, len, ei);
+        err = judge(c, trust, s, settled ? &plain : &known, buf_str(&name), (const uint8_t *)key, len, ei);
     }
     (void)pthread_mutex_unlock(&trust->lock);
     known_host_fini(&known);

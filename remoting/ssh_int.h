@@ -26,6 +26,8 @@ enum ssh_psrp_mode { /* objects over the subsystem "powershell": */
                      SSH_PSRP_YES,
 };
 
+enum ssh_new_host { SSH_NEW_HOST_REFUSE, SSH_NEW_HOST_ASK, SSH_NEW_HOST_ACCEPT };
+
 struct ssh_settings { /* of one server; everything is borrowed */
     const char *user;
     const char *key;         /* file, or NULL: the agent */
@@ -34,6 +36,7 @@ struct ssh_settings { /* of one server; everything is borrowed */
     const struct secret *password, *passphrase;
     uint16_t port;
     enum ssh_psrp_mode psrp;
+    enum ssh_new_host new_host;
 };
 
 struct ssh_conn {

@@ -52,8 +52,8 @@ static enum err read_identity(struct wsman_identity *id, const struct profile *p
     for (size_t i = 0; auth && i < ARRAY_LEN(auth_names); i++)
         if (str_ieq(auth, auth_names[i]))
             id->auth = (enum wsman_auth)i;
-    str_fmt(prompt, sizeof prompt, "WinRM password%s%s%s%s: ", id->user ? " of " : "",
-            id->user ? id->user : "", server ? " for " : "", server ? server : "");
+    str_fmt(prompt, sizeof prompt, "WinRM password%s%s%s%s", id->user ? " of " : "", id->user ? id->user : "",
+            server ? " for " : "", server ? server : "");
     bool wanted = ref && id->auth != WSMAN_AUTH_NONE;
     enum err e = wanted ? secret_resolve(&id->password, ref, prompt, ei) : ERR_OK;
     if (e) {

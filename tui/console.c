@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -82,6 +83,20 @@ static void load_theme(const struct console_config *c, struct theme *t, struct e
     (void)!theme_load(t, name, problem); /* on an error it holds the default, and the error is shown */
 }
 
+/* Waits for the host in hand: not in silence, and what came of it is said. */
+static void say_farewell(struct session *s)
+{
+    char counts[160];
+    bool applying = s->tasks[TASK_APPLY].running;
+    if (applying)
+        fprintf(stderr, "casbridge: ending what is in hand; nothing else is begun\n");
+    session_end(s);
+    if (!applying || !s->planned.outcome.run[0])
+        return;
+    plan_outcome_text(&s->planned.outcome, counts, sizeof counts);
+    fprintf(stderr, "casbridge: run %s: %s\n", s->planned.outcome.run, counts);
+}
+
 static enum err run(const struct console_config *c, struct errinfo *ei)
 {
     struct theme theme;
@@ -120,6 +135,8 @@ static enum err run(const struct console_config *c, struct errinfo *ei)
 out:
     ui_close(&ui);
     screen_close(); /* before the session: what runs may take a moment to end, and the terminal is free by then */
+    if (s)
+        say_farewell(s);
     session_free(&s);
     close(signals);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -51,10 +51,20 @@ static void harden(void)
     }
 }
 
+/* Asked where passwords are: on the terminal, or in the console's dialog. */
+static bool trust_host_key(void *arg, const char *host, const char *key)
+{
+    char question[500];
+    (void)arg;
+    str_fmt(question, sizeof question,
+            "%s is met for the first time and shows the host key %s. Trust it from now on?", host, key);
+    return secret_ask_yes(question);
+}
+
 static enum err ssh_or_other(struct transport **out, const char *via, const struct profile *p,
                              struct errinfo *ei)
 {
-    return remoting_transport_new(out, via, p, NULL, NULL, ei);
+    return remoting_transport_new(out, via, p, trust_host_key, NULL, ei);
 }
 
 static enum err choose_format(struct cli *c, const struct command *command, struct errinfo *ei)

@@ -85,17 +85,22 @@ enum err session_new(struct session **out, const struct console_config *c, sessi
     return ERR_OK;
 }
 
-void session_free(struct session **sp)
+void session_end(struct session *s)
 {
-    struct session *s = *sp;
-    if (!s)
-        return;
     s->closing = true; /* what ends now begins nothing new */
     for (int t = 0; t < TASK_COUNT; t++)
         stop_raise(&s->tasks[t].stop);
     stop_raise(&s->watch.stop);
     session_secrets_close(s);
     job_pool_wait(s->pool);
+}
+
+void session_free(struct session **sp)
+{
+    struct session *s = *sp;
+    if (!s)
+        return;
+    session_end(s);
     session_engine_free(s);
     session_secrets_free(s);
     log_set_sink(NULL, NULL);

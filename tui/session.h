@@ -59,6 +59,7 @@ struct planned {
     /* its texts may live in what it was made from, which is kept as long as the plan */
     struct world *world;
     struct org_box *box;
+    char why[200];   /* the reason that goes into the journal when it is applied; "": none was given */
     char force[200]; /* why the lock is taken away when it is applied; "": it is not */
     char undoes[40]; /* run that it takes back, "" for a plan from findings */
     struct step_progress *progress;
@@ -146,7 +147,9 @@ struct session {
 
 enum err session_new(struct session **out, const struct console_config *c, session_changed *changed,
                      void *arg, struct errinfo *ei) MUST_CHECK;
-/* Stops what runs (a push ends the host in hand first), waits for it, frees. NULL is fine. */
+/* Stops what runs (a push ends the host in hand first) and waits for it; nothing can be begun any more. */
+void session_end(struct session *s);
+/* The same, then frees. NULL is fine. */
 void session_free(struct session **s);
 void session_collect(struct session *s);
 
@@ -172,6 +175,8 @@ void session_cancel(struct session *s, enum task t);
 /* A plan from the findings; filter as for plan_build. Done at once. ERR_REFUSED while one is being applied. */
 enum err session_plan(struct session *s, const struct plan_filter *filter, struct errinfo *ei) MUST_CHECK;
 void session_apply(struct session *s, const char *why);
+/* Steps of the plan that would be pushed: all but those that are left alone. */
+size_t planned_pushes(const struct planned *p);
 /* Makes the plan that takes a run back. */
 void session_rollback(struct session *s, const char *run);
 /* Writes the plan to a file. */
@@ -185,9 +190,10 @@ void session_journal_list(struct session *s);
 void session_journal_read(struct session *s, const char *run);
 void session_journal_verify(struct session *s);
 
-/* A password is wanted: what for; false when none is. */
+/* A password is wanted, or a question of yes or no is put: what for; false when none is. */
 bool session_question(struct session *s, char *prompt, size_t cap);
-/* NULL: refused. */
+bool session_question_is_yes_no(struct session *s);
+/* NULL: refused, or no. Any text is yes. */
 void session_answer(struct session *s, const char *password);
 
 #define PROGRESS_SETTLED "settled"

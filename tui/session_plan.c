@@ -210,6 +210,14 @@ static struct apply_job *job_new(struct session *s, enum task t)
     return j;
 }
 
+size_t planned_pushes(const struct planned *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; p->plan && i < p->plan->n_steps; i++)
+        n += !p->plan->steps[i].skip;
+    return n;
+}
+
 void session_apply(struct session *s, const char *why)
 {
     if (session_why_not_change(s) || !s->planned.plan || !s->config->transport_new)

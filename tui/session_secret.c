@@ -9,20 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KNOWN_MAX 8
+#define KNOWN_MAX  8
+#define PROMPT_MAX 400
 
 struct secrets {
     pthread_mutex_t lock;
     pthread_cond_t moved;
     bool asking, answered, closed;
-    char prompt[160];
+    bool question; /* of yes or no, not for a password */
+    char prompt[PROMPT_MAX];
     struct secret answer; /* empty: refused */
     struct {
-        char prompt[160];
+        char prompt[PROMPT_MAX];
         struct secret secret;
     } known[KNOWN_MAX];
     size_t n_known;
-    char refused[KNOWN_MAX][160]; /* until the user begins something that may need it */
+    char refused[KNOWN_MAX][PROMPT_MAX]; /* until the user begins something that may need it */
     size_t n_refused;
 };
 
@@ -69,11 +71,11 @@ static bool is_refused(const struct secrets *k, const char *prompt)
 }
 
 /* On a job thread. */
-static enum err ask(void *arg, const char *prompt, struct secret *out, struct errinfo *ei)
+static enum err ask(void *arg, const char *prompt, bool question, struct secret *out, struct errinfo *ei)
 {
     struct session *s = arg;
     struct secrets *k = s->secrets;
-    char what[160];
+    char what[PROMPT_MAX];
     enum err e;
     str_copy(what, sizeof what, prompt);
     pthread_mutex_lock(&k->lock);
@@ -89,15 +91,17 @@ static enum err ask(void *arg, const char *prompt, struct secret *out, struct er
     if (!refused && !k->closed && job_pool_post(s->pool, question_came, s) == ERR_OK) {
         k->asking = true;
         k->answered = false;
+        k->question = question;
         str_copy(k->prompt, sizeof k->prompt, what);
         while (!k->answered && !k->closed)
             pthread_cond_wait(&k->moved, &k->lock);
     }
     if (!refused && secret_is_set(&k->answer)) {
-        remember(k);
+        if (!question) /* what yes settles is written down elsewhere */
+            remember(k);
         e = copy(out, &k->answer, ei);
     } else {
-        if (!refused && k->n_refused < KNOWN_MAX)
+        if (!refused && !question && k->n_refused < KNOWN_MAX)
             str_copy(k->refused[k->n_refused++], sizeof k->refused[0], what);
         e = err_set(ei, ERR_REFUSED, "r asks again; file:PATH or env:NAME in the profile asks nobody",
                     "%s was not given", what);
@@ -167,6 +171,14 @@ bool session_question(struct session *s, char *prompt, size_t cap)
         str_copy(prompt, cap, k->prompt);
     pthread_mutex_unlock(&k->lock);
     return wanted;
+}
+
+bool session_question_is_yes_no(struct session *s)
+{
+    pthread_mutex_lock(&s->secrets->lock);
+    bool is = s->secrets->question;
+    pthread_mutex_unlock(&s->secrets->lock);
+    return is;
 }
 
 void session_answer(struct session *s, const char *password)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,16 +47,22 @@ bool secret_ref_is_valid(const char *ref)
            (strncmp(ref, "env:", 4) == 0 && ref[4]);
 }
 
-/* Reads a line (without its end) from fd into text; -1 on error or when it is too long. */
-static ssize_t read_line(int fd, char text[SECRET_MAX + 2])
+#define CTRL_C 3
+
+/* Reads a line (without its end) from fd into text; -1 on error or when it is too long. person: a signal ends it, with EINTR. */
+static ssize_t read_line(int fd, bool person, char text[SECRET_MAX + 2])
 {
     size_t n = 0;
     while (n <= SECRET_MAX) {
         ssize_t got = read(fd, text + n, 1);
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && errno == EINTR && !person)
             continue;
         if (got < 0)
             return -1;
+        if (person && got == 1 && text[n] == CTRL_C) {
+            errno = EINTR;
+            return -1;
+        }
         if (got == 0 || text[n] == '\n')
             break;
         n++;
@@ -82,7 +89,7 @@ static enum err from_file(struct secret *out, const char *path, struct errinfo *
         e = err_set(ei, ERR_CONFIG, "chmod 600 it", "the secret in %s is readable by others", path);
         goto out;
     }
-    ssize_t n = read_line(fd, text);
+    ssize_t n = read_line(fd, false, text);
     if (n < 0)
         e = err_set(ei, ERR_CONFIG, "one line of at most 1,024 bytes", "the secret in %s cannot be read",
                     path);
@@ -95,7 +102,9 @@ out:
     return e;
 }
 
-static enum err from_terminal(struct secret *out, const char *prompt, struct errinfo *ei)
+/* Whichever thread asks, Ctrl-C must end it: a signal would reach the main thread only. So the terminal sends no signal meanwhile, the
+   key ends the line, and the process hears of it from here. */
+static enum err from_terminal(struct secret *out, const char *prompt, bool shown, struct errinfo *ei)
 {
     char text[SECRET_MAX + 2];
     struct termios old, quiet;
@@ -108,16 +117,23 @@ static enum err from_terminal(struct secret *out, const char *prompt, struct err
                        "%s is needed and there is no terminal to ask on", prompt);
     }
     quiet = old;
-    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    quiet.c_lflag &= ~((shown ? (tcflag_t)0 : (tcflag_t)ECHO) | (tcflag_t)ISIG);
+    quiet.c_cc[VEOL] = CTRL_C;
     tcsetattr(fd, TCSAFLUSH, &quiet);
     dprintf(fd, "%s: ", prompt);
-    ssize_t n = read_line(fd, text);
+    ssize_t n = read_line(fd, true, text);
+    bool interrupted = n < 0 && errno == EINTR;
     tcsetattr(fd, TCSAFLUSH, &old);
-    dprintf(fd, "\n");
-    if (n < 0)
+    if (!shown || interrupted)
+        dprintf(fd, "\n");
+    if (interrupted) {
+        (void)kill(getpid(), SIGINT);
+        e = err_set(ei, ERR_INTERRUPTED, NULL, "interrupted while asking for: %s", prompt);
+    } else if (n < 0) {
         e = err_set(ei, ERR_USAGE, NULL, "%s could not be read", prompt);
-    else
+    } else {
         e = secret_set(out, text, (size_t)n);
+    }
     explicit_bzero(text, sizeof text);
     close(fd);
     return e;
@@ -132,10 +148,23 @@ void secret_set_asker(secret_asker *ask, void *arg)
     asker_arg = arg;
 }
 
+bool secret_ask_yes(const char *question)
+{
+    struct secret answer = {0};
+    struct errinfo why = {0};
+    char prompt[600];
+    str_fmt(prompt, sizeof prompt, "%s (yes/no)", question);
+    enum err e =
+        asker ? asker(asker_arg, question, true, &answer, &why) : from_terminal(&answer, prompt, true, &why);
+    bool yes = e == ERR_OK && secret_is_set(&answer) && (asker || str_ieq(answer.bytes, "yes"));
+    secret_fini(&answer);
+    return yes;
+}
+
 enum err secret_resolve(struct secret *out, const char *ref, const char *prompt, struct errinfo *ei)
 {
     if (strcmp(ref, "ask") == 0)
-        return asker ? asker(asker_arg, prompt, out, ei) : from_terminal(out, prompt, ei);
+        return asker ? asker(asker_arg, prompt, false, out, ei) : from_terminal(out, prompt, false, ei);
     if (strncmp(ref, "file:", 5) == 0)
         return from_file(out, ref + 5, ei);
     if (strncmp(ref, "env:", 4) == 0) {

@@ -76,6 +76,7 @@ static enum err check_value(enum profile_key key, const char *value, struct erri
     } choices[] = {
         {PROFILE_target, "|2013|2016|2019|se|SE|"},
         {PROFILE_ssh_psrp, "|no|auto|yes|"},
+        {PROFILE_ssh_new_host, "|refuse|ask|accept|"},
         {PROFILE_via, "|ssh|winrm|psrp|"},
         {PROFILE_winrm_auth, "|negotiate|kerberos|ntlm|basic|none|"},
     };
@@ -112,8 +113,12 @@ static enum err check_value(enum profile_key key, const char *value, struct erri
         if (choices[i].key != key)
             continue;
         char word[64];
-        if (!str_fmt(word, sizeof word, "|%.50s|", value) || !strstr(choices[i].words, word))
-            return err_set(ei, ERR_CONFIG, choices[i].words + 1, "%s: \"%.40s\" is not known", name, value);
+        if (strchr(value, '|') || !str_fmt(word, sizeof word, "|%.50s|", value) ||
+            !strstr(choices[i].words, word)) {
+            enum err e = err_set(ei, ERR_CONFIG, NULL, "%s: \"%.40s\" is not known", name, value);
+            err_hint(ei, "%.*s", (int)strlen(choices[i].words) - 2, choices[i].words + 1);
+            return e;
+        }
     }
     return ERR_OK;
 }

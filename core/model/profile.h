@@ -29,6 +29,9 @@
     X(ssh_password, SECRET, 1, "password, also for keyboard-interactive")                                    \
     X(ssh_port, PORT, 1, "port, 22 when absent")                                                             \
     X(ssh_known_hosts, STRING, 1, "known_hosts file; default ~/.ssh/known_hosts")                            \
+    X(ssh_new_host, STRING, 1,                                                                               \
+      "a server that ssh_known_hosts does not have: refuse (default), ask, accept; what is taken is "        \
+      "remembered")                                                                                          \
     X(ssh_command, STRING, 1, "the PowerShell to start, powershell when absent")                             \
     X(ssh_psrp, STRING, 1, "objects through the SSH subsystem powershell: no (default), auto, yes")          \
     X(winrm_url, STRING, 1, "http://{fqdn}:5985/wsman")                                                      \

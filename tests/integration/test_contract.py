@@ -115,6 +115,8 @@ def test_exec(shared_lab):
     first = done.json()[0]
     assert set(first) >= {'server', 'via', 'ok', 'exit_code', 'output', 'warnings', 'errors', 'elapsed_ms'}
     assert first['server'] == 'EXCAS01' and first['via'] == 'ssh' and first['ok'] is True and first['exit_code'] == 0
+    once = shared_lab.json('exec', '--on', 'EXCAS02', 'EXCAS01', 'excas01', 'excas01.contoso.lab', '--on', 'EXCAS02', '--', 'Get-OutlookAnywhere')
+    assert [h['server'] for h in once] == ['EXCAS02', 'EXCAS01']   # named twice, sent once
     bad = shared_lab.run('exec', '--on', 'EXCAS01', '--format', 'json', '--', 'Get-Nothing')
     assert bad.code == 6 and bad.json()[0]['ok'] is False and 'Get-Nothing' in bad.json()[0]['errors'][0]['message']
     assert shared_lab.run('--read-only', 'exec', '--on', 'EXCAS01', '--', 'Set-OutlookAnywhere', '-Identity', 'x').code == 7

@@ -20,7 +20,7 @@ static void test_unknown_host(void **state)
     assert_int_equal(run("ok"), ERR_OK);
     assert_int_equal(f.asked, 2);
     assert_non_null(strstr(f.asked_host, "[excas01.contoso.lab]:"));
-    assert_int_equal(strncmp(f.asked_fingerprint, "SHA256:", 7), 0);
+    assert_non_null(strstr(f.asked_key, "ecdsa-sha2-nistp256 SHA256:"));
     assert_int_equal(run("ok"), ERR_OK);
     assert_int_equal(f.asked, 2); /* remembered */
     char *file = sshd_read(&f.sshd, "known_hosts");
@@ -40,6 +40,37 @@ static void test_unknown_host(void **state)
     free(file);
     assert_int_equal(run("ok"), ERR_OK);
     assert_int_equal(f.asked, 2);
+}
+
+/* Who is not asked for it trusts nobody; who says so beforehand takes a first contact, but not a server that shows another kind of key. */
+static void test_first_contact(void **state)
+{
+    (void)state;
+    if (!have_sshd)
+        skip();
+    f.answer = true;
+    sshd_file(&f.sshd, "known_hosts", "", 0600);
+    set(PROFILE_ssh_new_host, NULL);
+    assert_int_equal(run("ok"), ERR_REFUSED);
+    EXPECT_WHAT("is not known: ecdsa-sha2-nistp256 SHA256:");
+    EXPECT_HINT("ssh_new_host = ask");
+    set(PROFILE_ssh_new_host, "accept");
+    start_server("HostKeyAlgorithms ecdsa-sha2-nistp256\n"); /* trusts the other one */
+    assert_int_equal(run("ok"), ERR_REFUSED);
+    EXPECT_WHAT("known is ssh-ed25519 SHA256:");
+    assert_int_equal(runs(), 0);
+    sshd_file(&f.sshd, "known_hosts", "", 0600);
+    assert_int_equal(run("ok"), ERR_OK);
+    start_server("");
+    sshd_file(&f.sshd, "known_hosts", "", 0600);
+    assert_int_equal(run("ok"), ERR_OK);
+    char *file = sshd_read(&f.sshd, "known_hosts");
+    assert_non_null(strstr(file, "ecdsa-sha2-nistp256"));
+    free(file);
+    assert_int_equal(f.asked, 0);
+    trust_host("user");
+    assert_int_equal(run("ok"), ERR_REFUSED);
+    EXPECT_WHAT("has changed");
 }
 
 static void test_changed_key(void **state)
@@ -227,8 +258,8 @@ int main(void)
     (void)signal(SIGPIPE, SIG_IGN);
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        T(test_unknown_host), T(test_changed_key), T(test_known_type_preferred), T(test_several_threads),
-        T(test_no_server),    T(test_odd_servers), T(test_no_common_algorithm),
+        T(test_unknown_host),    T(test_first_contact), T(test_changed_key), T(test_known_type_preferred),
+        T(test_several_threads), T(test_no_server),     T(test_odd_servers), T(test_no_common_algorithm),
     };
     return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
 }

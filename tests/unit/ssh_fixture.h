@@ -58,18 +58,18 @@ struct fixture {
     struct cmdlet cmdlet;
     int asked;
     bool answer;
-    char asked_host[300], asked_fingerprint[100];
+    char asked_host[300], asked_key[120];
 };
 
 static struct fixture f;
 static bool have_sshd;
 
-static inline bool ask(void *arg, const char *host, const char *fingerprint)
+static inline bool ask(void *arg, const char *host, const char *key)
 {
     struct fixture *x = arg;
     x->asked++;
     str_copy(x->asked_host, sizeof x->asked_host, host);
-    str_copy(x->asked_fingerprint, sizeof x->asked_fingerprint, fingerprint);
+    str_copy(x->asked_key, sizeof x->asked_key, key);
     return x->answer;
 }
 
@@ -147,6 +147,7 @@ static inline int set_up(void **state)
     set(PROFILE_ssh_user, f.sshd.user);
     set_file(PROFILE_ssh_key, "user");
     set_file(PROFILE_ssh_known_hosts, "known_hosts");
+    set(PROFILE_ssh_new_host, "ask");
     set_port(f.sshd.port);
     assert_int_equal(hostmap_add(&f.profile.hosts, "excas01.contoso.lab=127.0.0.1:1", &f.ei), ERR_OK);
     trust_host("host_ed25519");

@@ -113,6 +113,39 @@ static void asked_once(void **state)
     session_free(&s);
 }
 
+static void run_question(void *arg)
+{
+    struct job *j = arg;
+    j->e = secret_ask_yes(j->prompt) ? ERR_OK : ERR_REFUSED;
+}
+
+/* A question is no password: each is put, the answer to one is not the answer to the next. */
+static void yes_or_no(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"yes", NULL, "yes"};
+    struct session *s = open_session();
+    for (size_t i = 0; i < 3; i++) {
+        struct job a = {.prompt = "Trust it?"};
+        char prompt[160];
+        assert_int_equal(job_pool_submit(s->pool, run_question, done, &a), ERR_OK);
+        wait_for(s, NULL, SESSION_QUESTION);
+        assert_true(session_question(s, prompt, sizeof prompt));
+        assert_true(session_question_is_yes_no(s));
+        assert_string_equal(prompt, "Trust it?");
+        session_answer(s, answers[i]);
+        wait_for(s, &a.done, 0);
+        assert_int_equal(a.e, answers[i] ? ERR_OK : ERR_REFUSED);
+    }
+    struct job b = {.prompt = "SSH password"};
+    submit(s, &b);
+    wait_for(s, NULL, SESSION_QUESTION);
+    assert_false(session_question_is_yes_no(s));
+    session_answer(s, NULL);
+    wait_for(s, &b.done, 0);
+    session_free(&s);
+}
+
 /* Leaving while a job waits for an answer must not hang. */
 static void left_unanswered(void **state)
 {
@@ -132,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(asked_once),
+        cmocka_unit_test(yes_or_no),
         cmocka_unit_test(left_unanswered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define MAX_PLAN_FILE ((size_t)32 * 1024 * 1024)
+#define SHOWN_STEPS   40
 
 #define APPLY_SPECS                                                                                            \
     {"via",                                                                                                    \
@@ -91,8 +92,31 @@ static bool read_answer(const struct cli *cli, char *answer, int size)
     return false;
 }
 
-/* what: the sentence that a person reads before typing the name. */
-static enum err confirm(const struct cli *cli, const char *yes, const char *what, struct errinfo *ei)
+/* What a person reads before typing the name: above all of a way back, which nobody has seen yet. */
+static void show_steps(const struct plan *plan)
+{
+    struct buf text, line;
+    buf_init(&text, MAX_PLAN_FILE);
+    buf_init(&line, 65536);
+    for (size_t i = 0; i < plan->n_steps && i < SHOWN_STEPS; i++) {
+        const struct plan_step *s = &plan->steps[i];
+        buf_reset(&line);
+        bool told = !s->skip && cmdlet_text(&line, &s->cmdlet, NULL) == ERR_OK;
+        buf_adds(&text, "  ");
+        cli_cell(&text, s->server, 14);
+        cli_cell(&text, s->skip ? s->skip : told ? buf_str(&line) : s->cmdlet.name, 0);
+        buf_adds(&text, "\n");
+    }
+    if (plan->n_steps > SHOWN_STEPS)
+        buf_addf(&text, "  and %zu more\n", plan->n_steps - SHOWN_STEPS);
+    fputs(buf_str(&text), stderr);
+    buf_fini(&line);
+    buf_fini(&text);
+}
+
+/* what: the sentence that a person reads before typing the name. plan: NULL when it is not known yet. */
+static enum err confirm(const struct cli *cli, const char *yes, const struct plan *plan, const char *what,
+                        struct errinfo *ei)
 {
     const char *org = cli->org->name;
     char answer[256];
@@ -103,6 +127,8 @@ static enum err confirm(const struct cli *cli, const char *yes, const char *what
     if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
         return err_set(ei, ERR_REFUSED, "give --yes with the organisation's name",
                        "not confirmed: there is no terminal to ask on");
+    if (plan)
+        show_steps(plan);
     fprintf(stderr, "Organisation %s: %s. Type its name to go on: ", org, what);
     if (!read_answer(cli, answer, sizeof answer))
         return stop_is_raised(&cli->stop)
@@ -162,13 +188,18 @@ static void outcome_line(const struct plan_outcome *done)
         fprintf(stderr, "casbridge: run %s: %s\n", done->run, text);
 }
 
-static enum err run_plan(struct cli *cli, const struct plan *plan, const struct apply_options *o,
-                         struct plan_apply_options *a, struct errinfo *ei)
+/* run: that the plan takes back, NULL: it takes none back. */
+static enum err run_plan(struct cli *cli, const struct plan *plan, const char *run,
+                         const struct apply_options *o, struct plan_apply_options *a, struct errinfo *ei)
 {
     struct shown shown = {cli, plan};
     struct plan_outcome done = {0};
     if (plan->n_steps == 0) {
-        fprintf(stderr, "casbridge: the plan has no steps: nothing was done\n");
+        if (run)
+            fprintf(stderr, "casbridge: nothing to take back: all that run %s changed is as it was before\n",
+                    run);
+        else
+            fprintf(stderr, "casbridge: the plan has no steps: nothing was done\n");
         return ERR_OK;
     }
     char what[64];
@@ -176,7 +207,7 @@ static enum err run_plan(struct cli *cli, const struct plan *plan, const struct 
     for (size_t i = 0; i < plan->n_steps; i++)
         changes += plan->steps[i].skip == NULL;
     str_fmt(what, sizeof what, "%zu %s will be made", changes, changes == 1 ? "change" : "changes");
-    enum err e = confirm(cli, o->yes, what, ei);
+    enum err e = confirm(cli, o->yes, plan, what, ei);
     if (e)
         return e;
     a->arg = &shown;
@@ -209,7 +240,7 @@ COMMAND_RUN(cmd_apply)
         e = err_set(ei, ERR_REFUSED, "check --profile and --source",
                     "the plan is for the organisation %s, this is %s", plan->organization, cli->org->name);
     if (!e)
-        e = run_plan(cli, plan, o, &a, ei);
+        e = run_plan(cli, plan, NULL, o, &a, ei);
     if (a.transport)
         a.transport->free(a.transport);
     plan_free(&plan);
@@ -230,7 +261,7 @@ COMMAND_RUN(cmd_rollback)
     if (!e)
         e = plan_rollback(&plan, words->v[0], &a, &filter, ei);
     if (!e)
-        e = run_plan(cli, plan, o, &a, ei);
+        e = run_plan(cli, plan, words->v[0], o, &a, ei);
     if (a.transport)
         a.transport->free(a.transport);
     plan_free(&plan);
@@ -248,7 +279,7 @@ COMMAND_RUN(cmd_resume)
         return err_set(ei, ERR_USAGE, "casbridge journal lists them", "resume wants one run");
     enum err e = prepare(cli, o, &a, ei);
     if (!e)
-        e = confirm(cli, o->yes, "what the run left open is looked at again, then carried on", ei);
+        e = confirm(cli, o->yes, NULL, "what the run left open is looked at again, then carried on", ei);
     a.arg = &shown;
     if (!e)
         e = plan_resume(words->v[0], &a, &done, ei);

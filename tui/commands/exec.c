@@ -259,6 +259,15 @@ static bool only_reads(const char *cmdlet)
     return str_istarts(cmdlet, "Get-") || str_istarts(cmdlet, "Test-");
 }
 
+/* A server named twice, or by both its names, gets the cmdlet once: what changes something is never sent again. */
+static bool is_among(const struct host *hosts, size_t n, const struct server *s)
+{
+    for (size_t i = 0; i < n; i++)
+        if (hosts[i].target.server == s->name)
+            return true;
+    return false;
+}
+
 COMMAND_RUN(cmd_exec)
 {
     const struct exec_options *o = options;
@@ -288,7 +297,7 @@ COMMAND_RUN(cmd_exec)
         const struct server *s = org_server(cli->org, name);
         if (!s)
             e = err_set(ei, ERR_USAGE, "casbridge inventory lists them", "there is no server %s", name);
-        else
+        else if (!is_among(hosts, n, s))
             hosts[n++] = (struct host){.cmdlet = &cmdlet,
                                        .transport = transport,
                                        .stop = &cli->stop,

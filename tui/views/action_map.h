@@ -64,8 +64,8 @@ enum action_arg { ARG_NONE, ARG_TEXT, ARG_COLUMN, ARG_THEME, ARG_SERVER, ARG_SUB
     X(KILL, "kill", 'K', 0, ON(CONNECTIONS), ACTION_CHANGE, ARG_NONE, "end the selected connection")         \
     X(MAKE, "make-plan", 'm', 0, ON_ANY, ACTION_HINT, ARG_SUBJECT,                                           \
       "make a plan of all findings, or of the rules and servers named; nudge: servers look at once")         \
-    X(APPLY, "apply", 'A', 0, ON(PLAN) | ON(WIZARD), ACTION_HINT | ACTION_CHANGE, ARG_NONE,                  \
-      "carry out the plan, after typing the organisation's name")                                            \
+    X(APPLY, "apply", 'A', 0, ON(PLAN) | ON(WIZARD), ACTION_HINT | ACTION_CHANGE, ARG_TEXT,                  \
+      "carry out the plan, after typing the organisation's name; a reason given goes into the journal")      \
     X(FORCE, "force-apply", 'F', 0, ON(PLAN), ACTION_CHANGE, ARG_TEXT,                                       \
       "apply, taking the lock away from whoever holds it: say why, it is recorded")                          \
     X(WRITE, "write", 'w', 0, ON(PLAN), 0, ARG_FILE, "write the plan to a file")                             \

@@ -311,7 +311,12 @@ static void draw_event(const struct proxy_event *e, const struct proxy_row *row,
     case PROXY_EVENT_OPEN:
     case PROXY_EVENT_HEAD: arrow(y, a + 1, b - a - 1, true, PAINT_TEXT, text); break;
     case PROXY_EVENT_UPSTREAM: arrow(y, b + 1, c - b - 1, true, PAINT_TEXT, text); break;
-    case PROXY_EVENT_FIRST_BYTE: arrow(y, b + 1, c - b - 1, false, event_paint(e), text); break;
+    case PROXY_EVENT_FIRST_BYTE:
+        if (strstr(e->text, " by the engine")) /* no server said that */
+            screen_putf(y, b + 1, r.x + r.w - b - 2, event_paint(e), " %s ", text);
+        else
+            arrow(y, b + 1, c - b - 1, false, event_paint(e), text);
+        break;
     case PROXY_EVENT_CLOSE: arrow(y, a + 1, b - a - 1, false, event_paint(e), text); break;
     case PROXY_EVENT_AUTH:
     case PROXY_EVENT_ROUTE: /* what the engine thinks stands beside its own line */

@@ -146,25 +146,44 @@ static void do_make(struct ui *ui, const char *arg)
 static void applied(struct ui *ui, const char *text)
 {
     (void)text;
-    session_apply(ui->session, NULL);
+    session_apply(ui->session, ui->session->planned.why);
     ui_go(ui, &view_plan, NULL);
+}
+
+static void list_steps(struct pane *b, const struct plan *plan, size_t pushed)
+{
+    size_t shown = 0;
+    for (size_t i = 0; i < plan->n_steps && shown < 8; i++) {
+        if (plan->steps[i].skip)
+            continue;
+        pane_add(b, PAINT_STRONG, 2, "%s  %s", plan->steps[i].server, plan->steps[i].cmdlet.name);
+        shown++;
+    }
+    if (pushed > shown)
+        pane_add(b, PAINT_STRONG, 2, "and %zu more", pushed - shown);
+    if (plan->n_steps > pushed)
+        pane_add(b, PAINT_WARNING, 0, "%zu step%s left alone: somebody changed it since.",
+                 plan->n_steps - pushed, plan->n_steps - pushed == 1 ? " is" : "s are");
 }
 
 static void do_apply(struct ui *ui, const char *arg)
 {
     struct planned *p = &ui->session->planned;
-    (void)arg;
+    const char *org = ui->session->world->org->name;
+    size_t pushed = planned_pushes(p);
     p->force[0] = '\0';
-    ui_ask(ui, DIALOG_TYPE, "Apply the plan", "Organisation:", ui->session->world->org->name, applied);
+    str_copy(p->why, sizeof p->why, arg ? arg : "");
+    ui_ask(ui, DIALOG_TYPE, "Apply the plan", "Organisation:", org, applied);
     struct pane *b = &ui->dialog.body;
-    pane_add(b, PAINT_TEXT, 0, "%zu step%s will be pushed to the servers, one host first, then the others.",
-             p->plan->n_steps, p->plan->n_steps == 1 ? "" : "s");
-    for (size_t i = 0; i < p->plan->n_steps && i < 8; i++)
-        pane_add(b, PAINT_STRONG, 2, "%s  %s", p->plan->steps[i].server, p->plan->steps[i].cmdlet.name);
-    if (p->plan->n_steps > 8)
-        pane_add(b, PAINT_STRONG, 2, "and %zu more", p->plan->n_steps - 8);
+    pane_add(b, PAINT_TEXT, 0, "%zu step%s will be pushed to the servers%s.", pushed, pushed == 1 ? "" : "s",
+             pushed > 1 ? ", one host first, then the others" : "");
+    list_steps(b, p->plan, pushed);
     pane_add(b, PAINT_TEXT, 0, "Every step has an inverse and is journalled before it is done.");
-    pane_add(b, PAINT_TEXT, 0, "Type the organisation's name, %s, to go on.", ui->session->world->org->name);
+    if (p->why[0])
+        pane_add(b, PAINT_TEXT, 0, "The journal says why: %s", p->why);
+    else
+        pane_add(b, PAINT_DIM, 0, ":apply REASON puts the reason into the journal.");
+    pane_add(b, PAINT_TEXT, 0, "Type the organisation's name, %s, to go on.", org);
 }
 
 static void do_force(struct ui *ui, const char *arg)
@@ -174,10 +193,9 @@ static void do_force(struct ui *ui, const char *arg)
         prompt_set(&ui->prompt, "force-apply ");
         return;
     }
-    do_apply(ui, NULL);
+    do_apply(ui, arg);
     str_copy(ui->session->planned.force, sizeof ui->session->planned.force, arg);
-    pane_add(&ui->dialog.body, PAINT_WARNING, 0,
-             "The lock is taken away from whoever holds it, and the journal says why: %s", arg);
+    pane_add(&ui->dialog.body, PAINT_WARNING, 0, "The lock is taken away from whoever holds it.");
 }
 
 static void do_write(struct ui *ui, const char *arg)

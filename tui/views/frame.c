@@ -9,6 +9,7 @@
 
 #define STALE_S        600
 #define STRIP_MAX      4 /* lines of errors */
+#define BAR_ORG_MIN    24
 #define SIDE_BY_SIDE   118
 #define PANE_MIN_LINES 4
 
@@ -30,6 +31,48 @@ static void time_of_day(int64_t t, char out[static 16])
     str_fmt(out, 16, "%.8sZ", strlen(full) > 19 ? full + 11 : "-");
 }
 
+/* Right-aligned before end; what is shortened is the words, never the count or the time. Returns the columns used. */
+static int draw_task(struct ui *ui, int x, int end)
+{
+    const struct session *s = ui->session;
+    const struct task_status *task = running_task(s);
+    char tail[80], count[40] = "";
+    if (!task)
+        return 0;
+    if (task->total)
+        str_fmt(count, sizeof count, " %u/%u", task->done, task->total);
+    int64_t seconds = (clock_mono_ms() - task->began_ms) / 1000;
+    str_fmt(tail, sizeof tail, "%s %llds%s", count, (long long)seconds, session_running(s) > 1 ? " +" : "");
+    int words = text_width(task->text), room = end - x - BAR_ORG_MIN - text_width(tail);
+    if (room < 8)
+        return 0;
+    words = words > room ? room : words;
+    int used = words + text_width(tail) + 1;
+    screen_put(0, end - used, words, PAINT_BAR, task->text);
+    screen_put(0, end - used + words, used - words, PAINT_BAR, tail);
+    return used;
+}
+
+/* The fullest of these that fits: counts go before the age of what is shown. */
+static void org_words(const struct ui *ui, char *out, size_t cap, int room)
+{
+    const struct world *w = ui->session->world;
+    const struct org *org = w->org;
+    const char *name = org->name ? org->name : "?", *to = generation_name(w->target);
+    const char *read = clock_unix() - org->taken_at > STALE_S ? "OLD, read" : "read";
+    char at[16], counts[80];
+    time_of_day(org->taken_at, at);
+    str_fmt(counts, sizeof counts, "%zu site%s, %zu server%s", org->n_sites, org->n_sites == 1 ? "" : "s",
+            org->n_servers, org->n_servers == 1 ? "" : "s");
+    str_fmt(out, cap, "%s  %s  to %s  %s %s", name, counts, to, read, at);
+    if (text_width(out) > room)
+        str_fmt(out, cap, "%s  to %s  %s %s", name, to, read, at);
+    if (text_width(out) > room)
+        str_fmt(out, cap, "%s  %s %s", name, read, at);
+    if (text_width(out) > room)
+        str_fmt(out, cap, "%s", name);
+}
+
 static void draw_bar(struct ui *ui, int w)
 {
     const struct session *s = ui->session;
@@ -38,32 +81,10 @@ static void draw_bar(struct ui *ui, int w)
     int end = w - 4;
     screen_put(0, end, 4, s->unlocked ? PAINT_UNLOCKED : PAINT_LOCKED, badge);
     int x = 1 + screen_put(0, 1, w - 6, PAINT_BAR, "casbridge");
-    const struct task_status *task = running_task(s);
-    if (task) {
-        char text[260], count[40] = "";
-        unsigned more = session_running(s) - 1;
-        if (task->total)
-            str_fmt(count, sizeof count, " %u/%u", task->done, task->total);
-        int64_t seconds = (clock_mono_ms() - task->began_ms) / 1000;
-        str_fmt(text, sizeof text, "%s%s %llds%s", task->text, count, (long long)seconds, more ? " +" : "");
-        int room = end - x - 24, width = text_width(text);
-        if (room > 10) {
-            width = width > room ? room : width;
-            end -= width + 1;
-            screen_put(0, end, width, PAINT_BAR, text);
-        }
-    }
-    if (!s->world) {
-        screen_put(0, x + 2, end - x - 3, PAINT_BAR, "no organisation yet");
-        return;
-    }
-    const struct org *org = s->world->org;
-    char at[16], text[400];
-    bool stale = clock_unix() - org->taken_at > STALE_S;
-    time_of_day(org->taken_at, at);
-    str_fmt(text, sizeof text, "%s  %zu site%s, %zu server%s  to %s  %s %s", org->name ? org->name : "?",
-            org->n_sites, org->n_sites == 1 ? "" : "s", org->n_servers, org->n_servers == 1 ? "" : "s",
-            generation_name(s->world->target), stale ? "OLD, read" : "read", at);
+    end -= draw_task(ui, x, end);
+    char text[400] = "no organisation yet";
+    if (s->world)
+        org_words(ui, text, sizeof text, end - x - 3);
     screen_put(0, x + 2, end - x - 3, PAINT_BAR, text);
 }
 
@@ -122,9 +143,43 @@ static int draw_errors(struct ui *ui, int y, int w)
     return lines;
 }
 
+static bool is_hinted(const struct ui *ui, enum action a)
+{
+    return action_info(a)->flags & ACTION_HINT && action_is_on(a, ui->stack[ui->depth - 1]->ops->id);
+}
+
+static const char *hint_mark(const struct ui *ui, enum action a)
+{
+    return action_info(a)->flags & ACTION_CHANGE && session_why_not_change(ui->session) ? " (locked)" : "";
+}
+
+/* Columns of a hint with the gap after it. */
+static int hint_width(const struct ui *ui, enum action a)
+{
+    char key[32];
+    key_text(action_info(a)->key, text_is_ascii(), key, sizeof key);
+    return is_hinted(ui, a)
+               ? text_width(key) + 1 + (int)strlen(action_info(a)->name) + (int)strlen(hint_mark(ui, a)) + 2
+               : 0;
+}
+
+/* From *x on, when it ends before `end`. False when there was no room. What cannot be done now is dim. */
+static bool draw_hint(struct ui *ui, enum action a, int y, int *x, int end)
+{
+    char key[32];
+    if (!is_hinted(ui, a))
+        return true;
+    if (*x + hint_width(ui, a) > end)
+        return false;
+    key_text(action_info(a)->key, text_is_ascii(), key, sizeof key);
+    *x += screen_put(y, *x, end - *x, action_why_not(ui, a) ? PAINT_HINT : PAINT_KEY, key);
+    *x += 1 + screen_put(y, *x + 1, end - *x - 1, PAINT_HINT, action_info(a)->name);
+    *x += screen_put(y, *x, end - *x, PAINT_HINT, hint_mark(ui, a)) + 2;
+    return true;
+}
+
 static void draw_hints(struct ui *ui, int y, int w)
 {
-    const struct view *v = ui_top(ui);
     int x = 1;
     screen_fill((struct rect){y, 0, 1, w}, PAINT_HINT);
     if (ui->mode != MODE_NORMAL) {
@@ -135,21 +190,11 @@ static void draw_hints(struct ui *ui, int y, int w)
                                                       : "Enter when typed  Esc leave");
         return;
     }
-    for (int a = 0; a < ACTION_COUNT; a++) {
-        const struct action_info *info = action_info((enum action)a);
-        if (!(info->flags & ACTION_HINT) || !action_is_on((enum action)a, v->ops->id))
-            continue;
-        char key[32];
-        key_text(info->key, text_is_ascii(), key, sizeof key);
-        const char *reason = info->flags & ACTION_CHANGE ? session_why_not_change(ui->session) : NULL;
-        const char *mark = reason ? " (locked)" : "";
-        int need = (int)strlen(key) + 1 + (int)strlen(info->name) + (int)strlen(mark) + 2;
-        if (x + need > w)
+    /* help has its place whatever else does not fit */
+    for (int a = 0; a < ACTION_COUNT; a++)
+        if (a != ACTION_HELP && !draw_hint(ui, (enum action)a, y, &x, w - hint_width(ui, ACTION_HELP)))
             break;
-        x += screen_put(y, x, w - x, reason ? PAINT_HINT : PAINT_KEY, key);
-        x += 1 + screen_put(y, x + 1, w - x - 1, PAINT_HINT, info->name);
-        x += screen_put(y, x, w - x, PAINT_HINT, mark) + 2;
-    }
+    (void)draw_hint(ui, ACTION_HELP, y, &x, w);
 }
 
 static void draw_pane(struct view *v, struct rect r)

@@ -134,12 +134,13 @@ static void help_refresh(struct view *v, unsigned events)
     }
     pane_gap(p);
     pane_add(p, PAINT_TITLE, 0, "Filters");
-    pane_add(p, PAINT_TEXT, 1,
-             "ntlm            any column holds it          !ntlm         no column holds it");
-    pane_add(p, PAINT_TEXT, 1,
-             "site:dublin     that column holds it         site:=dublin  it is that and no more");
-    pane_add(p, PAINT_TEXT, 1,
-             "status:>=400    numbers: = < <= > >=         \"two words\"   spaces and colons");
+    static const char *const filters[] = {
+        "ntlm            any column holds it",  "!ntlm           no column holds it",
+        "site:dublin     that column holds it", "site:=dublin    it is that and no more",
+        "status:>=400    numbers: = < <= > >=", "\"two words\"     spaces and colons",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(filters); i++)
+        pane_add(p, PAINT_TEXT, 1, "%s", filters[i]);
     pane_gap(p);
     pane_add(p, PAINT_DIM, 0,
              "Lower case looks, upper case changes. Text can be marked with the mouse as in any terminal.");

@@ -252,7 +252,9 @@ static void dialog_key(struct ui *ui, int key)
         if (key == 'y' || key == 'Y' || key == 'n' || key == 'N' || key == K_ENTER || key == K_ESC)
             ui->mode = MODE_NORMAL;
         if (key == 'y' || key == 'Y')
-            d->accept(ui, "");
+            d->accept(ui, "yes");
+        else if (ui->mode == MODE_NORMAL && d->answers)
+            d->accept(ui, NULL);
         else if (ui->mode == MODE_DIALOG)
             (void)pane_key(&d->body, key);
         return;

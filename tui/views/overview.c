@@ -21,12 +21,9 @@ struct overview {
 };
 
 static const struct column columns[] = {
-    {"VERDICT", "verdict", 9, 10, 0, 0, false},
-    {"RULE", "rule", 20, 20, 0, 0, false},
-    {"WHAT IT ASKS", "title", 16, 40, 4, 3, false},
-    {"FOUND", "found", 5, 5, 0, 0, true},
-    {"OK", "passed", 4, 4, 0, 1, true},
-    {"?", "unknown", 4, 4, 0, 2, true},
+    {"VERDICT", "verdict", 9, 10, 0, 0, false}, {"RULE", "rule", 20, 20, 0, 0, false},
+    {"FOUND", "found", 5, 5, 0, 0, true},       {"OK", "passed", 4, 4, 0, 1, true},
+    {"?", "unknown", 4, 4, 0, 2, true},         {"WHAT IT ASKS", "title", 16, 40, 4, 3, false},
 };
 
 static size_t count(void *ctx)
@@ -42,12 +39,12 @@ static void cell(void *ctx, size_t row, size_t column, struct cell *out)
     switch (column) {
     case 0: cell_state(out, r->sum.state); break;
     case 1: out->text = r->rule->id; break;
-    case 2: out->text = r->rule->title; break;
+    case 5: out->text = r->rule->title; break;
     default:
-        out->number = n[column - 3];
+        out->number = n[column - 2];
         if (out->number > 0)
-            cell_printf(out, "%u", n[column - 3]);
-        if (column == 3 && out->number > 0)
+            cell_printf(out, "%u", n[column - 2]);
+        if (column == 2 && out->number > 0)
             out->paint = state_paint(r->sum.state);
     }
 }

@@ -72,6 +72,12 @@ static void change_text(struct buf *out, const struct plan_step *s)
     }
 }
 
+/* Such a step holds what was once done, not what would be: nothing of that may look like a change to come. */
+static bool is_left_alone(const struct planned *p, size_t row)
+{
+    return p->plan->steps[row].skip && p->progress[row].n == 0;
+}
+
 static void cell(void *ctx, size_t row, size_t column, struct cell *out)
 {
     const struct planned *p = planned_of(ctx);
@@ -82,14 +88,20 @@ static void cell(void *ctx, size_t row, size_t column, struct cell *out)
         cell_printf(out, "%d", s->n);
         break;
     case 1: {
-        enum state st = phase_state(p->progress[row].phase);
-        cell_printf(out, "%s %s", state_glyph(st), plan_phase_name(p->progress[row].phase));
+        enum plan_phase phase = is_left_alone(p, row) ? PLAN_SKIPPED : p->progress[row].phase;
+        enum state st = phase_state(phase);
+        cell_printf(out, "%s %s", state_glyph(st), plan_phase_name(phase));
         out->paint = state_paint(st);
         break;
     }
     case 2: out->text = s->server; break;
     case 3: out->text = s->finding ? s->finding : "-"; break;
     case 4: {
+        if (s->skip) {
+            out->text = s->skip;
+            out->paint = PAINT_WARNING;
+            break;
+        }
         struct buf b;
         buf_init(&b, 4096);
         change_text(&b, s);
@@ -98,7 +110,7 @@ static void cell(void *ctx, size_t row, size_t column, struct cell *out)
         buf_fini(&b);
         break;
     }
-    default: out->text = s->cmdlet.name; break;
+    default: out->text = s->skip ? "-" : s->cmdlet.name; break;
     }
 }
 
@@ -150,6 +162,12 @@ static void describe(struct view *v, bool has_row, size_t row)
         return;
     const struct plan_step *s = &pl->plan->steps[row];
     describe_progress(p, &pl->progress[row]);
+    if (s->skip) {
+        pane_add(p, PAINT_WARNING, 0, "%s", s->skip);
+        pane_gap(p);
+        describe_cmdlet(p, PAINT_DIM, "was done", &s->cmdlet);
+        return;
+    }
     describe_changes(p, s);
     pane_gap(p);
     describe_cmdlet(p, PAINT_STRONG, "cmdlet", &s->cmdlet);
@@ -161,8 +179,6 @@ static void describe(struct view *v, bool has_row, size_t row)
     pane_field(p, PAINT_TEXT, "impact", s->impact);
     if (s->note)
         pane_field(p, PAINT_DIM, "note", s->note);
-    if (s->skip)
-        pane_field(p, PAINT_WARNING, "skip", s->skip);
     pane_field(p, PAINT_TEXT, "verify",
                s->verify_directory && s->verify_wire ? "directory and wire"
                : s->verify_directory                 ? "directory"
@@ -195,11 +211,16 @@ static int head(struct view *v, struct rect r)
         const bool well = p->result == ERR_OK;
         char counts[160];
         plan_outcome_text(o, counts, sizeof counts);
-        screen_putf(y++, r.x + 1, r.w - 2, well ? PAINT_OK : PAINT_ERROR, "%s %s%s: %s%s%s",
-                    state_glyph(well ? STATE_OK : STATE_ERROR), o->run[0] ? "run " : "nothing was begun",
-                    o->run, counts, well ? "" : "; ", well ? "" : err_text(p->result));
+        screen_putf(y++, r.x + 1, r.w - 2, well ? PAINT_OK : PAINT_ERROR, "%s %s%s%s%s%s",
+                    state_glyph(well ? STATE_OK : STATE_ERROR), o->run[0] ? counts : "nothing was begun",
+                    well ? "" : "; ", well ? "" : err_text(p->result), o->run[0] ? "; run " : "", o->run);
     } else {
-        screen_put(y++, r.x + 1, r.w - 2, PAINT_DIM, "nothing has been changed yet");
+        size_t left = p->plan->n_steps - planned_pushes(p);
+        int x = r.x + 1 + screen_put(y, r.x + 1, r.w - 2, PAINT_DIM, "nothing has been changed yet");
+        if (left)
+            screen_putf(y, x, r.x + r.w - 1 - x, PAINT_WARNING, "; %zu step%s left alone: changed since",
+                        left, left == 1 ? " is" : "s are");
+        y++;
     }
     return y - r.y;
 }
@@ -216,8 +237,10 @@ static const char *empty(struct view *v)
     const struct session *s = v->ui->session;
     if (s->tasks[TASK_APPLY].running)
         return s->tasks[TASK_APPLY].text;
-    return planned_of(v)->plan ? "this plan has no steps: what it would do is there already"
-                               : "no plan has been made (m makes one of the findings)";
+    if (!planned_of(v)->plan)
+        return "no plan has been made (m makes one of the findings)";
+    return planned_of(v)->undoes[0] ? "nothing to take back: all that the run changed is as it was before"
+                                    : "this plan has no steps: what it would do is there already";
 }
 
 const struct view_ops view_plan = {

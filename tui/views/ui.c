@@ -248,12 +248,18 @@ static void answer(struct ui *ui, const char *text)
     session_answer(ui->session, text);
 }
 
-/* A job waits for a password. Never in the middle of something else that is being typed. */
+/* A job waits for an answer. Never in the middle of something else that is being typed. */
 static void ask_question(struct ui *ui)
 {
-    char prompt[160];
+    char prompt[400];
     if (ui->mode != MODE_NORMAL || !session_question(ui->session, prompt, sizeof prompt))
         return;
+    if (session_question_is_yes_no(ui->session)) {
+        ui_ask(ui, DIALOG_YES_NO, "A question", "Go on?", NULL, answer);
+        ui->dialog.answers = true;
+        pane_add(&ui->dialog.body, PAINT_TEXT, 0, "%s", prompt);
+        return;
+    }
     ui_ask(ui, DIALOG_SECRET, "A password is needed", "Password:", NULL, answer);
     pane_add(&ui->dialog.body, PAINT_TEXT, 0, "%s", prompt);
     pane_add(&ui->dialog.body, PAINT_DIM, 0,

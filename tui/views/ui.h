@@ -73,6 +73,7 @@ struct dialog {
     struct pane body;
     struct prompt prompt;
     dialog_accept *accept;
+    bool answers; /* accept is told of "no" too, with NULL */
 };
 
 struct ui {

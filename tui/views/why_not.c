@@ -7,6 +7,8 @@ static const char *why_not_apply(const struct session *s)
         return "make a plan first (m)";
     if (s->planned.plan->n_steps == 0)
         return "the plan has no steps";
+    if (planned_pushes(&s->planned) == 0)
+        return "every step is left alone";
     if (s->tasks[TASK_APPLY].running)
         return "a plan is being applied";
     if (s->planned.applied)

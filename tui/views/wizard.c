@@ -6,6 +6,7 @@
 #include "core/base/str.h"
 #include "tui/views/format.h"
 #include "tui/views/wizard_int.h"
+#include "tui/widgets/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -160,22 +161,44 @@ static void describe(struct view *v, bool has_row, size_t row)
     }
 }
 
-static int draw_steps(const struct wizard *z, struct rect r)
+/* How a step stands in the strip. brief 1: the other steps without their state, which mark and colour tell; 2: without their names. */
+static void step_words(const struct wizard *z, int i, int brief, char *name, char *word, size_t cap)
 {
     static const char *const words[] = {"todo", "done", "blocked"};
-    int x = r.x + 1;
+    enum step_state st = z->states[i];
+    bool here = z->here == (enum step)i;
+    const char *mark = here ? glyph(GLYPH_HERE) : st == STEP_DONE ? glyph(GLYPH_DONE) : glyph(GLYPH_TODO);
+    str_fmt(name, cap, "%s %d%s%s", mark, i + 1, here || brief < 2 ? " " : "",
+            here || brief < 2 ? step_names[i] : "");
+    str_fmt(word, cap, "%s%s", here || brief < 1 ? " " : "",
+            here && st != STEP_DONE ? "here"
+            : here || brief < 1     ? words[st]
+                                    : "");
+}
+
+/* The step one is at is always to be read. */
+static int draw_steps(const struct wizard *z, struct rect r)
+{
+    char name[64], word[64];
+    int x = r.x + 1, brief = 0;
+    for (; brief < 2; brief++) {
+        int width = 1;
+        for (int i = 0; i < STEP_COUNT; i++) {
+            step_words(z, i, brief, name, word, sizeof name);
+            width += text_width(name) + text_width(word) + 2;
+        }
+        if (width - 2 <= r.w)
+            break;
+    }
     for (int i = 0; i < STEP_COUNT; i++) {
         enum step_state st = z->states[i];
-        bool here = z->here == (enum step)i;
-        const char *mark = here ? glyph(GLYPH_HERE) : st == STEP_DONE ? glyph(GLYPH_DONE) : glyph(GLYPH_TODO);
-        enum paint paint = here                 ? PAINT_TITLE
-                           : st == STEP_DONE    ? PAINT_OK
-                           : st == STEP_BLOCKED ? PAINT_DIM
-                                                : PAINT_TEXT;
-        x += screen_putf(r.y, x, r.x + r.w - x, paint, "%s %d %s", mark, i + 1, step_names[i]);
-        x += screen_putf(r.y, x, r.x + r.w - x, PAINT_DIM, " %s",
-                         here && st != STEP_DONE ? "here" : words[st]) +
-             2;
+        enum paint paint = z->here == (enum step)i ? PAINT_TITLE
+                           : st == STEP_DONE       ? PAINT_OK
+                           : st == STEP_BLOCKED    ? PAINT_DIM
+                                                   : PAINT_TEXT;
+        step_words(z, i, brief, name, word, sizeof name);
+        x += screen_put(r.y, x, r.x + r.w - x, paint, name);
+        x += screen_put(r.y, x, r.x + r.w - x, PAINT_DIM, word) + 2;
     }
     return 1;
 }
