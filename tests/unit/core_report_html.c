@@ -288,6 +288,9 @@ static void test_redact_text(void **state)
         {"HTTP/excas01.contoso.lab@CONTOSO.LAB", "HTTP/server-06.example@domain-01.example"},
         {"CONTOSO\\dave", "Organisation\\user-01"},
         {"davenport", "davenport"},
+        /* "...exampleXCAS01" would read as EXCAS01 */
+        {"CAS.contoso.labXCAS01", "CAS.domain-01.example_XCAS01"},
+        {"EXCAS01EXCAS02old", "server-06_server-07_old"},
         {"at 04:48:24Z, build 15.0.1497.2, 8.3.298.3", "at 04:48:24Z, build 15.0.1497.2, 8.3.298.3"},
         {"192.168.1.9, again 192.168.1.9", "address-01, again address-01"},
         {"", ""},
