@@ -255,6 +255,14 @@ const char *dn_parent(const char *dn)
     return NULL;
 }
 
+const char *dn_domain(const char *dn)
+{
+    const char *p = dn;
+    while (p && !str_istarts(p + strspn(p, " "), "DC="))
+        p = dn_parent(p);
+    return p;
+}
+
 bool dn_is_below(const char *dn, const char *ancestor)
 {
     if (!dn || !ancestor)

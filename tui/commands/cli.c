@@ -74,7 +74,7 @@ enum err cli_read(struct cli *cli, struct errinfo *ei)
         cli->snapshot->org = NULL;
         log_line(LOG_LEVEL_WARNING, "%s: as of %s, not as of now", cli->org->source,
                  clock_rfc3339(cli->snapshot->facts.made_at, at));
-        if (evidence_merge(&cli->evidence, &cli->snapshot->evidence))
+        if (!cli->fresh && evidence_merge(&cli->evidence, &cli->snapshot->evidence))
             return err_set(ei, ERR_LIMIT, NULL, "there is more evidence than fits");
     }
     for (size_t i = 0; i < cli->org->n_notes; i++)

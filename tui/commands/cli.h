@@ -50,6 +50,8 @@ struct cli {
     struct findings findings;
     struct store *store;
     bool krb_ready;
+    bool
+        fresh; /* set before cli_read: a snapshot's evidence is left out, only what this run observes counts */
     bool recalled; /* evidence holds what the store had kept of the wire */
 };
 
