@@ -144,8 +144,21 @@ bool psrp_pipeline_has_ended(const struct psrp *p)
     return p->pipeline_state >= PSRP_STOPPED;
 }
 
+void psrp_withdraw(struct psrp *p)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < p->out.n; i++) {
+        if (p->out.v[i].packet.pipeline)
+            buf_fini(&p->out.v[i].message);
+        else
+            p->out.v[kept++] = p->out.v[i];
+    }
+    p->out.n = kept;
+}
+
 void psrp_forget_pipeline(struct psrp *p)
 {
+    psrp_withdraw(p);
     p->has_pipeline = false;
     p->pipeline_state = PSRP_NOT_STARTED;
 }
@@ -365,6 +378,14 @@ static bool is_stream(uint32_t type)
     return false;
 }
 
+/* That something went wrong must not be lost with the words. */
+static void unreadable_error(struct psrp *p, const char *why)
+{
+    char text[400];
+    (void)str_fmt(text, sizeof text, "an error whose record could not be read: %s", why);
+    tell(p, &(struct psrp_event){.kind = PSRP_EVENT_ERROR, .error.message = text});
+}
+
 static enum err on_object(void *arg, const void *data, size_t len, struct errinfo *ei)
 {
     static const struct ps_value nothing = {.kind = PS_NULL, .text = ""};
@@ -389,6 +410,10 @@ static enum err on_object(void *arg, const void *data, size_t len, struct errinf
     } else if (psxml_read_one(p->reader, m.data, m.len, &v, &why) != ERR_OK) {
         if (!is_stream(m.type))
             return err_set(ei, ERR_PROTOCOL, NULL, "PSRP: %s: %s", name, why.what);
+        if (m.type == PSRP_ERROR_RECORD) {
+            unreadable_error(p, why.what);
+            return ERR_OK;
+        }
         tell(p, &(struct psrp_event){.kind = PSRP_EVENT_UNREADABLE, .text = why.what});
         return ERR_OK;
     }

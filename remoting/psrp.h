@@ -62,7 +62,7 @@ enum psrp_event_kind {
     PSRP_EVENT_OPENED,  /* the pool may be used */
     PSRP_EVENT_CLOSED,  /* pool closed or broken: text says why when it broke */
     PSRP_EVENT_OUTPUT,  /* value */
-    PSRP_EVENT_ERROR,   /* error, value: the pipeline goes on */
+    PSRP_EVENT_ERROR,   /* error, value (NULL: its record could not be read): the pipeline goes on */
     PSRP_EVENT_WARNING, /* text; so the four after it */
     PSRP_EVENT_VERBOSE,
     PSRP_EVENT_DEBUG,
@@ -111,6 +111,8 @@ const struct psrp_guid *psrp_pipeline_id(const struct psrp *p);
 /* Where the carrier's server gave the pipeline another name. */
 enum psrp_pipeline_state psrp_pipeline_state(const struct psrp *p);
 bool psrp_pipeline_has_ended(const struct psrp *p);
+/* What waits to be sent to the pipeline is not sent any more, the rest of the pipeline itself included: it was told to stop. */
+void psrp_withdraw(struct psrp *p);
 /* The carrier has closed it: the next one may start. */
 void psrp_forget_pipeline(struct psrp *p);
 
