@@ -138,7 +138,7 @@ void psrp_result_event(struct psrp_result *r, const struct psrp_event *e)
         add_warning(r, text);
         break;
     case PSRP_EVENT_SECRET:
-        add_warning(r, "the server wants to exchange keys to send a SecureString: refused");
+        add_warning(r, "the server sends a SecureString: it is locked by a key that nobody has");
         break;
     case PSRP_EVENT_UNREADABLE: add_unreadable(r, e->text); break;
     default: break;

@@ -18,7 +18,8 @@
 #define DEFAULT_URL   "http://{fqdn}/PowerShell/"
 #define CONFIGURATION "Microsoft.Exchange"
 #define OPEN_MS       120000 /* until the pool is open: Exchange builds a session from the user's roles */
-#define GRACE_MS      5000   /* for an interrupted command to say how it ended */
+#define POOL_LOOK_S   1 /* OperationTimeout of a look at the pool's own stream while a pipeline is silent */
+#define GRACE_MS      5000 /* for an interrupted command to say how it ended */
 
 struct psrp_transport {
     struct transport base; /* first: the vtable's self */
@@ -184,6 +185,15 @@ static enum err start(struct conversation *c, struct remote_result *out, struct 
     return err == ERR_OK ? send_waiting(c, ei) : err;
 }
 
+/* What concerns the pool comes on its own stream: that it broke, a call for a host or a key that the pipeline waits for. */
+static enum err look_at_pool(struct conversation *c, struct errinfo *ei)
+{
+    wsman_set_operation_timeout(c->w, POOL_LOOK_S);
+    enum err err = receive(c, NULL, ei);
+    wsman_set_operation_timeout(c->w, WSMAN_OPERATION_S);
+    return err;
+}
+
 static enum err until_ended(struct conversation *c, struct errinfo *ei)
 {
     enum err err = ERR_OK;
@@ -195,6 +205,8 @@ static enum err until_ended(struct conversation *c, struct errinfo *ei)
                            "%s: the command is done, but the server did not say how it ended%s",
                            wsman_peer(c->w), c->gap ? ": the connection was lost meanwhile" : "");
         err = receive(c, c->command, ei);
+        if (err == ERR_OK && c->silent)
+            err = look_at_pool(c, ei);
         if (err == ERR_OK && !psrp_pipeline_has_ended(c->psrp))
             err = send_waiting(c, ei);
         if (err == ERR_OK && !psrp_pipeline_has_ended(c->psrp))

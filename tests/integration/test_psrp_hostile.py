@@ -12,13 +12,17 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from conftest import PROGRAM, ROOT, clean_env
+from conftest import ENGINE_TMP, PROGRAM, ROOT, clean_env
+from test_pwsh import PEER, PWSH, unpack
 from wsman_replay import A, OPS, RSP, SHELL, Listener, head, write_config
 
 PUSH = PROGRAM.parent / 'tests/integration/push'
+PSRP = PROGRAM.parent / 'tests/integration/psrp'
+live = pytest.mark.skipif(not PEER.exists(), reason='no ../shared/peers')
 SOAP = 'application/soap+xml;charset=UTF-8'
 PS = 'http://schemas.microsoft.com/powershell'
 CAPABILITY, POOL_STATE, POOL_CALL, POOL_ANSWER, CREATE = 0x10002, 0x21005, 0x21100, 0x21101, 0x21006
+KEY, KEY_REQUEST = 0x10005, 0x10007
 OUTPUT, ERROR, STATE, CALL = 0x41004, 0x41005, 0x41006, 0x41100
 NAMES = ('xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" '
          'xmlns:w="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd" xmlns:x="http://schemas.xmlsoap.org/ws/2004/09/transfer" '
@@ -30,8 +34,9 @@ TIMED_OUT = ('<s:Fault><s:Code><s:Value>s:Receiver</s:Value><s:Subcode><s:Value>
 
 @pytest.fixture(scope='module', autouse=True)
 def helper():
-    if not PUSH.exists():
-        subprocess.run(['make', '-s', f'CONFIG={PROGRAM.parent.name}', str(PUSH.relative_to(ROOT))], cwd=ROOT, check=True)
+    for one in (PUSH, PSRP):
+        if not one.exists():
+            subprocess.run(['make', '-s', f'CONFIG={PROGRAM.parent.name}', str(one.relative_to(ROOT))], cwd=ROOT, check=True)
 
 
 def member(name, number):
@@ -81,6 +86,9 @@ class Server:
     def answered(self):
         """A host call was."""
 
+    def unlocked(self, clixml):
+        """It got a key."""
+
     # what it hears
 
     def take(self, operation, stream, data):
@@ -101,6 +109,8 @@ class Server:
             self.started()
         elif kind in (POOL_ANSWER, 0x41101):
             self.answered()
+        elif kind == KEY:
+            self.unlocked(message[40:].decode())
 
     # operations
 
@@ -254,6 +264,83 @@ def test_interrupted_while_the_command_is_handed_over(tmp_path):
     assert got['err'] == 'TIMEOUT' and got['sent'] and got['outcome_unknown'], got
     assert server.operations.count('send') == 1 and server.pipeline is None, server.operations
     assert 'ctrl_c' in server.signals and server.deleted == [server.shell_id]
+
+
+def silent_until(pool_says):
+    """A server whose pipeline waits for what only the pool's stream tells."""
+    class Waits(Server):
+        def started(self):
+            self.say(*pool_says)
+
+        def answered(self):
+            super().started()
+
+        def unlocked(self, clixml):
+            self.key = base64.b64decode(re.search('<S N="PublicKey">([^<]*)</S>', clixml).group(1))
+            self.say(OUTPUT, '<Obj RefId="0"><MS><SS N="Password">AAECAwQFBgcICQoLDA0ODw==</SS></MS></Obj>', True)
+            super().started()
+    return Waits()
+
+
+def test_a_key_is_given_that_nobody_has(tmp_path):
+    """A server of 2.1 waits for one before it sends a SecureString, and takes no signal meanwhile."""
+    servers = [silent_until((KEY_REQUEST, '<S></S>')) for _ in range(2)]
+    for server in servers:
+        got = run(server, tmp_path, timeout_ms=8000)
+        assert got['ok'] and got['objects'] == [{'Password': '(SecureString, refused)'}, 'done'], got
+        assert 'SecureString' in got['warnings'][0]
+        assert server.heard[-1] == ('send', 'stdin', KEY)
+        assert server.key[:20] == bytes.fromhex('0602000000a400005253413100080000') + b'\1\0\1\0' and len(server.key) == 276
+        modulus = int.from_bytes(server.key[20:], 'little')
+        assert modulus.bit_length() == 2048 and modulus % 2 and modulus % 3 and modulus % 5
+    assert servers[0].key != servers[1].key
+
+
+def test_a_host_call_of_the_pool_while_the_pipeline_waits(tmp_path):
+    got = run(silent_until((POOL_CALL, host_call())), tmp_path, timeout_ms=8000)
+    assert got['ok'] and got['objects'] == ['done'] and 'ReadLine' in got['warnings'][0], got
+
+
+def test_a_pool_that_breaks_while_the_pipeline_waits(tmp_path):
+    begun = time.monotonic()
+    got = run(silent_until((POOL_STATE, member('RunspaceState', 5))), tmp_path, timeout_ms=20000)
+    assert got['err'] == 'REMOTE' and got['outcome_unknown'] and 'closed the runspace pool' in got['what'], got
+    assert time.monotonic() - begun < 10
+
+
+OLD = """
+import base64, re, subprocess, sys
+server = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE)
+for line in sys.stdin.buffer:
+    found = re.search(b'>([^<]*)</Data>', line)
+    if found:
+        data = base64.b64decode(found[1]).replace(b'"protocolversion">2.3<', b'"protocolversion">2.1<')
+        line = line[:found.start(1)] + base64.b64encode(data) + line[found.end(1):]
+    server.stdin.write(line)
+    server.stdin.flush()
+server.stdin.close()
+server.wait()
+"""
+
+
+@live
+def test_powershell_sends_a_secure_string_as_to_an_old_client(tmp_path):
+    """PowerShell's engine, told that we speak 2.1, asks for a key as old servers do of everybody."""
+    unpack()
+    (tmp_path / 'old.py').write_text(OLD)
+    (tmp_path / 'secret.ps1').write_text("""
+function Get-Secret { $s = [Security.SecureString]::new(); $s.AppendChar('x'); [pscustomobject]@{ Name = 'n'; Password = $s }; $s }
+function Get-One { 1 }
+""")
+    cases = ''.join(json.dumps({'cmdlet': c, 'params': [], 'timeout_ms': 20000}) + '\n' for c in ('Get-Secret', 'Get-Secret', 'Get-One'))
+    done = subprocess.run([str(PSRP), 'pipe', '/usr/bin/python3', str(tmp_path / 'old.py'), str(PWSH), '-s', '-InitialScript',
+                           str(tmp_path / 'secret.ps1')], input=cases, capture_output=True, text=True, timeout=120,
+                          env={**clean_env(), 'HOME': ENGINE_TMP, 'TMPDIR': ENGINE_TMP})
+    assert done.returncode == 0 and 'Sanitizer' not in done.stderr, done.stderr
+    first, second, third = [json.loads(line) for line in done.stdout.splitlines()]
+    for got in (first, second):
+        assert got['ok'] and got['objects'] == [{'Name': 'n', 'Password': '(SecureString, refused)'}, '(SecureString, refused)'], got
+    assert 'SecureString' in first['warnings'][0] and third['ok'] and third['objects'] == [1]
 
 
 def stream(make):

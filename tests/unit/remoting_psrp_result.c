@@ -86,7 +86,7 @@ static void end(struct scene *s)
 
 #define RECORD(inside)                                                                                       \
     "<Obj RefId=\"0\"><ToString>boom</ToString><MS><S N=\"FullyQualifiedErrorId\">Id</S>" inside "</MS></"   \
-                                                                                                 "Obj>"
+    "Obj>"
 
 /* A change that failed must not look as one that was made because its error is of a kind we do not know. */
 static void test_an_error_that_cannot_be_read(void **state)
