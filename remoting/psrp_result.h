@@ -8,7 +8,8 @@
 #include "remoting/psrp.h"
 
 #define PSRP_MAX_JSON    (64 << 20) /* bytes of JSON kept; objects beyond are dropped, and that is said */
-#define PSRP_MAX_RECORDS 1000       /* errors; warnings */
+#define PSRP_MAX_RECORDS 1000       /* errors; warnings; what is beyond is counted, and that is said */
+#define PSRP_MAX_TEXT    16384      /* bytes of a text of theirs; the rest is cut off */
 
 struct psrp_result {
     struct buf json; /* the array, without its end */
@@ -16,7 +17,7 @@ struct psrp_result {
     enum psrp_pipeline_state state; /* NOT_STARTED while it has not ended */
     bool pool_closed;
     char why[256]; /* of a pool that broke; "" */
-    size_t dropped;
+    size_t dropped, more_errors, more_warnings;
     enum err failed; /* memory */
 };
 

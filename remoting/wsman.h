@@ -34,8 +34,8 @@ void wsman_access_free(struct wsman_access **a); /* after its sessions */
 #define WSMAN_READ_MARGIN_S  10        /* by which the wait for an answer exceeds it */
 #define WSMAN_ID_MAX         64        /* bytes of a ShellId or CommandId and its NUL */
 #define WSMAN_REPLY_MAX      (8 << 20) /* bytes of an answer; more is ERR_LIMIT */
-#define WSMAN_CLEANUP_MS                                                                                     \
-    5000 /* what Signal and Delete may take in all once stop has been raised or is over */
+/* What Signals in all, and a Delete of its own, may take once stop has been raised or is nearly over. */
+#define WSMAN_CLEANUP_MS 5000
 
 struct wsman;
 /* url: "http://{fqdn}:5985/wsman" with {fqdn} and {server} to be replaced by the target's. Connects and logs in with the first

@@ -129,12 +129,12 @@ static enum err understand(struct wsman *w, const struct wsman_call *c, const ch
     return ERR_OK;
 }
 
-/* Signal and Delete get time of their own once there is none left. */
+/* Signal and Delete get time of their own once there is too little left; a server that hangs on a Signal leaves Delete its share. */
 static const struct stop *stop_for(struct wsman *w, enum soap_op op)
 {
-    if (!soap_op_tidies(op) || stop_left_ms(w->stop, 1) > 0)
+    if (!soap_op_tidies(op) || stop_left_ms(w->stop, WSMAN_CLEANUP_MS) == WSMAN_CLEANUP_MS)
         return w->stop;
-    if (!w->tidying)
+    if (!w->tidying || op == SOAP_OP_DELETE)
         stop_init(&w->tidy, WSMAN_CLEANUP_MS, NULL);
     w->tidying = true;
     return &w->tidy;

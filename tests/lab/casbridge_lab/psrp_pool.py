@@ -101,14 +101,17 @@ class EnginePool:
         except EngineDied:
             pass
 
+    async def _farewell(self):
+        for pid in list(self.pipelines):
+            await self.close(pid)
+        await self._say(f"<Close PSGuid='{ZERO}' />", 'CloseAck', ZERO)
+
     async def end(self):
-        """Politely, then by force."""
+        """Politely, then by force: a pipeline may hold on for as long as it likes."""
         if self.process is None:
             return
         try:
-            for pid in list(self.pipelines):
-                await self.close(pid)
-            await asyncio.wait_for(self._say(f"<Close PSGuid='{ZERO}' />", 'CloseAck', ZERO), 2)
+            await asyncio.wait_for(self._farewell(), 2)
         except (EngineDied, asyncio.TimeoutError, ConnectionError):
             pass
         self.spawner.kill(self.process)
