@@ -124,7 +124,7 @@ def test_a_shell_from_open_to_close(lab, way):
     assert after['shells'] == []
     begun = {k: v - before.get(k, 0) for k, v in after['operations'].items()}
     assert begun == {'Create': 1, 'Command': 5, 'Receive': begun['Receive'], 'Signal': 5, 'Delete': 1}
-    assert begun['Receive'] >= 5
+    assert 5 <= begun['Receive'] < 10  # output and end of a short command come together
 
 
 def test_plain_text_is_refused_unless_allowed(faulty):

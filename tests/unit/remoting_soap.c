@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,7 +195,12 @@ static void test_written(void **state)
     soap_uuid(a);
     soap_uuid(b);
     assert_string_not_equal(a, b);
-    assert_int_equal(strlen(a), SOAP_UUID_MAX - 5);
+    unsigned n[4];
+    int end = 0;
+    assert_int_equal(sscanf(a, "uuid:%8X-%4X-4%3X-%4X-%*12[0-9A-F]%n", &n[0], &n[1], &n[2], &n[3], &end), 4);
+    assert_int_equal(end, strlen(a));
+    assert_int_equal(end, SOAP_UUID_MAX - 5);
+    assert_true(n[3] >= 0x8000 && n[3] <= 0xbfff);
 }
 
 static void test_a_setting(void **state)

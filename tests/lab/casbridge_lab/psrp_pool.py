@@ -44,7 +44,8 @@ class EnginePool:
     async def start(self):
         arguments = ['-s', '-NoLogo', '-InitialScript', engine.initial_script(self.lab)]
         arguments += ['-LanguageMode', 'NoLanguage'] if self.no_language else []
-        self.process = await self.spawner.start(kind='engine', server=self.server.name, arguments=arguments)
+        self.process = self.spawner.start(kind='engine', server=self.server.name, arguments=arguments)
+        await self.process.streams()
         self.reader = asyncio.ensure_future(self._read())
 
     async def _read(self):
