@@ -66,7 +66,7 @@ enum err run_apply(const struct plan *p, const struct plan_apply_options *o, con
     bool locked = false;
     if (!ei)
         ei = &own;
-    enum err e = run_init(&r, p, o, io, ei);
+    enum err e = run_init(&r, p, NULL, o, io, ei);
     if (e != ERR_OK)
         goto out;
     str_fmt(reason, sizeof reason, "plan %s%s%s", p->id, o->why ? ": " : "", o->why ? o->why : "");

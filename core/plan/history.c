@@ -23,6 +23,7 @@ static enum err take_begin(struct history *h, const struct journal_record *r, st
     json_t *j = json_loads(r->after ? r->after : "", JSON_REJECT_DUPLICATES, NULL);
     const char *organization = json_string_value(json_object_get(j, "organization"));
     const char *target = json_string_value(json_object_get(j, "target"));
+    const char *of = json_string_value(json_object_get(j, "rollback_of"));
     json_int_t steps = json_integer_value(json_object_get(j, "steps"));
     enum err e = ERR_OK;
     if (!organization || !target || !generation_from_name(target, &h->plan->target) || steps < 0 ||
@@ -33,7 +34,8 @@ static enum err take_begin(struct history *h, const struct journal_record *r, st
         h->plan->organization = arena_str(a, organization);
         h->plan->steps = arena_array(a, h->expected + 1, sizeof *h->plan->steps);
         h->steps = arena_array(a, h->expected + 1, sizeof *h->steps);
-        if (!h->plan->organization || !h->plan->steps || !h->steps)
+        h->plan->rollback_of = arena_str(a, of);
+        if (!h->plan->organization || (of && !h->plan->rollback_of) || !h->plan->steps || !h->steps)
             e = err_set(ei, ERR_LIMIT, NULL, "the run is too large");
     }
     json_decref(j);
@@ -90,16 +92,17 @@ static enum err take_record(struct history *h, const struct journal_record *r, s
         return bad_record(ei, r);
     if (strcmp(r->phase, "intent") == 0) {
         s->begun = true;
-        s->ended = s->undo_begun = s->failed = s->undone = false;
+        s->ended = s->undo_begun = s->failed = s->undone = s->done = s->put_back = false;
         s->sent_at = r->at;
     } else if (strcmp(r->phase, "undo") == 0 ||
                (strcmp(r->phase, "failed") == 0 && str_eq(r->after, RECORD_PUT_BACK))) {
-        s->undo_begun = true;
+        s->undo_begun = s->put_back = true;
         s->ended = false;
         s->sent_at = r->at;
     } else if (strcmp(r->phase, "done") == 0 || strcmp(r->phase, "failed") == 0 ||
                strcmp(r->phase, "undone") == 0 || strcmp(r->phase, "skipped") == 0) {
         s->ended = true;
+        s->done = s->done || strcmp(r->phase, "done") == 0;
         s->undone = strcmp(r->phase, "undone") == 0;
         s->failed = s->undone || strcmp(r->phase, "failed") == 0;
     }

@@ -48,6 +48,8 @@ enum step_state {
     STATE_OTHER,      /* somebody else's value */
 };
 
+struct step_history;
+
 enum step_start { /* where a step begins: a resumed one may be half done */
                   START_FRESH,
                   START_VERIFY, /* the change is there */
@@ -59,10 +61,13 @@ struct step_run {
     const struct plan_step *step;
     struct watches watches;
     enum step_start start;
-    bool failed_before;           /* ended so before the run was interrupted */
-    enum plan_phase result;       /* PLAN_QUEUED until it is known */
-    char reason[RUN_REASON_SIZE]; /* of a failure; or why it cannot be begun */
-    char *before;                 /* JSON of the raw values, captured; malloc'ed */
+    const struct step_history *past; /* of a resumed run, else NULL */
+    const char *gone;                /* NULL; why its server is out of reach for good */
+    bool with_host;                  /* put back because another step of its server failed */
+    bool left_alone;                 /* somebody else's value is there, and nothing was done about it */
+    enum plan_phase result;          /* PLAN_QUEUED until it is known */
+    char reason[RUN_REASON_SIZE];    /* of a failure; or why it cannot be begun */
+    char *before;                    /* JSON of the raw values, captured; malloc'ed */
     char wire_before[128];
     unsigned replicas_have_it; /* bit per other controller: has the change, or does not answer */
 };
@@ -71,10 +76,12 @@ struct run;
 
 struct host_run {
     struct run *run;
-    const struct server *server;
+    const struct server *server; /* NULL: it is out of reach for good, and its steps say why */
+    const char *gone;            /* then its name */
     struct step_run *steps;
     size_t n_steps;
-    bool counted; /* among the failed hosts */
+    bool counted;  /* among the failed hosts */
+    int goes_back; /* 0, or the number of the step that failed and because of which all is put back */
 };
 
 struct run {
@@ -89,6 +96,7 @@ struct run {
     size_t n_hosts;
     bool resumed, canary_died;
     unsigned failed_before; /* hosts, before the run was interrupted: they count */
+    unsigned not_begun;     /* steps; a resume may still begin them */
     atomic_uint failed_hosts;
     atomic_bool slow_replicas;   /* one wait for them was in vain: the next steps only look */
     atomic_uint silent_replicas; /* bit per other controller that did not answer */
@@ -98,9 +106,12 @@ struct run {
     struct errinfo trouble_ei;
 };
 
-/* run.c: shared by apply and resume. */
-enum err run_init(struct run *r, const struct plan *p, const struct plan_apply_options *o,
+/* run.c: shared by apply and resume. id: of the run that is resumed, else NULL. */
+enum err run_init(struct run *r, const struct plan *p, const char *id, const struct plan_apply_options *o,
                   const struct plan_io *io, struct errinfo *ei) MUST_CHECK;
+/* The server of a step, as the organisation has it now. ERR_STALE: not there any more; ERR_REFUSED: two of them; ERR_INPUT: no full name. */
+enum err run_server(const struct org *org, const struct plan_step *s, const struct server **out,
+                    struct errinfo *ei) MUST_CHECK;
 void run_fini(struct run *r);
 /* The lock, taken away from its holder when the options say why. */
 enum err run_lock(const struct plan_apply_options *o, const char *reason, struct errinfo *ei) MUST_CHECK;
@@ -127,6 +138,29 @@ void host_run(void *host);
 /* Only what an interrupted run left in hand, however many have failed: it has to end one way or the other. */
 void host_settle(void *host);
 void host_ask_wires(void *host);
+void host_fail_step(struct host_run *h, struct step_run *s, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* And so is its server, but in a rollback: what that has taken back already is wanted so. */
+void host_fail_and_put_back(struct host_run *h, struct step_run *s, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Begun, and no word on how it ended: resume reads it again. */
+void host_leave_step(struct host_run *h, struct step_run *s, const char *why);
+const char *run_said_by(struct run *r);
+
+/* push.c */
+enum push_end { PUSH_DONE, PUSH_FAILED, PUSH_UNKNOWN };
+enum push_end host_push(struct host_run *h, const struct cmdlet *c, struct buf *text, int *elapsed_ms);
+/* An intent, in the journal before anything leaves. */
+enum err host_announce(struct run *r, const struct plan_step *s, const char *phase, const struct cmdlet *c,
+                       const struct plan_change *from, const struct plan_change *to) MUST_CHECK;
+/* Sooner than by itself; whether it helps the wire shows, and a failure is no failure of the change. */
+void host_nudge(struct host_run *h, const struct step_run *s);
+void host_first_line(char *out, size_t cap, enum push_end end, const char *text);
+
+/* putback.c. The step has failed, and was recorded so. */
+void host_put_back_step(struct host_run *h, struct step_run *s);
+/* The steps that had gone well before the one that failed, the last first. Done once, it does nothing more. */
+void host_put_back(struct host_run *h);
+/* A step failed without a trace: the ones before it are not put back. */
+void host_say_what_stays(struct host_run *h);
 
 /* record.c */
 /* .after of a "failed" record that an "undo" is to follow: who dies in between must not leave the change behind. */
@@ -179,6 +213,8 @@ struct step_history {
     const struct plan_step *step;
     bool begun;      /* an intent was recorded */
     bool undo_begun; /* the inverse was announced, or was to be */
+    bool put_back;   /* was to be, by itself or with its server */
+    bool done;       /* ended so, whatever came later */
     bool ended;      /* done, skipped, failed or undone */
     bool failed;     /* ended so: failed or undone */
     bool undone;     /* put back, and seen to be */
