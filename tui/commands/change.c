@@ -162,21 +162,57 @@ static void outcome_line(const struct plan_outcome *done)
         fprintf(stderr, "casbridge: run %s: %s\n", done->run, text);
 }
 
+/* Nobody has seen these steps yet: no file was read before. */
+static void show_way_back(const struct plan *plan)
+{
+    struct buf line;
+    buf_init(&line, 65536);
+    fprintf(stderr, "To take run %s back:\n", plan->rollback_of);
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const struct plan_step *s = &plan->steps[i];
+        struct buf text;
+        buf_init(&text, 65536);
+        buf_reset(&line);
+        buf_adds(&line, "  ");
+        cli_cell(&line, s->server, 14);
+        if (s->skip)
+            cli_cell(&line, s->skip, 0);
+        else if (cmdlet_text(&text, &s->cmdlet, NULL) == ERR_OK)
+            cli_cell(&line, buf_str(&text), 0);
+        fprintf(stderr, "%s\n", buf_str(&line));
+        buf_fini(&text);
+    }
+    buf_fini(&line);
+}
+
 static enum err run_plan(struct cli *cli, const struct plan *plan, const struct apply_options *o,
                          struct plan_apply_options *a, struct errinfo *ei)
 {
     struct shown shown = {cli, plan};
     struct plan_outcome done = {0};
     if (plan->n_steps == 0) {
-        fprintf(stderr, "casbridge: the plan has no steps: nothing was done\n");
+        if (plan->rollback_of)
+            fprintf(stderr, "casbridge: nothing of run %s is left to take back: nothing was done\n",
+                    plan->rollback_of);
+        else
+            fprintf(stderr, "casbridge: the plan has no steps: nothing was done\n");
         return ERR_OK;
     }
-    char what[64];
-    size_t changes = 0;
-    for (size_t i = 0; i < plan->n_steps; i++)
-        changes += plan->steps[i].skip == NULL;
-    str_fmt(what, sizeof what, "%zu %s will be made", changes, changes == 1 ? "change" : "changes");
-    enum err e = confirm(cli, o->yes, what, ei);
+    char what[80];
+    size_t changes = 0, servers = 0;
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        bool again = plan->steps[i].skip != NULL;
+        changes += !again;
+        for (size_t k = 0; k < i && !again; k++)
+            again = !plan->steps[k].skip && str_ieq(plan->steps[k].server, plan->steps[i].server);
+        servers += !again;
+    }
+    if (plan->rollback_of && !o->yes && cli->format == FORMAT_TEXT)
+        show_way_back(plan);
+    str_fmt(what, sizeof what, "%zu %s on %zu %s will be made", changes, changes == 1 ? "change" : "changes",
+            servers, servers == 1 ? "server" : "servers");
+    /* Where everything is left out there is nothing to ask about. */
+    enum err e = changes ? confirm(cli, o->yes, what, ei) : ERR_OK;
     if (e)
         return e;
     a->arg = &shown;
