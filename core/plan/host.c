@@ -98,10 +98,14 @@ static enum verified verify_wire(struct host_run *h, struct step_run *s, char *t
         int64_t now = r->io->now_ms(r->io->ctx);
         if (!stopping && stop_is_raised(r->o->stop)) {
             stopping = true;
-            if (end > now + RUN_GRACE_MS)
+            if (end > now + RUN_GRACE_MS) {
                 end = now + RUN_GRACE_MS;
-            else
+                run_progress(r, s->step, PLAN_VERIFY,
+                             "the run is being stopped: IIS has %d s more, then a resume looks again",
+                             RUN_GRACE_MS / 1000);
+            } else {
                 stopping = false; /* the whole time was waited all the same */
+            }
         }
         if (now >= end)
             return stopping ? NOT_WAITED_FOR : NOT_VERIFIED;

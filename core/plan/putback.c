@@ -36,9 +36,11 @@ static void send_inverse(struct host_run *h, struct step_run *s, enum step_state
     buf_reset(text);
     run_progress(r, s->step, PLAN_PUSH, "putting it back by %s", r->o->transport->name);
     enum push_end end = host_push(h, &s->step->inverse, text, &elapsed);
+    if (!text->len)
+        (void)buf_adds(text, end == PUSH_DONE ? "the command ran and said nothing" : "the command failed");
     enum err e = run_record(r, s->step, "result", &(struct record_texts){.detail = buf_str(text)}, NULL);
     (void)e;
-    str_copy(said, sizeof said, buf_str(text));
+    host_first_line(said, sizeof said, end, buf_str(text));
     enum step_state now = observe_until(r->io, &s->watches, STATE_OLD, RUN_REREAD_MS, text, &ei);
     if (now == STATE_OLD && was == STATE_OLD && end != PUSH_DONE) {
         host_fail_step(
@@ -49,8 +51,10 @@ static void send_inverse(struct host_run *h, struct step_run *s, enum step_state
         say_when(r, s, text);
         is_back(h, s, text);
     } else if (now == STATE_UNREADABLE) {
+        s->stays = true;
         host_fail_step(h, s, "%s; and what came of putting it back is not known: %s", why, ei.what);
     } else {
+        s->stays = true;
         host_fail_step(h, s, "%s; and it could not be put back (%s): %s says %s", why,
                        end == PUSH_DONE ? "the command ran" : said, run_said_by(r), buf_str(text));
     }

@@ -272,9 +272,18 @@ static unsigned left_alone(const struct run *r, const struct step_run **first)
     return n;
 }
 
+/* A step failed, and what it changed is there still. */
+static bool stays(const struct run *r)
+{
+    for (size_t i = 0; i < r->plan->n_steps; i++)
+        if (r->steps[i].stays)
+            return true;
+    return false;
+}
+
 static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo *ei)
 {
-    char hint[160];
+    char hint[200];
     const struct step_run *left = NULL;
     bool stopped = stop_is_raised(r->o->stop), spent = is_spent(r) && r->not_begun;
     bool open = out->unfinished || atomic_load(&r->halted) || (stopped && r->not_begun) || spent;
@@ -282,8 +291,14 @@ static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo
     bool bad_now = out->failed || out->undone, bad = bad_now || r->failed_before || n_left;
     struct errinfo record_ei = {0};
     enum err e = run_record_end(r, open ? "interrupted" : bad ? "failed" : "done", out, &record_ei);
-    str_fmt(hint, sizeof hint, open ? "'casbridge resume %s' goes on" : "'casbridge journal %s' has it all",
-            r->id);
+    if (open)
+        str_fmt(hint, sizeof hint, "'casbridge resume %s' goes on", r->id);
+    else if (out->done || stays(r))
+        str_fmt(hint, sizeof hint,
+                "'casbridge journal %s' has it all, 'casbridge rollback %s' takes back what stayed", r->id,
+                r->id);
+    else
+        str_fmt(hint, sizeof hint, "'casbridge journal %s' has it all", r->id);
     const struct step_run *s = first_failure(r);
     if (r->trouble != ERR_OK) {
         if (ei) {

@@ -64,6 +64,7 @@ struct step_run {
     const struct step_history *past; /* of a resumed run, else NULL */
     const char *gone;                /* NULL; why its server is out of reach for good */
     bool with_host;                  /* put back because another step of its server failed */
+    bool stays;                      /* could not be put back */
     bool left_alone;                 /* somebody else's value is there, and nothing was done about it */
     enum plan_phase result;          /* PLAN_QUEUED until it is known */
     char reason[RUN_REASON_SIZE];    /* of a failure; or why it cannot be begun */

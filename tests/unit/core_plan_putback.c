@@ -205,6 +205,7 @@ static void test_inverse_refused(void **state)
     assert_string_equal(rpc(s), "FALSE");
     assert_string_equal(scp(s), old_uri);
     assert_true(said(s, "it could not be put back (error: Access is denied."));
+    assert_non_null(strstr(s->ei.hint, "takes back what stayed"));
     assert_true(said(s, "not all of EXCAS01 could be put back"));
 }
 

@@ -1,4 +1,5 @@
 /* casbridge apply, rollback, resume: the commands that change something. */
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/path.h"
 #include "core/base/str.h"
@@ -28,17 +29,17 @@
         {"force-lock", 0,                                                                                      \
          ARG_TEXT,     offsetof(struct apply_options, force_lock),                                             \
          "REASON",     "take the lock away from its holder; recorded"},                                        \
-        {"canary", 0,                                                                                          \
-         ARG_INT,  offsetof(struct apply_options, canary),                                                     \
-         "N",      "hosts done first, one by one (1)"},                                                        \
-        {"wave",  0,                                                                                           \
-         ARG_INT, offsetof(struct apply_options, wave),                                                        \
-         "N",     "hosts after the canary between two waits for all of them (8 times --parallel)"},            \
+        {"canary",  0,                                                                                         \
+         ARG_COUNT, offsetof(struct apply_options, canary),                                                    \
+         "N",       "hosts done first, one by one (1)"},                                                       \
+        {"wave",    0,                                                                                         \
+         ARG_COUNT, offsetof(struct apply_options, wave),                                                      \
+         "N",       "hosts after the canary between two waits for all of them (8 times --parallel)"},          \
         {"max-fail", 0,                                                                                        \
-         ARG_INT,    offsetof(struct apply_options, max_fail),                                                 \
+         ARG_COUNT,  offsetof(struct apply_options, max_fail),                                                 \
          "N",        "stop after so many failed hosts (1)"},                                                   \
     {                                                                                                          \
-        "parallel", 0, ARG_INT, offsetof(struct apply_options, parallel), "N", "hosts at once (8)"             \
+        "parallel", 0, ARG_COUNT, offsetof(struct apply_options, parallel), "N", "hosts at once (8)"           \
     }
 const struct arg_spec apply_specs[] = {APPLY_SPECS, {0}};
 const struct arg_spec rollback_specs[] = {
@@ -114,6 +115,23 @@ static enum err confirm(const struct cli *cli, const char *yes, const char *what
                                          "not confirmed: that is not its name");
 }
 
+/* Said before the first write: putting something back needs a login as well. */
+static void mind_ticket(struct cli *cli, int interval_s)
+{
+    struct krb_login *login = NULL;
+    struct errinfo ei;
+    if (!cli->krb_ready || profile_get(&cli->profile, PROFILE_krb5_keytab, NULL) ||
+        profile_get(&cli->profile, PROFILE_ldap_user, NULL) || krb_login_default(&login, &ei))
+        return;
+    int64_t end = krb_login_end(login), left = end - clock_unix(), may_take = 2LL * interval_s + 330;
+    if (end && left < may_take)
+        log_line(LOG_LEVEL_WARNING,
+                 "the Kerberos ticket ends in %lld min, and one server alone may take %lld min to be changed "
+                 "and verified: kinit first, or what fails then cannot be put back",
+                 (long long)(left > 0 ? left / 60 : 0), (long long)(may_take / 60));
+    krb_login_free(&login);
+}
+
 /* Everything a change needs, in the order that refuses earliest. */
 static enum err prepare(struct cli *cli, const struct apply_options *o, struct plan_apply_options *out,
                         struct errinfo *ei)
@@ -149,6 +167,7 @@ static enum err prepare(struct cli *cli, const struct apply_options *o, struct p
     out->max_fail = (unsigned)o->max_fail;
     out->parallel = (unsigned)o->parallel;
     out->poll_interval_s = profile_int(&cli->profile, PROFILE_poll_interval, 900);
+    mind_ticket(cli, out->poll_interval_s);
     out->stop = &cli->stop;
     out->progress = progress;
     return ERR_OK;
@@ -185,6 +204,9 @@ static void show_way_back(const struct plan *plan)
     buf_fini(&line);
 }
 
+static const char stopping[] = "casbridge: stopping: the servers in hand are finished first, that may take "
+                               "minutes; 'casbridge resume' goes on with the others\n";
+
 static enum err run_plan(struct cli *cli, const struct plan *plan, const struct apply_options *o,
                          struct plan_apply_options *a, struct errinfo *ei)
 {
@@ -216,7 +238,9 @@ static enum err run_plan(struct cli *cli, const struct plan *plan, const struct 
     if (e)
         return e;
     a->arg = &shown;
+    atomic_store(&cli->on_stop, stopping);
     e = plan_apply(plan, a, &done, ei);
+    atomic_store(&cli->on_stop, NULL);
     outcome_line(&done);
     return e;
 }
@@ -286,8 +310,10 @@ COMMAND_RUN(cmd_resume)
     if (!e)
         e = confirm(cli, o->yes, "what the run left open is looked at again, then carried on", ei);
     a.arg = &shown;
+    atomic_store(&cli->on_stop, stopping);
     if (!e)
         e = plan_resume(words->v[0], &a, &done, ei);
+    atomic_store(&cli->on_stop, NULL);
     outcome_line(&done);
     if (a.transport)
         a.transport->free(a.transport);
