@@ -147,6 +147,27 @@ def test_interrupted_then_resumed(lab, tmp_path):
     assert lab.run('journal', 'verify').code == 0
 
 
+def test_a_ticket_of_ones_own(lab, tmp_path):
+    """Who did it is the ticket's owner, not the jump host's account; a ticket that ends too soon is named before anything is changed."""
+    lines = [line for line in lab.config.read_text().splitlines() if not line.startswith(('krb5_principal', 'krb5_keytab'))]
+    lab.config.write_text('\n'.join(lines) + f'\nkrb5_ccache = FILE:{tmp_path}/cc\n')
+    env = clean_env() | {'KRB5_CONFIG': str(lab.dir / 'krb5.conf')}
+
+    def kinit(life):
+        subprocess.run(['kinit', '-c', f'FILE:{tmp_path}/cc', '-l', life, '-k', '-t', lab.dir / 'keytabs/admin.keytab', 'admin@CONTOSO.LAB'],
+                       check=True, env=env)
+    kinit('100s')
+    file, plan = plan_of(lab, tmp_path)
+    assert plan['made_by'] == 'admin@CONTOSO.LAB'
+    done = lab.run('apply', file, '--yes', 'Fabrikam')
+    assert done.code == 7 and 'the Kerberos ticket ends in 1 min' in done.err, done.err
+    kinit('1h')
+    done = lab.run('apply', file, '--yes', ORG)
+    assert done.code == 0 and 'ticket' not in done.err, done.err
+    run, = lab.json('journal')
+    assert run['who'] == 'admin@CONTOSO.LAB'
+
+
 def test_misspelt_names_are_not_nothing_to_do(lab, tmp_path):
     """A rule or a server that nobody knows must not end with 0."""
     done = lab.run('plan', '--finding', 'oa-iis-aut')
