@@ -184,7 +184,7 @@ static void reread_step(struct host_run *h, struct step_run *s, enum push_end en
         buf_reset(&text);
         if (!replicas_look(r, s, &text))
             run_progress(r, s->step, PLAN_REREAD, "%s", buf_str(&text));
-        host_nudge(h, s);
+        (void)host_nudge(h, s);
         verify_step(h, s);
     } else if (now == STATE_OTHER) {
         host_fail_step(h, s, "%s; now %s says %s: somebody else's value, left alone", said, run_said_by(r),

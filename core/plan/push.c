@@ -57,9 +57,10 @@ enum err host_announce(struct run *r, const struct plan_step *s, const char *pha
     return e;
 }
 
-void host_nudge(struct host_run *h, const struct step_run *s)
+bool host_nudge(struct host_run *h, const struct step_run *s)
 {
     struct run *r = h->run;
+    bool helped = true;
     for (size_t i = 0; i < s->step->n_nudges; i++) {
         const struct cmdlet *c = &s->step->nudges[i];
         struct buf text, said;
@@ -75,6 +76,7 @@ void host_nudge(struct host_run *h, const struct step_run *s)
             run_progress(r, s->step, PLAN_VERIFY, "%s", buf_str(&text));
             enum push_end end = host_push(h, c, &said, &elapsed);
             e = run_record(r, s->step, "result", &(struct record_texts){.detail = buf_str(&said)}, NULL);
+            helped = helped && end == PUSH_DONE;
             if (end != PUSH_DONE)
                 run_progress(r, s->step, PLAN_VERIFY,
                              "the nudge did not help (%s): it happens by itself, later", buf_str(&said));
@@ -82,8 +84,9 @@ void host_nudge(struct host_run *h, const struct step_run *s)
         buf_fini(&text);
         buf_fini(&said);
         if (e != ERR_OK)
-            return;
+            return false;
     }
+    return helped;
 }
 
 void host_first_line(char *out, size_t cap, enum push_end end, const char *text)

@@ -7,12 +7,12 @@
 #include "core/base/str.h"
 
 /* When the server works as before again, where its directory values alone do not say so. */
-static void say_when(struct run *r, const struct step_run *s, struct buf *text)
+static void say_when(struct run *r, const struct step_run *s, bool nudged, struct buf *text)
 {
     int interval = r->o->poll_interval_s > 0 ? r->o->poll_interval_s : 900;
     if (s->step->n_nudges)
-        (void)buf_adds(text, "; the nudge was sent again: what it restarted before is not taken back");
-    else if (s->step->verify_wire)
+        (void)buf_addf(text, "; a restart cannot be taken back%s", nudged ? ": it was done once more" : "");
+    if (s->step->verify_wire && !(s->step->n_nudges && nudged))
         (void)buf_addf(text, "; IIS follows within the polling interval (%d s)", interval);
 }
 
@@ -47,8 +47,7 @@ static void send_inverse(struct host_run *h, struct step_run *s, enum step_state
             h, s, "%s; and putting it back failed too (%s): %s never had the change, another controller may",
             why, said, run_said_by(r));
     } else if (now == STATE_OLD) {
-        host_nudge(h, s);
-        say_when(r, s, text);
+        say_when(r, s, host_nudge(h, s), text);
         is_back(h, s, text);
     } else if (now == STATE_UNREADABLE) {
         s->stays = true;

@@ -1,12 +1,8 @@
 #include "core/plan/run_int.h"
 
-#include "core/base/clock.h"
 #include "core/base/str.h"
 
 #include <string.h>
-
-/* A cmdlet sent shortly before the run died may still be at work on the server. */
-#define FRESH_S 300
 
 /* How a step ends without anything being sent. */
 static enum err end_step(struct run *r, struct step_run *s, enum plan_phase how, const char *text,
@@ -36,11 +32,9 @@ static enum err place(struct run *r, struct step_run *s, struct errinfo *ei)
 {
     struct buf text;
     const struct step_history *h = s->past;
-    bool fresh = clock_unix() - h->sent_at < FRESH_S;
-    enum step_state goal = h->undo_begun ? STATE_OLD : STATE_NEW;
     enum err e = ERR_OK;
     buf_init(&text, 8192);
-    enum step_state now = observe_until(r->io, &s->watches, goal, fresh ? RUN_SETTLE_MS : 0, &text, ei);
+    enum step_state now = plan_history_observe(h, r->io, &s->watches, &text, ei);
     struct record_texts said = {.detail = now == STATE_UNREADABLE ? ei->what : buf_str(&text)};
     if (now == STATE_UNREADABLE) {
         e = ei->code;
@@ -86,7 +80,7 @@ static void count_failed(struct run *r, const struct history *h)
             struct step_run *s = &host->steps[k];
             s->past = &h->steps[s->step - h->plan->steps];
             host->counted = host->counted || s->past->failed || s->past->undo_begun;
-            if (s->past->put_back && !s->past->done && !h->plan->rollback_of)
+            if (s->past->put_back && !s->past->done && !s->past->taken_back && !h->plan->rollback_of)
                 host->goes_back = s->step->n;
         }
         r->failed_before += host->counted;
@@ -105,7 +99,13 @@ static enum err place_all(struct run *r, struct errinfo *ei)
             s->start = START_VERIFY;
         if (s->gone) /* host_settle ends it */
             continue;
-        if (s->start == START_VERIFY)
+        if (s->start != START_NEVER && s->past->taken_back) {
+            char text[128];
+            str_fmt(text, sizeof text, "its server was taken back by run %s since: plan again",
+                    s->past->taken_back);
+            s->left_alone = true;
+            e = end_step(r, s, PLAN_SKIPPED, text, ei);
+        } else if (s->start == START_VERIFY)
             e = place(r, s, ei);
         if (e == ERR_OK && s->start == START_FRESH && !s->step->skip)
             e = check_fresh(r, s, ei);
@@ -146,6 +146,8 @@ enum err run_resume(const char *run, const struct plan_apply_options *o, const s
         goto out;
     locked = true;
     if ((e = plan_history_read(&h, o->store, run, ei)) != ERR_OK)
+        goto out;
+    if ((e = plan_history_rollbacks(&h, o->store, run, ei)) != ERR_OK)
         goto out;
     if (h.ended && !h.interrupted) {
         e = err_set(ei, ERR_REFUSED, "'casbridge rollback' takes it back", "run %s has ended", run);

@@ -89,7 +89,7 @@ static enum err add_step(struct plan *p, const struct step_history *h, const str
     arena_init(&scratch, 1 << 22);
     buf_init(&text, 8192);
     enum err e = step_watches(&w, &scratch, h->step, ei);
-    enum step_state now = e == ERR_OK ? observe_step(io, &w, &text, ei) : STATE_OLD;
+    enum step_state now = e == ERR_OK ? plan_history_observe(h, io, &w, &text, ei) : STATE_OLD;
     if (now == STATE_UNREADABLE)
         e = ei->code;
     else if (now != STATE_OLD && run_server(org, h->step, &server, &gone) != ERR_OK)

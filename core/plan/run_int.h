@@ -152,8 +152,8 @@ enum push_end host_push(struct host_run *h, const struct cmdlet *c, struct buf *
 /* An intent, in the journal before anything leaves. */
 enum err host_announce(struct run *r, const struct plan_step *s, const char *phase, const struct cmdlet *c,
                        const struct plan_change *from, const struct plan_change *to) MUST_CHECK;
-/* Sooner than by itself; whether it helps the wire shows, and a failure is no failure of the change. */
-void host_nudge(struct host_run *h, const struct step_run *s);
+/* Sooner than by itself; whether it helps the wire shows, and a failure is no failure of the change. False: one could not be sent. */
+bool host_nudge(struct host_run *h, const struct step_run *s);
 void host_first_line(char *out, size_t cap, enum push_end end, const char *text);
 
 /* putback.c. The step has failed, and was recorded so. */
@@ -212,23 +212,32 @@ void replicas_compare(struct run *r, const struct step_run *s);
 /* history.c: what the journal says of a run. */
 struct step_history {
     const struct plan_step *step;
-    bool begun;      /* an intent was recorded */
-    bool undo_begun; /* the inverse was announced, or was to be */
-    bool put_back;   /* was to be, by itself or with its server */
-    bool done;       /* ended so, whatever came later */
-    bool ended;      /* done, skipped, failed or undone */
-    bool failed;     /* ended so: failed or undone */
-    bool undone;     /* put back, and seen to be */
-    int64_t sent_at; /* when its last command was announced, the cmdlet or the inverse */
+    bool begun;             /* an intent was recorded */
+    bool undo_begun;        /* the inverse was announced, or was to be */
+    bool put_back;          /* was to be, by itself or with its server */
+    bool done;              /* ended so, whatever came later */
+    bool ended;             /* done, skipped, failed or undone */
+    bool failed;            /* ended so: failed or undone */
+    bool undone;            /* put back, and seen to be */
+    int64_t sent_at;        /* when its last command was announced, the cmdlet or the inverse */
+    const char *taken_back; /* NULL; the later run that took its server back, in the plan's arena */
 };
 struct history {
     struct plan *plan;          /* of the captured steps, in their order */
     struct step_history *steps; /* in the plan's arena */
     size_t expected;            /* steps that the run had */
+    int64_t first_id;           /* of its records */
     bool ended, interrupted;
 };
 enum err plan_history_read(struct history *out, struct store *store, const char *run,
                            struct errinfo *ei) MUST_CHECK;
 void plan_history_fini(struct history *h);
+/* Fills .taken_back from what came after the run's beginning. */
+enum err plan_history_rollbacks(struct history *h, struct store *store, const char *run,
+                                struct errinfo *ei) MUST_CHECK;
+/* What the directory says of a step that has begun. One that has not ended was perhaps sent a moment ago, and may be at work still: then
+   it is waited for. */
+enum step_state plan_history_observe(const struct step_history *h, const struct plan_io *io,
+                                     const struct watches *w, struct buf *text, struct errinfo *ei);
 
 #endif

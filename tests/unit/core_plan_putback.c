@@ -42,6 +42,12 @@ static void stick(struct scene *s)
     str_copy(world_server(s->world, "EXCAS01")->wire_iis, 32, "1");
 }
 
+static void begin_again(void **state)
+{
+    assert_int_equal(scene_teardown(state), 0);
+    assert_int_equal(scene_setup(state), 0);
+}
+
 static const char *rpc(struct scene *s)
 {
     return world_object(s->world, "EXCAS01", "CN=RpcClientAccess")->flags;
@@ -253,7 +259,14 @@ static void test_nudges(void **state)
     assert_int_equal(apply(s), ERR_PARTIAL);
     assert_outcome(s, 0, 0, 3, 1);
     assert_int_equal(world_server(s->world, "EXCAS01")->nudged, 2);
-    assert_true(said(s, "the nudge was sent again: what it restarted before is not taken back"));
+    assert_true(said(s, "a restart cannot be taken back; IIS follows"));
+    begin_again(state);
+    s = *state;
+    use_steps(s, true, true);
+    stick(s);
+    world_server(s->world, "EXCAS01")->nudge_helps = true;
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    assert_true(said(s, "a restart cannot be taken back: it was done once more"));
 }
 
 /* A rollback that fails in its last step has taken the others back all the same. */
@@ -283,12 +296,6 @@ static void test_rollback_keeps_what_it_took_back(void **state)
     assert_int_equal(run_rollback(&p, run, &s->o, NULL, &s->io, &s->ei), ERR_OK);
     assert_int_equal(p->n_steps, 1); /* repeatable: what is left */
     plan_free(&p);
-}
-
-static void begin_again(void **state)
-{
-    assert_int_equal(scene_teardown(state), 0);
-    assert_int_equal(scene_setup(state), 0);
 }
 
 static void assert_all_undone(struct scene *s, const char *run)
