@@ -8,6 +8,7 @@
 #include "core/base/str.h"
 #include "remoting/ssh.h"
 #include "remoting/ssh_int.h"
+#include "remoting/ssh_trial.h"
 
 struct server_secrets { /* of one section; server NULL: the profile's own */
     const char *server;
@@ -20,6 +21,7 @@ struct ssh_transport {
     struct ssh_trust trust;
     char *home, *user; /* ours, where the profile names none */
     VEC(struct server_secrets) secrets;
+    struct ssh_trials *trials;
 };
 
 static void ssh_free(struct transport *self)
@@ -27,6 +29,7 @@ static void ssh_free(struct transport *self)
     struct ssh_transport *t = (struct ssh_transport *)self;
     if (!t)
         return;
+    ssh_trials_free(&t->trials);
     for (size_t i = 0; i < t->secrets.n; i++) {
         secret_fini(&t->secrets.v[i].password);
         secret_fini(&t->secrets.v[i].passphrase);
@@ -89,6 +92,7 @@ static enum err settings_of(const struct ssh_transport *t, const char *server, s
         .program = profile_get(p, PROFILE_ssh_command, server),
         .password = find_secret(t, server, false),
         .passphrase = find_secret(t, server, true),
+        .trials = t->trials,
         .port = profile_port(p, PROFILE_ssh_port, server, 22),
         .psrp = str_ieq(psrp, "yes")    ? SSH_PSRP_YES
                 : str_ieq(psrp, "auto") ? SSH_PSRP_AUTO
@@ -246,10 +250,12 @@ enum err remoting_ssh_new(struct transport **out, const struct profile *p, remot
         return err_set(ei, ERR_NOMEM, NULL, "no memory for the SSH transport");
     t->base = (struct transport){.name = "ssh", .run = ssh_run, .free = ssh_free};
     t->profile = p;
+    t->trials = ssh_trials_new();
     t->trust.ask = ask;
     t->trust.arg = arg;
     (void)pthread_mutex_init(&t->trust.lock, NULL);
-    enum err err = look_up_self(t, ei);
+    enum err err =
+        t->trials ? look_up_self(t, ei) : err_set(ei, ERR_NOMEM, NULL, "no memory for the SSH transport");
     if (err == ERR_OK)
         err = add_secrets(t, NULL, p->values, ei);
     for (size_t i = 0; err == ERR_OK && i < p->servers.n; i++)

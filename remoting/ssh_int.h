@@ -34,6 +34,7 @@ struct ssh_settings { /* of one server; everything is borrowed */
     const char *known_hosts; /* file */
     const char *program;     /* or NULL */
     const struct secret *password, *passphrase;
+    struct ssh_trials *trials; /* of the transport; ssh_trial.h */
     uint16_t port;
     enum ssh_psrp_mode psrp;
     enum ssh_new_host new_host;

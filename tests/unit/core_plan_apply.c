@@ -78,7 +78,7 @@ static void test_stale(void **state)
     static const struct {
         const char *server, *attribute, *value, *says;
     } rows[] = {
-        {"EXCAS01", "msExchInternalAuthenticationMethods", "3", "then '1', now '3'"},
+        {"EXCAS01", "msExchInternalAuthenticationMethods", "3", "then '1', now '3' (basic -> basic, ntlm)"},
         {"EXCAS01", "msExchInternalAuthenticationMethods", "", "then '1', now absent"},
         {"E2K7CAS01", "msExchExternalAuthenticationMethods", "2", "msExchExternalAuthenticationMethods"},
     };
@@ -110,6 +110,7 @@ static void test_a_second_time_is_stale(void **state)
     assert_int_equal(apply(s), ERR_OK);
     assert_int_equal(apply(s), ERR_STALE);
     assert_int_equal(pushes(s), 3);
+    assert_non_null(strstr(s->ei.hint, "was it applied already?"));
 }
 
 /* What the last "failed" record of a server says it left; "" when it says nothing, or there is none. */

@@ -249,8 +249,11 @@ void cli_who(const struct cli *cli, char *who, size_t who_cap, char *from, size_
     char text[1024];
     const char *principal =
         cli->login ? krb_login_name(cli->login) : profile_get(&cli->profile, PROFILE_krb5_principal, NULL);
+    bool ticket = !principal && cli->krb_ready && !profile_get(&cli->profile, PROFILE_ldap_user, NULL);
     if (principal)
         str_copy(who, who_cap, principal);
+    else if (ticket && krb_login_default_name(who, who_cap))
+        ; /* several admins may share an account of the jump host */
     else if (getpwuid_r(geteuid(), &pw, text, sizeof text, &found) == 0 && found)
         str_copy(who, who_cap, found->pw_name);
     else

@@ -35,9 +35,10 @@ struct cli {
     struct cli_options o;
     struct profile profile;
     enum format format;
-    struct stop stop; /* raised by SIGINT and SIGTERM; deadline from --timeout */
-    struct buf out;   /* the document; written at the end */
-    bool reader_gone; /* of standard output */
+    struct stop stop;              /* raised by SIGINT and SIGTERM; deadline from --timeout */
+    _Atomic(const char *) on_stop; /* NULL; what is said then: a whole line, static */
+    struct buf out;                /* the document; written at the end */
+    bool reader_gone;              /* of standard output */
     cli_transport_new *transport_new;
     /* made by the session functions below, freed by the caller of the command */
     struct org *org;

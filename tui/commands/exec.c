@@ -15,7 +15,7 @@ const struct arg_spec exec_specs[] = {
      "where; repeatable, or several after one --on"},
     {"via", 0, ARG_TEXT, offsetof(struct exec_options, via), "ssh|winrm|psrp",
      "transport; else the profile's, else by version and what answers"},
-    {"parallel", 0, ARG_INT, offsetof(struct exec_options, parallel), "N", "hosts at once (8)"},
+    {"parallel", 0, ARG_COUNT, offsetof(struct exec_options, parallel), "N", "hosts at once (8)"},
     {0},
 };
 
