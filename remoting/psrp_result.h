@@ -8,8 +8,8 @@
 #include "remoting/psrp.h"
 
 #define PSRP_MAX_JSON    (64 << 20) /* bytes of JSON kept; objects beyond are dropped, and that is said */
-#define PSRP_MAX_RECORDS 1000       /* errors; warnings (what is beyond is counted, and that is said); notes */
-#define PSRP_MAX_TEXT    16384      /* bytes of a text of theirs; the rest is cut off */
+#define PSRP_MAX_RECORDS 1000  /* errors; warnings (what is beyond is counted, and that is said); notes */
+#define PSRP_MAX_TEXT    16384 /* bytes of a text of theirs; the rest is cut off */
 
 struct psrp_result {
     struct buf json; /* the array, without its end */
