@@ -99,6 +99,8 @@ static void show_steps(const struct plan *plan)
     struct buf text, line;
     buf_init(&text, MAX_PLAN_FILE);
     buf_init(&line, 65536);
+    if (plan->rollback_of)
+        buf_addf(&text, "To take run %s back:\n", plan->rollback_of);
     for (size_t i = 0; i < plan->n_steps && i < SHOWN_STEPS; i++) {
         const struct plan_step *s = &plan->steps[i];
         buf_reset(&line);
@@ -128,8 +130,6 @@ static enum err confirm(const struct cli *cli, const char *yes, const struct pla
     if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
         return err_set(ei, ERR_REFUSED, "give --yes with the organisation's name",
                        "not confirmed: there is no terminal to ask on");
-    if (plan && plan->rollback_of)
-        fprintf(stderr, "To take run %s back:\n", plan->rollback_of);
     if (plan)
         show_steps(plan);
     fprintf(stderr, "Organisation %s: %s. Type its name to go on: ", org, what);
@@ -236,8 +236,11 @@ static enum err run_plan(struct cli *cli, const struct plan *plan, const struct 
     }
     str_fmt(what, sizeof what, "%zu %s on %zu %s will be made", changes, changes == 1 ? "change" : "changes",
             servers, servers == 1 ? "server" : "servers");
-    /* Where everything is left out there is nothing to ask about. */
-    enum err e = changes ? confirm(cli, o->yes, plan, what, ei) : ERR_OK;
+    enum err e = ERR_OK;
+    if (changes)
+        e = confirm(cli, o->yes, plan, what, ei);
+    else if (cli->format == FORMAT_TEXT) /* everything is left out: nothing to ask about */
+        show_steps(plan);
     if (e)
         return e;
     a->arg = &shown;
