@@ -254,7 +254,7 @@ static enum err classify(struct ldif *p, const char *s, size_t name_len, uint64_
         } else if (a != ATTRIBUTE_OBJECT_CLASS && p->seen_class && !is_wanted(p)) {
             p->state = SKIP;
             if (p->head_from)
-                ldif_head_learn(&p->head_known, p->head_from, s + name_len + 1);
+                ldif_head_learn(&p->heads[p->next_head++ % LDIF_HEADS], p->head_from, s + name_len + 1);
         } else if (p->wants->extra && a != ATTRIBUTE_OBJECT_CLASS &&
                    same_name(s, base_len, p->wants->extra, strlen(p->wants->extra))) {
             p->kind = KIND_VALUE;
@@ -338,13 +338,26 @@ static enum err take_line(struct ldif *p, const char *s, size_t len, bool cut, u
     return begin_logical(p, s, len, cut, at, ei);
 }
 
+/* Whether the entry that follows the empty line begins as one that was not wanted. */
+static bool begins_alike(struct ldif *p, const char *at, const char *end, struct ldif_match *m)
+{
+    for (unsigned i = 0; i < LDIF_HEADS; i++) {
+        unsigned head = (p->last_head + i) % LDIF_HEADS;
+        if (ldif_head_matches(&p->heads[head], at, end, ENTRY_DN_MAX, m)) {
+            p->last_head = head;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The entries that nobody wants, from a line of one. Returns where reading goes on, as ldif_skip_lines() does. */
 static const char *skip_entries(struct ldif *p, const char *at, const char *end)
 {
     struct ldif_match m = {0};
     for (;;) {
         at = ldif_skip_lines(at, end, &p->line);
-        if (at == end || !ldif_head_matches(&p->head_known, at, end, ENTRY_DN_MAX, &m))
+        if (at == end || !begins_alike(p, at, end, &m))
             break;
         p->line += m.lines;
         p->entries++;

@@ -4,8 +4,8 @@
  * Understands what ldifde, ldapsearch and slapcat write: base64, folding, comments, options of attributes, CRLF, a byte
  * order mark, UTF-16 in either order behind a mark, records with "changetype: add", ldapsearch's closing lines. Refuses with a note,
  * and goes on: other change types, values by URL (no file is ever opened), broken base64, lines that are nothing.
- * An entry is decided on as soon as its run of objectClass lines ends; of one that nobody wants only line ends are looked at,
- * and nothing is allocated. Memory is bounded by the limits of entry.h.
+ * An entry is decided on as soon as its run of objectClass lines ends; of one that nobody wants only line ends are looked at (one that
+ * begins as one of the last such did is not decided on again), and nothing is allocated. Memory is bounded by the limits of entry.h.
  *
  * Private to core/directory. Not thread-safe.
  */
@@ -68,7 +68,8 @@ struct ldif {
     uint64_t entry_at, entry_line;
     const char
         *head_from; /* the line behind the dn line, borrowed; NULL: not among the bytes being fed, or noted */
-    struct ldif_head head_known;
+    struct ldif_head heads[LDIF_HEADS];
+    unsigned last_head, next_head; /* which matched last; which is learnt next */
     struct buf dn, bytes, decoded;
     VEC(struct ldif_value) values;
     VEC(struct entry_value) delivered;

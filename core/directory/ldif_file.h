@@ -1,5 +1,6 @@
 /*
- * LDIF files: read from front to end in pieces (never mapped or held whole), or one entry at a position found earlier.
+ * LDIF files: read from front to end in pieces (never held whole, nor mapped: a file that shrinks meanwhile would end the program), or one
+ * entry at a position found earlier.
  *
  * Private to core/directory. A struct ldif_file may be read from several threads at once (positioned reads only).
  */

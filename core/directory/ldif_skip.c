@@ -121,7 +121,9 @@ bool ldif_head_matches(const struct ldif_head *h, const char *at, const char *en
     while (*dn == ' ')
         dn++;
     size_t len = (size_t)(newline - dn);
-    *m = (struct ldif_match){.dn = dn, .next = newline + 1 + h->last_line, .lines = h->lines + 2};
-    m->dn_len = len && dn[len - 1] == '\r' ? len - 1 : len;
-    return !memchr(dn, '\0', m->dn_len);
+    len -= len && dn[len - 1] == '\r';
+    if (memchr(dn, '\0', len))
+        return false;
+    *m = (struct ldif_match){dn, len, newline + 1 + h->last_line, h->lines + 2};
+    return true;
 }

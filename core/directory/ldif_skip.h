@@ -22,6 +22,7 @@ const char *ldif_skip_lines(const char *from, const char *end, uint64_t *lines);
  * How an entry that nobody wants began: the bytes between its dn line and the colon of the line at which that was known. Most
  * entries begin as the one before did, and what is read with the same bytes leads to the same decision.
  */
+#define LDIF_HEADS 4 /* users, groups, contacts and what else there is */
 struct ldif_head {
     char bytes[512];
     size_t len;       /* 0: none is known */
