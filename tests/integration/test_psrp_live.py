@@ -52,8 +52,8 @@ def test_each_kind_and_each_ending(pwsh, tmp_path):
 
 @live
 def test_what_it_says_besides(pwsh, tmp_path):
-    quiet, told = piped(pwsh, tmp_path, [{'params': [['Identity', 'string', 'x']]}, {'params': [['Identity', 'string', 'x'], ['Verbose', 'switch', None]]}],
-                        '-LanguageMode', 'NoLanguage')
+    plain, verbose = [['Identity', 'string', 'x']], [['Identity', 'string', 'x'], ['Verbose', 'switch', None]]
+    quiet, told = piped(pwsh, tmp_path, [{'params': plain}, {'params': verbose}], '-LanguageMode', 'NoLanguage')
     assert quiet['ok'] and quiet['verbose'] == [] and told['ok'] and told['verbose'] == ['Looking for the virtual directory.']
     assert told['warnings'] == told['debug'] == told['information'] == []
 
