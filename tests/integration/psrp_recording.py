@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from conftest import SHARED
-from wsman_replay import OPS, RSP, A, W, head, understood
+from wsman_replay import A, OPS, W, head, understood
 
 WINDOWS = SHARED / 'fixtures/winrm/pypsrp-responses'
 TYPES = {

@@ -53,6 +53,7 @@ function Set-OutlookAnywhere { [CmdletBinding()] param(
     [AllowEmptyCollection()][AllowEmptyString()][string[]]$IISAuthenticationMethods, [bool]$SSLOffloading, [switch]$WhatIfLike, [long]$Number,
     [AllowNull()][object]$Nothing)
     if ($env:PSRP_RAN) { [IO.File]::AppendAllText($env:PSRP_RAN, "Set-OutlookAnywhere`n") }
+    $PSCmdlet.WriteVerbose('Looking for the virtual directory.')
     if ($Identity -eq 'warn') { $PSCmdlet.WriteWarning('It takes up to fifteen minutes.') }
     if ($Identity -eq 'gone') {
         $e = [InvalidOperationException]::new("The operation couldn't be performed because object 'gone' couldn't be found on 'dc1.contoso.lab'.")

@@ -51,6 +51,14 @@ def test_each_kind_and_each_ending(pwsh, tmp_path):
 
 
 @live
+def test_what_it_says_besides(pwsh, tmp_path):
+    plain, verbose = [['Identity', 'string', 'x']], [['Identity', 'string', 'x'], ['Verbose', 'switch', None]]
+    quiet, told = piped(pwsh, tmp_path, [{'params': plain}, {'params': verbose}], '-LanguageMode', 'NoLanguage')
+    assert quiet['ok'] and quiet['verbose'] == [] and told['ok'] and told['verbose'] == ['Looking for the virtual directory.']
+    assert told['warnings'] == told['debug'] == told['information'] == []
+
+
+@live
 def test_large_objects_and_many(pwsh, tmp_path):
     large, many = piped(pwsh, tmp_path, [{'cmdlet': 'Get-Many', 'params': [['Count', 'int', 3], ['Size', 'int', 1000000]]},
                                          {'cmdlet': 'Get-Many', 'params': [['Count', 'int', 2000], ['Size', 'int', 10]]}])

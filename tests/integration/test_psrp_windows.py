@@ -307,7 +307,8 @@ def test_the_judge_can_fail(tmp_path):
     got = server.run(tmp_path, 'Start-Sleep', [['Seconds', 'int', 11]])
     op, ours, theirs = next(pair for pair in server.pairs if pair[0] == 'command')
     found = differences(op, ours, theirs)['CREATE_PIPELINE PowerShell.Cmds[0].Args[0].V']
-    assert found == ('I32 11', 'I32 10') and not excuse(ROWS['test_psrp_long_running_cmdlet'], op, 'CREATE_PIPELINE PowerShell.Cmds[0].Args[0].V', *found)
+    row = ROWS['test_psrp_long_running_cmdlet']
+    assert found == ('I32 11', 'I32 10') and not excuse(row, op, 'CREATE_PIPELINE PowerShell.Cmds[0].Args[0].V', *found)
     got['objects'] = ['ho']
     with pytest.raises(AssertionError):
         check_understood(pipeline, got)

@@ -1,4 +1,5 @@
 """How much a server takes at once (winrm/config, MaxEnvelopeSizekb): asked only when it matters, believed when told, the usual when not."""
+import threading
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -72,7 +73,6 @@ def test_what_the_server_says(name, tmp_path):
 
 def test_a_deadline_holds(tmp_path):
     """A server that never answers is not waited for longer than the caller has time."""
-    import threading
     done = threading.Event()
 
     def answer(xml, n):
@@ -107,6 +107,18 @@ def test_a_long_command_fits(remote, url, kb):
     after = {k: v - before.get(k, 0) for k, v in remote.counts()[0].items()}
     assert hosts[0]['errors'] and 'outcome is not known' not in str(hosts) and '413' not in str(hosts), hosts
     assert after['Get'] == 1 and after['Send'] == (3 if kb == 40 else 1) and remote.counts()[1] == [], (after, hosts)
+
+
+@pytest.mark.parametrize('url', [HTTP, 'https://{fqdn}:10986/wsman'])
+@pytest.mark.parametrize('knob', ['fault Get 5', 'drop-before Get', 'drop-after Get', 'deny-after Get'])
+def test_an_answer_that_is_none_holds_nothing_up(remote, knob, url):
+    """The command goes as it would have gone without the question, once."""
+    remote.knobs(f'winrm-{knob}')
+    before = remote.counts()[0]
+    done, hosts = remote.run(url=url, cmdlet=LONG)
+    after = {k: v - before.get(k, 0) for k, v in remote.counts()[0].items()}
+    assert hosts[0]['exit_code'] is not None and 'outcome is not known' not in str(hosts), hosts
+    assert after['Command'] == after['Send'] == 1 and after.get('Get', 0) <= 2 and remote.counts()[1] == [], after
 
 
 def test_a_short_one_asks_nothing(remote):

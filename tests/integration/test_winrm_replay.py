@@ -107,7 +107,8 @@ PROFILE = ('create', 'options', [['WINRS_CODEPAGE', '65001', False], ['WINRS_NOP
            [['WINRS_CODEPAGE', '65001', False], ['WINRS_NOPROFILE', 'FALSE', False]], 'no cmdlet of ours needs the account\'s profile')
 # (operation, what, ours, theirs, why); the rest is the same
 DIFFERS = [PROFILE] + [entry for op in ('create', 'command', 'receive', 'delete', 'signal') for entry in (
-    (op, 'timeout', 'PT20S', 'PT5M0S' if op == 'signal' else 'PT60S', 'so that Ctrl-C and a deadline are noticed sooner; a Receive that timed out is asked again'),
+    (op, 'timeout', 'PT20S', 'PT5M0S' if op == 'signal' else 'PT60S',
+     'so that Ctrl-C and a deadline are noticed sooner; a Receive that timed out is asked again'),
     (op, 'headers', ['SessionId'], [], 'by which a server knows the session again on a new connection (MS-WSMV 3.1.4.1.31)'))]
 COMMAND = f'{RSP}Command'
 STARTED = '1A6DEE6B-EC68-4DD6-87E9-030C0048ECC4'  # in executeCommandResponse
