@@ -125,6 +125,14 @@ def test_the_full_language_endpoint_is_winrms(engine_lab, engine):
     assert shells(engine_lab)['shells'] == []
 
 
+def test_an_object_may_be_large(engine_lab, engine):
+    """More than a client may say at once."""
+    address, ca = engine_lab.hosts['excas01.contoso.lab'], engine_lab.config['trust']
+    script = {'script': "'y' * 17MB; 'after'"}
+    got = client(engine_lab, engine, f'https://{address}:10986/wsman', 'Microsoft.PowerShell', [script], 'admin:Passw0rd!lab', ca)
+    assert got[0]['state'] == 'Completed' and got[0]['output'][0].startswith('yyy') and got[0]['output'][1:] == ['after']
+
+
 def test_wrong_endpoints_and_versions(fresh, engine):
     knobs(fresh, 'winrm-no-auth')
     address = fresh.hosts['excas01.contoso.lab']

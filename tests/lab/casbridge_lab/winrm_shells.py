@@ -40,7 +40,7 @@ class Command:
         self.id = number
         self.chunks, self.ended = [], []  # (stream, bytes); streams that ended and were not yet reported so
         self.open, self.code, self.process = set(), None, None
-        self.joiner = Joiner()
+        self.joiner = Joiner(256 << 20)  # what a server says is as long as it likes
         self.changed = asyncio.Event()
         self.reported = False  # Done was said
         self.died = False  # by a fault on request: nobody is told
