@@ -216,16 +216,18 @@ static bool follow(struct wsman *w, struct errinfo *ei)
     return settle(w, ei) == ERR_OK;
 }
 
-/* The answer never came or cannot be read: the shell may be there, under the name that was asked for. */
+/* The answer never came or cannot be read, or says that the name is taken: the shell may be there, under the name that was asked for. */
 static void discard_unheard(struct wsman *w, const struct wsman_shell *shell)
 {
     struct errinfo ei = {0};
+    struct wsman_fault fault = w->fault;
     str_copy(w->shell_id, sizeof w->shell_id, shell->shell_id);
     str_copy(w->resource, sizeof w->resource, shell->resource);
     w->open = true;
     if (wsman_delete(w, &ei))
         log_line(LOG_LEVEL_DEBUG, "%s: a shell may have been left open: %s", w->peer, ei.what);
     w->shell_id[0] = '\0';
+    w->fault = fault;
 }
 
 enum err wsman_create(struct wsman *w, const struct wsman_shell *shell, struct errinfo *ei)
@@ -238,7 +240,8 @@ enum err wsman_create(struct wsman *w, const struct wsman_shell *shell, struct e
     enum err e = call(w, &c, &reply, ei);
     for (int i = 0; e == ERR_REFUSED && i < WSMAN_REDIRECTS_MAX && follow(w, ei); i++)
         e = call(w, &c, &reply, ei);
-    if (e && w->answer.sent && shell->shell_id && w->answer.status < 300)
+    if (e && w->answer.sent && shell->shell_id &&
+        (w->answer.status < 300 || w->fault.code == WSMAN_FAULT_INVALID_SELECTORS))
         discard_unheard(w, shell);
     if (e)
         return e;

@@ -7,7 +7,8 @@
  * What changes something (Create, Command, Send, Signal) is sent at most once. When the connection is lost after it left, the
  * operation fails and wsman_outcome_unknown() says true until the session ends. A Receive, a Get or a Delete changes nothing that a second
  * one would change again: after a lost connection it logs in anew, knowingly, and is repeated once. So is anything but a Command or a
- * Send that a server answers by wanting another login, and the first Create of another run (wsman_reuse) whose connection was dying.
+ * Send that a server answers by wanting another login, and a Create without a name that comes first in another run (wsman_reuse) when
+ * its connection was dying.
  */
 #ifndef REMOTING_WSMAN_H
 #define REMOTING_WSMAN_H
@@ -106,7 +107,7 @@ struct wsman_variable {
 
 struct wsman_shell {
     const char *resource;       /* ".../windows/shell/cmd" or ".../powershell/Microsoft.Exchange" */
-    const char *shell_id;       /* asked for; NULL: the server chooses */
+    const char *shell_id;       /* asked for, in upper case; NULL: the server chooses */
     const char *name;           /* NULL */
     const char *input, *output; /* "stdin pr", "stdout stderr" */
     const struct wsman_option *options;
@@ -118,8 +119,9 @@ struct wsman_shell {
     const void *creation;  /* bytes for creationXml, NULL: none; at most wsman_room() */
     size_t creation_len;
 };
-/* One shell a session. The resource and the ShellId the server returned go with everything that follows. A redirection is
-   ERR_REFUSED unless winrm_redirect allows it and the place is in the same domain; then the new place is tried. */
+/* One shell a session. The resource and the ShellId the server returned go with everything that follows. When the answer is lost, the
+   ShellId that was asked for is deleted: no shell is left where the server takes names (WinRM 3.0, 2012), no harm done where it gives
+   its own (WinRM 2.0). Such a name is good for one Create. A redirection is ERR_REFUSED unless winrm_redirect allows it and the place is in the same domain; then the new place is tried. */
 enum err wsman_create(struct wsman *w, const struct wsman_shell *shell, struct errinfo *ei) MUST_CHECK;
 
 struct wsman_command {

@@ -197,8 +197,9 @@ static bool may_repeat(const struct wsman *w, const struct wsman_call *c, const 
         return false;
     if (!w->answer.sent)
         return e == ERR_UNREACHABLE; /* a kept connection that had died: nothing left */
-    /* The server hung up on an idle connection while the first request was under way: at worst a shell too many. */
-    if (c->op == SOAP_OP_CREATE && w->kept && e == ERR_UNREACHABLE)
+    /* The server hung up on an idle connection while the first request was under way: at worst a shell too many. One with a name is
+       asked for by another. */
+    if (c->op == SOAP_OP_CREATE && w->kept && e == ERR_UNREACHABLE && !c->shell->shell_id)
         return true;
     return !soap_op_changes(c->op) && (e == ERR_UNREACHABLE || e == ERR_TIMEOUT);
 }

@@ -172,7 +172,8 @@ class Shells:
         if message.resource not in known or (message.resource == POWERSHELL and not self.lab.engine):
             raise Fault('no-resource', message.resource)
         self._admit(user, exchange)
-        number = (wanted.get('ShellId') or str(uuid.uuid4())).upper()
+        proposed = wanted.get('ShellId') if self.server.generation >= 2013 else None  # WinRM 2.0 names them itself
+        number = (proposed or str(uuid.uuid4())).upper()
         if not _GUID.fullmatch(number) or number in self.table:
             raise Fault('no-shell')
         shell = Shell(number, message.resource, user, connection.peer)
