@@ -32,8 +32,11 @@ const char *action_why_not(struct ui *ui, enum action a)
         return !s->world                      ? "no organisation has been read yet"
                : s->tasks[TASK_APPLY].running ? "a plan is being applied"
                                               : NULL;
-    case ACTION_PROBE:
     case ACTION_ASK:
+        if (!s->config->transport_new)
+            return "no way to reach the servers is configured";
+        /* fall through */
+    case ACTION_PROBE:
         return !s->world                      ? "no organisation has been read yet"
                : s->tasks[TASK_PROBE].running ? "the servers are being asked"
                                               : NULL;
