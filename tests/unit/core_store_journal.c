@@ -321,6 +321,24 @@ static void test_what_is_no_store(void **state)
     }
 }
 
+/* A newer casbridge brings the store to its layout while this one has it open: nothing more is written into what is not understood. */
+static void test_newer_while_open(void **state)
+{
+    struct store_fixture *f = *state;
+    struct errinfo ei = {0};
+    bool pg = f->database[0] != 0;
+    char sql[64];
+    fill(f->store, 2);
+    assert_true(store_fixture_raw(f, pg ? "UPDATE meta SET layout = 99" : "PRAGMA user_version = 99"));
+    struct journal_record r = record("run-1", 2, "result", "x");
+    assert_int_equal(journal_append(f->store, &r, &ei), ERR_CONFIG);
+    assert_non_null(strstr(ei.what, "newer casbridge (layout 99"));
+    snprintf(sql, sizeof sql, pg ? "UPDATE meta SET layout = %d" : "PRAGMA user_version = %d", STORE_LAYOUT);
+    assert_true(store_fixture_raw(f, sql));
+    assert_int_equal(journal_append(f->store, &r, &ei), ERR_OK);
+    assert_int_equal(r.id, 3);
+}
+
 static void test_folder_that_cannot_be_written(void **state)
 {
     struct store_fixture *f = *state;
@@ -428,6 +446,7 @@ int main(void)
         SQLITE(test_file_is_private),
         SQLITE(test_full_disk_keeps_nothing_half),
         SQLITE(test_what_is_no_store),
+        BOTH(test_newer_while_open),
         SQLITE(test_folder_that_cannot_be_written),
         BOTH(test_list_of_runs),
         BOTH(test_two_writers),
