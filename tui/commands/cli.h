@@ -37,7 +37,6 @@ struct cli {
     enum format format;
     struct stop stop; /* raised by SIGINT and SIGTERM; deadline from --timeout */
     struct buf out;   /* the document; written at the end */
-    bool reader_gone; /* of standard output */
     cli_transport_new *transport_new;
     /* made by the session functions below, freed by the caller of the command */
     struct org *org;
@@ -49,6 +48,7 @@ struct cli {
     struct evidence evidence;
     struct findings findings;
     struct store *store;
+    bool reader_gone; /* of standard output */
     bool krb_ready;
     bool recalled; /* evidence holds what the store had kept of the wire */
 };
