@@ -404,6 +404,28 @@ static void test_list_of_runs(void **state)
     journal_runs_free(&runs);
 }
 
+/* More than the list begins with room for; each found again, however far back. */
+static void test_list_of_many_runs(void **state)
+{
+    struct store_fixture *f = *state;
+    struct errinfo ei = {0};
+    journal_runs runs = {0};
+    char run[16];
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 150; i++) {
+            snprintf(run, sizeof run, "run-%d", i);
+            append(f->store, run, round, round ? i % 2 ? "done" : "failed" : "begin", NULL);
+        }
+    assert_int_equal(journal_list(f->store, &runs, &ei), ERR_OK);
+    assert_int_equal(runs.n, 150);
+    for (int i = 0; i < 150; i++) {
+        snprintf(run, sizeof run, "run-%d", i);
+        assert_string_equal(runs.v[i].run, run);
+        assert_true(runs.v[i].done == i % 2 && runs.v[i].failed == !(i % 2));
+    }
+    journal_runs_free(&runs);
+}
+
 static void test_two_writers(void **state)
 {
     struct store_fixture *f = *state;
@@ -449,6 +471,7 @@ int main(void)
         BOTH(test_newer_while_open),
         SQLITE(test_folder_that_cannot_be_written),
         BOTH(test_list_of_runs),
+        BOTH(test_list_of_many_runs),
         BOTH(test_two_writers),
         ALONE(test_run_ids),
     };
