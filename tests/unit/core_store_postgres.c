@@ -340,6 +340,25 @@ static void test_silent_server(void **state)
     pg_gate_close(&gate);
 }
 
+/* To libpq 0 is for ever, and nobody who looks at a screen has asked for that. */
+static void test_no_wait_for_ever(void **state)
+{
+    (void)state;
+    struct errinfo ei = {0};
+    struct store *s = NULL;
+    struct pg_gate gate;
+    char spec[240];
+    assert_true(pg_gate_open(&gate, store_pg.port));
+    pg_gate_silence(&gate, true);
+    snprintf(spec, sizeof spec,
+             "postgresql://casbridge@127.0.0.1:%d/x?gssencmode=disable&sslmode=disable&connect_timeout=0",
+             gate.port);
+    alarm(60);
+    assert_int_equal(store_open(&s, spec, &ei), ERR_UNREACHABLE);
+    alarm(0);
+    pg_gate_close(&gate);
+}
+
 /* A long way: neither sending nor receiving is ever done within the time of an answer, but something moves all the while. */
 static void test_slow_way(void **state)
 {
@@ -421,6 +440,7 @@ int main(void)
         POSTGRES(test_progress_lost_at_commit),
         POSTGRES(test_what_the_server_says),
         POSTGRES(test_silent_server),
+        POSTGRES(test_no_wait_for_ever),
         POSTGRES(test_slow_way),
         POSTGRES(test_durable),
     };
