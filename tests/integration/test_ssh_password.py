@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import ORG
+from conftest import ORG, wait_for
 
 SSHD = '/usr/sbin/sshd'
 FAILED = re.compile(r'^Failed (password|keyboard-interactive/pam) for ', re.M)
@@ -35,8 +35,12 @@ class Sshd:
             assert self.process.poll() is None, self.log.read_text()
             time.sleep(0.05)
 
-    def refused(self):
-        return len(FAILED.findall(self.log.read_text(errors='replace')))
+    def refused(self, at_least):
+        """sshd may write its line after it has answered."""
+        def seen():
+            return len(FAILED.findall(self.log.read_text(errors='replace')))
+        wait_for(lambda: seen() >= at_least)
+        return seen()
 
     def stop(self):
         self.process.terminate()
@@ -63,12 +67,12 @@ def test_offered_once_a_run(lab, tmp_path, lines):
         servers = ('EXCAS01', 'EXCAS02', 'E2K7CAS01', 'EX10NTLM', 'EX13CAS01')
         done = lab.run('--format', 'json', 'exec', *(x for s in servers for x in ('--on', s)), '--parallel', '32', '--via', 'ssh', '--', 'Get-ExchangeServer')
         said = [e['message'] for host in done.json() for e in host['errors']]
-        assert done.code == 6 and sshd.refused() == 1, (done.code, sshd.refused(), said)
+        assert done.code == 6 and sshd.refused(1) == 1, (done.code, said)
         assert sum('was not let in' in m for m in said) == 1 and sum('has just refused it' in m for m in said) == len(servers) - 1, said
         lab.run('check', '--remote', '--via', 'ssh')
-        assert sshd.refused() == 2
+        assert sshd.refused(2) == 2
         done = lab.run('apply', plan, '--yes', ORG, '--via', 'ssh', '--canary', '3', '--max-fail', '9')
-        assert done.code == 6 and sshd.refused() == 3, (done.code, done.err)
+        assert done.code == 6 and sshd.refused(3) == 3, (done.code, done.err)
         assert lab.run('--source', 'ldap://dc1.contoso.lab', 'plan').code == 1          # nothing was changed
     finally:
         sshd.stop()
