@@ -304,8 +304,9 @@ static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo
         if (ei) {
             *ei = r->trouble_ei;
             err_wrap(ei, "run %s had to end", r->id);
-            if (!ei->hint[0])
-                err_hint(ei, "%s", hint);
+            char first[sizeof ei->hint];
+            str_copy(first, sizeof first, ei->hint);
+            err_hint(ei, "%s%s%s", first, first[0] ? "; then " : "", hint);
         }
         return r->trouble;
     }
