@@ -368,6 +368,7 @@ static void test_directory_lost_in_mid_run(void **state)
     assert_int_equal(pushes(s), 1);
     assert_string_equal(records(s, "E2K7CAS01"), "capture intent result reread");
     assert_string_equal(status(s), "interrupted");
+    assert_non_null(strstr(s->ei.hint, "is it up?; then 'casbridge resume "));
     s->world->dies_after_reads = 0;
     char run[32];
     str_copy(run, sizeof run, s->out.run);
