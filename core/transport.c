@@ -16,6 +16,9 @@ void remote_result_fini(struct remote_result *r)
         free(e->target);
     }
     VEC_FREE(&r->errors);
+    for (size_t i = 0; i < r->notes.n; i++)
+        free(r->notes.v[i].text);
+    VEC_FREE(&r->notes);
     free(r->output);
     free(r->output_json);
     memset(r, 0, sizeof *r);

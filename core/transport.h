@@ -21,6 +21,12 @@ struct remote_error {
     char *target;   /* or NULL */
 };
 
+/* What a command said besides: shown, never judged. */
+struct remote_note {
+    const char *stream; /* "verbose", "debug", "information"; static text */
+    char *text;
+};
+
 struct remote_result {
     bool has_exit_code;
     int exit_code;
@@ -30,6 +36,7 @@ struct remote_result {
     char *output_json;    /* JSON array of objects (object transports), else NULL */
     VEC(char *) warnings;
     VEC(struct remote_error) errors;
+    VEC(struct remote_note) notes;
     int elapsed_ms;
     const char
         *via; /* the transport that carried it, where one was chosen by itself; static text, else NULL */

@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "remoting/remoting.h"
+#include "remoting/ssh.h"
 #include "remoting/wsman.h"
 #include "remoting/wsman_http.h"
 
@@ -93,15 +94,15 @@ static bool is_meant(const struct auto_transport *t, enum way way, const char *s
     return false;
 }
 
-/* Does a port answer? Nothing is said there. */
+/* Does a port answer? Nothing is said there; *fd goes on with SSH. */
 static bool answers(const struct auto_transport *t, enum way way, const struct remote_target *target,
-                    const struct stop *stop)
+                    const struct stop *stop, int *fd)
 {
     const char *host = target->fqdn && *target->fqdn ? target->fqdn : target->server;
     uint16_t port = 22;
     struct wsman_url url;
     struct stop soon;
-    int fd = -1, left = stop_left_ms(stop, ANSWER_MS);
+    int left = stop_left_ms(stop, ANSWER_MS);
     if (left == 0)
         return false;
     if (way == WAY_SSH) {
@@ -114,9 +115,12 @@ static bool answers(const struct auto_transport *t, enum way way, const struct r
         port = url.port;
     }
     stop_init(&soon, left, (struct stop *)stop);
-    if (hostmap_connect(&t->profile->hosts, host, port, true, &soon, &fd, NULL) != ERR_OK)
+    if (hostmap_connect(&t->profile->hosts, host, port, true, &soon, fd, NULL) != ERR_OK)
         return false;
-    (void)close(fd);
+    if (way != WAY_SSH) {
+        (void)close(*fd);
+        *fd = -1;
+    }
     return true;
 }
 
@@ -142,12 +146,14 @@ static void remember(struct auto_transport *t, const char *server, enum way way)
         free(c.server);
 }
 
+/* *fd: a connection to be used for SSH, or -1. */
 static enum err choose(struct auto_transport *t, const struct remote_target *target, const struct stop *stop,
-                       struct transport **out, struct errinfo *ei)
+                       struct transport **out, int *fd, struct errinfo *ei)
 {
     const char *said = profile_get(t->profile, PROFILE_via, target->server);
     char tried[64] = "";
     enum way way;
+    *fd = -1;
     if (remembered(t, target->server, &way))
         return make(t, way, out, ei);
     for (int i = 0; i < 2 * WAY_COUNT; i++) { /* those with settings first */
@@ -165,7 +171,7 @@ static enum err choose(struct auto_transport *t, const struct remote_target *tar
                 *ei = why;
             return e;
         }
-        if (said || answers(t, way, target, stop)) {
+        if (said || answers(t, way, target, stop, fd)) {
             remember(t, target->server, way);
             return ERR_OK;
         }
@@ -185,10 +191,13 @@ static enum err auto_run(struct transport *self, const struct remote_target *tar
 {
     struct auto_transport *t = (struct auto_transport *)self;
     struct transport *chosen = NULL;
-    enum err e = choose(t, target, stop, &chosen, ei);
+    int fd;
+    enum err e = choose(t, target, stop, &chosen, &fd, ei);
     if (e != ERR_OK)
         return e;
     out->via = chosen->name;
+    if (fd >= 0)
+        return ssh_run_connected(chosen, fd, target, cmdlet, stop, out, ei);
     return chosen->run(chosen, target, cmdlet, stop, out, ei);
 }
 

@@ -32,11 +32,29 @@ enum err text_list_add(struct text_list *l, const char *text)
     return ERR_NOMEM;
 }
 
+void note_list_fini(struct note_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        free(l->v[i].text);
+    VEC_FREE(l);
+}
+
+enum err note_list_add(struct note_list *l, const char *stream, const char *text)
+{
+    if (l->n == CLIXML_MAX_LINES)
+        return ERR_OK;
+    char *copy = strdup(text);
+    if (copy && VEC_PUSH(l, CLIXML_MAX_LINES, (struct remote_note){stream, copy}))
+        return ERR_OK;
+    free(copy);
+    return ERR_NOMEM;
+}
+
 void clixml_fini(struct clixml *c)
 {
     error_list_fini(&c->errors);
     text_list_fini(&c->warnings);
-    text_list_fini(&c->others);
+    note_list_fini(&c->notes);
     free(c->plain);
     memset(c, 0, sizeof *c);
 }
@@ -149,12 +167,34 @@ static const char *without_prefix(const char *s, const char *prefix)
     return str_istarts(s, prefix) ? s + strlen(prefix) : s;
 }
 
-static enum err add_line(struct text_list *l, struct buf *text, const char *prefix)
+/* What is neither error nor warning: the stream's name (S="verbose"), a part of its record's, how a console begins its lines. */
+static const struct {
+    const char *stream, *record, *prefix;
+} noted[] = {{"verbose", "VerboseRecord", "VERBOSE: "},
+             {"debug", "DebugRecord", "DEBUG: "},
+             {"information", "InformationRecord", ""}};
+
+static const char *trimmed(struct buf *text, const char *prefix)
 {
     while (text->len > 0 && strchr("\r\n \t", text->data[text->len - 1]))
         text->data[--text->len] = '\0';
-    const char *s = without_prefix(buf_str(text), prefix);
-    return *s ? text_list_add(l, s) : ERR_OK;
+    return without_prefix(buf_str(text), prefix);
+}
+
+static enum err add_warning(struct reading *r, struct buf *text)
+{
+    const char *s = trimmed(text, "WARNING: ");
+    return *s ? text_list_add(&r->out->warnings, s) : ERR_OK;
+}
+
+/* An unknown stream is information. */
+static enum err add_note(struct reading *r, struct buf *text, const char *stream, const char *record)
+{
+    size_t i = 0;
+    while (i + 1 < ARRAY_LEN(noted) && !str_ieq(stream, noted[i].stream) && !strstr(record, noted[i].record))
+        i++;
+    const char *s = trimmed(text, noted[i].prefix);
+    return *s ? note_list_add(&r->out->notes, noted[i].stream, s) : ERR_OK;
 }
 
 /* An ErrorRecord as a whole (MS-PSRP 2.2.3.15): the exception's message unless the record has details of its
@@ -188,24 +228,37 @@ static enum err add_record(struct reading *r, const xmlNode *obj, const xmlNode 
     return err;
 }
 
+/* A stream of words for people. */
+static bool says_something(const char *stream)
+{
+    return stream && !str_ieq(stream, "error") && !str_ieq(stream, "progress") && !str_ieq(stream, "output");
+}
+
 /* An object: a record of errors or of information; anything else (progress) says nothing. */
 static enum err add_object(struct reading *r, const xmlNode *obj, const char *stream)
 {
     xmlNode *members = child(obj, "MS", NULL);
-    xmlNode *information = child(members, "S", "InformationalRecord_Message");
+    xmlNode *said = child(members, "S", "InformationalRecord_Message");
     struct buf text;
     enum err err = ERR_OK;
     if (child(members, "S", "FullyQualifiedErrorId"))
         return add_record(r, obj, members);
     buf_init(&text, CLIXML_MAX_INPUT);
     xmlNode *to_string = child(obj, "ToString", NULL);
-    if (information || (str_ieq(stream, "warning") && to_string)) {
-        (void)node_text(&text, information ? information : to_string);
+    if (!said) /* of an InformationRecord */
+        said = child(members, "S", "MessageData");
+    if (!said)
+        said = child(child(obj, "Props", NULL), "S", "MessageData");
+    if (!said && says_something(stream))
+        said = to_string;
+    if (said) {
+        (void)node_text(&text, said);
         xmlNode *type = child(child(obj, "TN", NULL), "T", NULL);
         xmlChar *name = type ? xmlNodeGetContent(type) : NULL;
-        bool warning = str_ieq(stream, "warning") || (name && strstr((const char *)name, "WarningRecord"));
+        const char *record = name ? (const char *)name : "";
+        bool warning = str_ieq(stream, "warning") || strstr(record, "WarningRecord");
+        err = warning ? add_warning(r, &text) : add_note(r, &text, stream ? stream : "", record);
         xmlFree(name);
-        err = add_line(warning ? &r->out->warnings : &r->out->others, &text, "WARNING: ");
     } else if (str_ieq(stream, "error") && to_string) {
         err = error_list_add(&r->out->errors, node_text(&text, to_string), NULL, NULL, NULL);
     }
@@ -225,9 +278,9 @@ static enum err add_string(struct reading *r, const xmlNode *n, const char *stre
         if (text.len > 0 && text.data[text.len - 1] != '\n')
             (void)buf_addc(&r->view, '\n');
     } else if (str_ieq(stream, "warning")) {
-        err = add_line(&r->out->warnings, &text, "WARNING: ");
-    } else if (stream && !str_ieq(stream, "progress") && !str_ieq(stream, "output")) {
-        err = add_line(&r->out->others, &text, "");
+        err = add_warning(r, &text);
+    } else if (says_something(stream)) {
+        err = add_note(r, &text, stream, "");
     }
     buf_fini(&text);
     return err;

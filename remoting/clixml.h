@@ -4,7 +4,7 @@
  * Windows PowerShell started with -EncodedCommand writes CLIXML there: "#< CLIXML", then <Objs> with <S
  * S="Error"> lines of the error view or whole records (MS-PSRP 2.2.5; remoting.md 4.5, 6.1). There may be
  * several such blocks, and plain text of native programs before, between and after. Errors are taken apart
- * (errorview.h), warnings and the rest become lines, progress is dropped. A block that is not well-formed is
+ * (errorview.h), warnings and notes become lines, progress is dropped. A block that is not well-formed is
  * handed on as plain text: never lost, never half-understood.
  */
 #ifndef REMOTING_CLIXML_H
@@ -13,7 +13,7 @@
 #include "remoting/errorview.h"
 
 #define CLIXML_MAX_INPUT (4 << 20) /* bytes */
-#define CLIXML_MAX_LINES 1000      /* warnings; the rest; more are dropped */
+#define CLIXML_MAX_LINES 1000      /* warnings; notes; more are dropped */
 
 struct text_list {
     char **v;
@@ -23,10 +23,18 @@ void text_list_fini(struct text_list *l);
 /* Copies; nothing happens above CLIXML_MAX_LINES. */
 enum err text_list_add(struct text_list *l, const char *text) MUST_CHECK;
 
+struct note_list {
+    struct remote_note *v;
+    size_t n, cap;
+};
+void note_list_fini(struct note_list *l);
+/* Copies the text; stream must stay. Nothing happens above CLIXML_MAX_LINES. */
+enum err note_list_add(struct note_list *l, const char *stream, const char *text) MUST_CHECK;
+
 struct clixml {
     struct error_list errors;
     struct text_list warnings; /* without "WARNING: " */
-    struct text_list others;   /* verbose, debug, information: "VERBOSE: ..." */
+    struct note_list notes;    /* verbose, debug, information */
     char *plain;               /* what was no CLIXML, trimmed; NULL: none */
     bool malformed;            /* a block could not be read and is in plain */
 };

@@ -8,7 +8,10 @@
 #include "remoting/exec_output.h"
 #include "remoting/outcome.h"
 
-#define WARNING "WARNING: "
+/* How a PowerShell without a console begins the lines that it writes among the output; NULL: a warning. */
+static const struct {
+    const char *prefix, *stream;
+} prefixes[] = {{"WARNING: ", NULL}, {"VERBOSE: ", "verbose"}, {"DEBUG: ", "debug"}};
 
 void exec_output_init(struct exec_output *o)
 {
@@ -33,6 +36,7 @@ void exec_output_add(struct buf *to, bool *cut, const void *data, size_t len)
 struct sorting {
     struct error_list errors;
     struct text_list warnings;
+    struct note_list notes;
     struct buf out, err; /* UTF-8 */
     char *plain;
 };
@@ -46,8 +50,9 @@ static enum err sort_stderr(struct sorting *s, const struct exec_output *o)
     if (err == ERR_OK) {
         s->errors = c.errors;
         s->warnings = c.warnings;
+        s->notes = c.notes;
         s->plain = c.plain;
-        c = (struct clixml){.others = c.others};
+        c = (struct clixml){0};
     }
     clixml_fini(&c);
     return err;
@@ -110,18 +115,28 @@ static enum err sort_stdout_error(struct sorting *s)
     return err;
 }
 
-/* "WARNING: ..." lines, which a PowerShell without a console writes among the output. */
-static enum err sort_stdout_warnings(struct sorting *s)
+static enum err take_line(struct sorting *s, const char *line, bool *taken)
+{
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+        size_t len = strlen(prefixes[i].prefix);
+        *taken = strncmp(line, prefixes[i].prefix, len) == 0;
+        if (*taken)
+            return prefixes[i].stream ? note_list_add(&s->notes, prefixes[i].stream, line + len)
+                                      : text_list_add(&s->warnings, line + len);
+    }
+    return ERR_OK;
+}
+
+static enum err sort_stdout_lines(struct sorting *s)
 {
     char *from = s->out.data, *to = s->out.data;
     enum err err = ERR_OK;
     while (from && *from && err == ERR_OK) {
         size_t len = strcspn(from, "\n");
-        bool ended = from[len] == '\n';
-        if (strncmp(from, WARNING, sizeof WARNING - 1) == 0) {
-            from[len] = '\0';
-            err = text_list_add(&s->warnings, from + sizeof WARNING - 1);
-        } else {
+        bool ended = from[len] == '\n', taken = false;
+        from[len] = '\0';
+        err = take_line(s, from, &taken);
+        if (!taken) {
             memmove(to, from, len);
             to += len;
             if (ended)
@@ -162,6 +177,10 @@ static void hand_over(struct remote_result *r, struct sorting *s)
     r->warnings.v = s->warnings.v;
     r->warnings.n = s->warnings.n;
     r->warnings.cap = s->warnings.cap;
+    r->notes.v = s->notes.v;
+    r->notes.n = s->notes.n;
+    r->notes.cap = s->notes.cap;
+    s->notes = (struct note_list){0};
     s->errors = (struct error_list){0};
     s->warnings = (struct text_list){0};
     if (s->out.len > 0)
@@ -184,13 +203,14 @@ enum err exec_result(struct remote_result *r, const struct exec_output *o)
     if (err == ERR_OK && failed)
         err = sort_stdout_error(&s);
     if (err == ERR_OK)
-        err = sort_stdout_warnings(&s);
+        err = sort_stdout_lines(&s);
     if (err == ERR_OK)
         err = remarks(&s, o, repaired);
     if (err == ERR_OK)
         hand_over(r, &s);
     error_list_fini(&s.errors);
     text_list_fini(&s.warnings);
+    note_list_fini(&s.notes);
     free(s.plain);
     buf_fini(&s.out);
     buf_fini(&s.err);

@@ -163,7 +163,10 @@ static enum err pump(struct outofproc *o, const struct stop *stop, struct errinf
         err = err_set(
             ei, ERR_UNREACHABLE, "did the PowerShell behind it end? Its log or standard error may say why",
             "PSRP: the server closed the stream%s", o->line.len > 0 ? " in the middle of a line" : "");
-    return err != ERR_OK ? err : take_bytes(o, chunk, n, ei);
+    /* What came is taken even where there is no time left: the stream goes on behind it. */
+    enum err taken = n > 0 ? take_bytes(o, chunk, n, err == ERR_OK ? ei : NULL) : ERR_OK;
+    o->dead = o->dead || taken != ERR_OK;
+    return err != ERR_OK ? err : taken;
 }
 
 /* ---- what goes ---- */
@@ -276,7 +279,9 @@ enum err outofproc_open(struct outofproc **out, const struct outofproc_io *io, c
     if (err == ERR_UNREACHABLE)
         err = last_words(o, err, ei);
     while (err == ERR_OK && !o->opened)
-        err = o->pool_closed ? broken_pool(o, ei) : pump(o, &limit, ei);
+        err = o->pool_closed             ? broken_pool(o, ei)
+              : psrp_has_output(o->psrp) ? send_packet(o, &limit, ei)
+                                         : pump(o, &limit, ei);
     if (err != ERR_OK) {
         o->dead = true;
         outofproc_close(&o);
@@ -303,6 +308,7 @@ static enum err interrupt(struct outofproc *o, enum err why, const struct errinf
     struct stop grace;
     struct errinfo ignored = {0};
     stop_init(&grace, OUTOFPROC_GRACE_MS, NULL);
+    psrp_withdraw(o->psrp);
     enum err err =
         o->dead ? why : say(o, "Signal", psrp_pipeline_id(o->psrp), OUTOFPROC_SIGNAL_ACK, &grace, &ignored);
     if (err == ERR_OK)
@@ -359,6 +365,8 @@ enum err outofproc_run(struct outofproc *o, const struct cmdlet *cmdlet, const s
     }
     psrp_forget_pipeline(o->psrp);
     o->result = NULL;
+    if (err != ERR_OK && out->outcome_unknown)
+        outcome_note_unknown(ei);
     if (err == ERR_OK && result.state == PSRP_STOPPED)
         err = err_set(ei, ERR_REMOTE, OUTCOME_HINT,
                       "the server stopped the command: whether the change was made is not known");

@@ -45,7 +45,7 @@ struct outofproc_io {
     void *arg;
     /* All of data. */
     enum err (*write)(void *arg, const void *data, size_t len, const struct stop *stop, struct errinfo *ei);
-    /* At least one byte; *n 0: the server has closed its end. */
+    /* At least one byte; *n 0: the server has closed its end. With an error *n is 0, or what came before it. */
     enum err (*read)(void *arg, void *data, size_t cap, size_t *n, const struct stop *stop,
                      struct errinfo *ei);
 };

@@ -6,8 +6,8 @@
 
 struct showing {
     struct buf *out;
-    unsigned depth, in_shared;
-    size_t repeated;
+    unsigned depth, in_repeated;
+    size_t repeated; /* values written for references to what was shown before */
 };
 
 static void show(struct showing *s, const struct ps_value *v);
@@ -23,7 +23,7 @@ static const unsigned char needs_care[256] = {1, 1, 1, 1, 1, 1, 1, 1, 1,        
                                               1, 1, 1, 1, 1, 1, 1, 1, 1,         1,          1,         1,
                                               1, 1, 1, 1, 1, 1, 1, 1, ['"'] = 1, ['\\'] = 1, [0xed] = 1};
 
-static void add_string(struct showing *s, const char *text, size_t len)
+static void add_quoted(struct showing *s, const char *text, size_t len, const char *nul)
 {
     static const char two[][3] = {
         ['"'] = "\\\"", ['\\'] = "\\\\", ['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t"};
@@ -39,6 +39,8 @@ static void add_string(struct showing *s, const char *text, size_t len)
         (void)buf_add(s->out, text + plain, i - plain);
         if (surrogate)
             add(s, "\\ufffd");
+        else if (c == 0)
+            add(s, nul);
         else if (c < ARRAY_LEN(two) && two[c][0])
             add(s, two[c]);
         else
@@ -48,6 +50,11 @@ static void add_string(struct showing *s, const char *text, size_t len)
     }
     (void)buf_add(s->out, text + plain, len - plain);
     (void)buf_addc(s->out, '"');
+}
+
+static void add_string(struct showing *s, const char *text, size_t len)
+{
+    add_quoted(s, text, len, "\\u0000");
 }
 
 /* ---- primitives ---- */
@@ -68,7 +75,8 @@ static size_t count_digits(const char *s, size_t len)
     return n;
 }
 
-/* As JSON writes reals, and within a double: readers refuse a whole document for one number that overflows. */
+/* As JSON writes reals, and within a double, or without point and power within 64 bits: readers refuse a whole document for one number
+   that overflows. */
 static bool is_json_real(const char *s, size_t len)
 {
     int64_t power;
@@ -76,6 +84,7 @@ static bool is_json_real(const char *s, size_t len)
     if (whole == 0 || whole > 300 || (s[i] == '0' && whole > 1))
         return false;
     i += whole;
+    size_t digits = i;
     if (i < len && s[i] == '.') {
         size_t n = count_digits(s + i + 1, len - i - 1);
         if (n == 0)
@@ -83,7 +92,7 @@ static bool is_json_real(const char *s, size_t len)
         i += 1 + n;
     }
     if (i == len)
-        return true;
+        return i > digits || str_to_i64(s, len, &power);
     if (s[i] != 'E' && s[i] != 'e')
         return false;
     i++;
@@ -219,7 +228,7 @@ static void add_name(struct members *m, const char *name, size_t len)
 {
     (void)buf_addc(m->s->out, m->any ? ',' : '{');
     m->any = true;
-    add_string(m->s, name ? name : "", len);
+    add_quoted(m->s, name ? name : "", len, "\\ufffd"); /* jansson refuses a document with U+0000 in a name */
     (void)buf_addc(m->s->out, ':');
 }
 
@@ -351,25 +360,26 @@ static void show_inside(struct showing *s, const struct ps_value *v)
 
 static void show(struct showing *s, const struct ps_value *v)
 {
-    if (s->in_shared)
+    if (s->in_repeated)
         s->repeated++;
     if (!v->object) {
         show_primitive(s, v);
         return;
     }
     struct ps_object *o = v->object;
-    if (o->open || s->depth == PS_MAX_DEPTH || (o->shared && s->repeated > PSJSON_MAX_REPEATED)) {
+    bool again = o->shared && o->shown;
+    if (o->open || s->depth == PS_MAX_DEPTH || (again && s->repeated > PSJSON_MAX_REPEATED)) {
         if (o->has_ref)
             (void)buf_addf(s->out, "{\"$ref\":%u}", o->ref);
         else
             add(s, "{\"$ref\":null}");
         return;
     }
-    o->open = true;
+    o->open = o->shown = true;
     s->depth++;
-    s->in_shared += o->shared;
+    s->in_repeated += again;
     show_inside(s, v);
-    s->in_shared -= o->shared;
+    s->in_repeated -= again;
     s->depth--;
     o->open = false;
 }

@@ -85,7 +85,7 @@ struct ps_object {
     struct ps_value *base; /* what it wraps: an enum's number, a string with notes, another object; NULL */
     enum ps_container container;
     bool has_ref, shared;   /* shared: referred to besides where it stands */
-    bool open;              /* being shown */
+    bool open, shown;       /* being shown; it was shown */
     uint32_t ref;           /* RefId as read */
     uint32_t mark;          /* the writer's */
     struct ps_list items;   /* of the container; a dictionary's key, value, key, value */

@@ -33,6 +33,7 @@ struct psrp {
     unsigned major, minor;
     char protocol[16];
     uint64_t objects; /* given out so far */
+    struct buf key;   /* our public one, once it was asked for */
     VEC(struct waiting) out;
 };
 
@@ -79,6 +80,7 @@ enum err psrp_new(struct psrp **out, size_t memory, psrp_event_fn *event, void *
     p->arg = arg;
     psrp_joiner_init(&p->joiner);
     arena_init(&p->say, SAY_MEMORY);
+    buf_init(&p->key, 1024);
     enum err err = psxml_reader_new(&p->reader, memory ? memory : PSRP_MAX_OBJECT);
     if (err == ERR_OK)
         err = psrp_guid_new(&p->pool, ei);
@@ -105,6 +107,7 @@ void psrp_free(struct psrp **out)
     psrp_joiner_fini(&p->joiner);
     psxml_reader_free(&p->reader);
     arena_fini(&p->say);
+    buf_fini(&p->key);
     free(p);
     *out = NULL;
 }
@@ -144,8 +147,21 @@ bool psrp_pipeline_has_ended(const struct psrp *p)
     return p->pipeline_state >= PSRP_STOPPED;
 }
 
+void psrp_withdraw(struct psrp *p)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < p->out.n; i++) {
+        if (p->out.v[i].packet.pipeline)
+            buf_fini(&p->out.v[i].message);
+        else
+            p->out.v[kept++] = p->out.v[i];
+    }
+    p->out.n = kept;
+}
+
 void psrp_forget_pipeline(struct psrp *p)
 {
+    psrp_withdraw(p);
     p->has_pipeline = false;
     p->pipeline_state = PSRP_NOT_STARTED;
 }
@@ -178,6 +194,14 @@ enum err psrp_start(struct psrp *p, const struct cmdlet *cmdlet, struct errinfo 
 bool psrp_has_output(const struct psrp *p)
 {
     return p->out.n > 0;
+}
+
+size_t psrp_waiting(const struct psrp *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->out.n; i++)
+        n += p->out.v[i].message.len - p->out.v[i].sent + PSRP_FRAGMENT_HEADER;
+    return n;
 }
 
 bool psrp_take(struct psrp *p, size_t max, struct buf *out, struct psrp_packet *packet)
@@ -304,6 +328,24 @@ static enum err on_host_call(struct psrp *p, bool pipeline, const struct ps_valu
     return err;
 }
 
+static enum err on_key_request(struct psrp *p, struct errinfo *ei)
+{
+    struct buf body;
+    enum err err = ERR_OK;
+    if (p->key.len == 0) {
+        tell(p, &(struct psrp_event){.kind = PSRP_EVENT_SECRET});
+        err = psrp_key_new(&p->key, ei);
+    }
+    buf_init(&body, PSRP_MAX_OBJECT);
+    arena_reset(&p->say);
+    if (err == ERR_OK)
+        err = psrp_say_key(&body, &p->say, buf_str(&p->key), ei);
+    if (err == ERR_OK)
+        err = queue(p, PSRP_PUBLIC_KEY, &(struct psrp_packet){0}, &body, ei);
+    buf_fini(&body);
+    return err;
+}
+
 static void on_progress(struct psrp *p, const struct ps_value *v)
 {
     int64_t percent = -1;
@@ -365,6 +407,14 @@ static bool is_stream(uint32_t type)
     return false;
 }
 
+/* That something went wrong must not be lost with the words. */
+static void unreadable_error(struct psrp *p, const char *why)
+{
+    char text[400];
+    (void)str_fmt(text, sizeof text, "an error whose record could not be read: %s", why);
+    tell(p, &(struct psrp_event){.kind = PSRP_EVENT_ERROR, .error.message = text});
+}
+
 static enum err on_object(void *arg, const void *data, size_t len, struct errinfo *ei)
 {
     static const struct ps_value nothing = {.kind = PS_NULL, .text = ""};
@@ -380,15 +430,17 @@ static enum err on_object(void *arg, const void *data, size_t len, struct errinf
         return ERR_OK;
     if (of_pipeline && (!p->has_pipeline || !psrp_guid_eq(&m.pipeline, &p->pipeline)))
         return ERR_OK;
-    if (m.type == PSRP_PUBLIC_KEY_REQUEST) {
-        tell(p, &(struct psrp_event){.kind = PSRP_EVENT_SECRET});
-        return ERR_OK;
-    }
+    if (m.type == PSRP_PUBLIC_KEY_REQUEST)
+        return on_key_request(p, ei);
     if (m.len == 0) {
         v = &nothing; /* how $null travels */
     } else if (psxml_read_one(p->reader, m.data, m.len, &v, &why) != ERR_OK) {
         if (!is_stream(m.type))
             return err_set(ei, ERR_PROTOCOL, NULL, "PSRP: %s: %s", name, why.what);
+        if (m.type == PSRP_ERROR_RECORD) {
+            unreadable_error(p, why.what);
+            return ERR_OK;
+        }
         tell(p, &(struct psrp_event){.kind = PSRP_EVENT_UNREADABLE, .text = why.what});
         return ERR_OK;
     }

@@ -4,7 +4,8 @@
  *
  * A pipeline is one command with parameters, never a script: nothing is quoted, and an endpoint in no-language mode (Exchange's) takes
  * it. A server that calls for a host (a prompt, the width of a window) gets an error as its answer where it waits for one, so that no
- * prompt ever hangs; one that wants to exchange keys for a SecureString gets none, and the caller is told. Messages of unknown types and
+ * prompt ever hangs; one that wants to exchange keys for a SecureString gets one that nobody can use, for it waits too, and the caller
+ * is told. Messages of unknown types and
  * of other pipelines are passed over. An object that cannot be read is an event of its own: how the pipeline ended is still learnt.
  */
 #ifndef REMOTING_PSRP_H
@@ -18,6 +19,7 @@
 #define PSRP_MESSAGE_MAP(X)                                                                                  \
     X(SESSION_CAPABILITY, 0x00010002)                                                                        \
     X(INIT_RUNSPACEPOOL, 0x00010004)                                                                         \
+    X(PUBLIC_KEY, 0x00010005)                                                                                \
     X(PUBLIC_KEY_REQUEST, 0x00010007)                                                                        \
     X(RUNSPACEPOOL_STATE, 0x00021005)                                                                        \
     X(CREATE_PIPELINE, 0x00021006)                                                                           \
@@ -62,7 +64,7 @@ enum psrp_event_kind {
     PSRP_EVENT_OPENED,  /* the pool may be used */
     PSRP_EVENT_CLOSED,  /* pool closed or broken: text says why when it broke */
     PSRP_EVENT_OUTPUT,  /* value */
-    PSRP_EVENT_ERROR,   /* error, value: the pipeline goes on */
+    PSRP_EVENT_ERROR,   /* error, value (NULL: its record could not be read): the pipeline goes on */
     PSRP_EVENT_WARNING, /* text; so the four after it */
     PSRP_EVENT_VERBOSE,
     PSRP_EVENT_DEBUG,
@@ -70,7 +72,7 @@ enum psrp_event_kind {
     PSRP_EVENT_PROGRESS,  /* text: the activity; percent */
     PSRP_EVENT_ENDED,     /* state; error when it says why (stopped, failed) */
     PSRP_EVENT_HOST_CALL, /* text: the method asked for and not granted */
-    PSRP_EVENT_SECRET,    /* it wants to send a SecureString: refused */
+    PSRP_EVENT_SECRET,    /* it sends a SecureString: nobody will read it */
     PSRP_EVENT_UNREADABLE /* text: what came and could not be read */
 };
 
@@ -111,6 +113,8 @@ const struct psrp_guid *psrp_pipeline_id(const struct psrp *p);
 /* Where the carrier's server gave the pipeline another name. */
 enum psrp_pipeline_state psrp_pipeline_state(const struct psrp *p);
 bool psrp_pipeline_has_ended(const struct psrp *p);
+/* What waits to be sent to the pipeline is not sent any more, the rest of the pipeline itself included: it was told to stop. */
+void psrp_withdraw(struct psrp *p);
 /* The carrier has closed it: the next one may start. */
 void psrp_forget_pipeline(struct psrp *p);
 
@@ -122,6 +126,8 @@ struct psrp_packet {
 };
 bool psrp_take(struct psrp *p, size_t max, struct buf *out, struct psrp_packet *packet);
 bool psrp_has_output(const struct psrp *p);
+/* Bytes that wait, in as few fragments as can be. */
+size_t psrp_waiting(const struct psrp *p);
 /* Bytes held by what is being put together and by the last object's tree. */
 size_t psrp_memory(const struct psrp *p);
 

@@ -163,6 +163,13 @@ enum err psrp_say_pipeline(struct buf *out, struct arena *a, const struct cmdlet
     return finish(out, a, v, ei);
 }
 
+enum err psrp_say_key(struct buf *out, struct arena *a, const char *key, struct errinfo *ei)
+{
+    struct ps_value *v = ps_new_object(a, NULL, 0);
+    add_new(a, v, "PublicKey", PS_STRING, key);
+    return finish(out, a, v, ei);
+}
+
 enum err psrp_say_no_host(struct buf *out, struct arena *a, int64_t call, const char *method, int32_t number,
                           struct errinfo *ei)
 {

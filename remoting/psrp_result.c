@@ -18,30 +18,58 @@ void psrp_result_fini(struct psrp_result *r)
     buf_fini(&r->json);
 }
 
-static void add_warning(struct psrp_result *r, const char *text)
+/* NULL for NULL and where there is no memory. */
+static char *copy_text(const char *text)
 {
-    if (r->out->warnings.n >= PSRP_MAX_RECORDS)
-        return;
-    char *copy = strdup(text);
-    if (!copy || !VEC_PUSH(&r->out->warnings, PSRP_MAX_RECORDS, copy)) {
+    static const char cut[] = " [...]";
+    size_t len = text ? strnlen(text, PSRP_MAX_TEXT + 1) : 0;
+    if (len <= PSRP_MAX_TEXT)
+        return text ? strdup(text) : NULL;
+    for (len = PSRP_MAX_TEXT - sizeof cut; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80;)
+        len--; /* not within a character */
+    char *copy = malloc(len + sizeof cut);
+    if (copy) {
+        memcpy(copy, text, len);
+        memcpy(copy + len, cut, sizeof cut);
+    }
+    return copy;
+}
+
+/* Remarks of our own have room even where theirs filled the list. */
+static void add_remark(struct psrp_result *r, const char *text)
+{
+    char *copy = copy_text(text);
+    if (!copy || !VEC_PUSH(&r->out->warnings, 2 * PSRP_MAX_RECORDS, copy)) {
         free(copy);
         r->failed = ERR_NOMEM;
     }
 }
 
-static bool copy_text(char **out, const char *text)
+static void add_note(struct psrp_result *r, const char *stream, const char *text)
 {
-    *out = text ? strdup(text) : NULL;
-    return !text || *out;
+    if (r->out->notes.n >= PSRP_MAX_RECORDS)
+        return;
+    char *copy = copy_text(text);
+    if (!copy || !VEC_PUSH(&r->out->notes, PSRP_MAX_RECORDS, (struct remote_note){stream, copy})) {
+        free(copy);
+        r->failed = ERR_NOMEM;
+    }
 }
 
-static void add_error(struct psrp_result *r, const struct psrp_error *e)
+static void add_warning(struct psrp_result *r, const char *text)
 {
-    struct remote_error copy = {0};
-    if (r->out->errors.n >= PSRP_MAX_RECORDS)
-        return;
-    bool ok = copy_text(&copy.message, e->message) && copy_text(&copy.id, e->id) &&
-              copy_text(&copy.category, e->category) && copy_text(&copy.target, e->target);
+    if (r->out->warnings.n < PSRP_MAX_RECORDS)
+        add_remark(r, text);
+    else
+        r->more_warnings++;
+}
+
+static void keep_error(struct psrp_result *r, const struct psrp_error *e)
+{
+    struct remote_error copy = {copy_text(e->message), copy_text(e->id), copy_text(e->category),
+                                copy_text(e->target)};
+    bool ok =
+        copy.message && (copy.id || !e->id) && (copy.category || !e->category) && (copy.target || !e->target);
     if (ok && VEC_PUSH(&r->out->errors, PSRP_MAX_RECORDS, copy))
         return;
     free(copy.message);
@@ -49,6 +77,14 @@ static void add_error(struct psrp_result *r, const struct psrp_error *e)
     free(copy.category);
     free(copy.target);
     r->failed = ERR_NOMEM;
+}
+
+static void add_error(struct psrp_result *r, const struct psrp_error *e)
+{
+    if (r->out->errors.n < PSRP_MAX_RECORDS)
+        keep_error(r, e);
+    else
+        r->more_errors++;
 }
 
 /* All or nothing of one object. */
@@ -81,7 +117,7 @@ static void explain(struct psrp_result *r)
 {
     for (size_t i = 0; i < r->out->errors.n; i++)
         if (str_eq(r->out->errors.v[i].id, "ScriptsNotAllowed")) {
-            add_warning(
+            add_remark(
                 r,
                 "the endpoint is in no-language mode: one cmdlet with parameters a pipeline, nothing else");
             return;
@@ -95,6 +131,9 @@ void psrp_result_event(struct psrp_result *r, const struct psrp_event *e)
     case PSRP_EVENT_OUTPUT: add_output(r, e->value); break;
     case PSRP_EVENT_ERROR: add_error(r, &e->error); break;
     case PSRP_EVENT_WARNING: add_warning(r, e->text); break;
+    case PSRP_EVENT_VERBOSE: add_note(r, "verbose", e->text); break;
+    case PSRP_EVENT_DEBUG: add_note(r, "debug", e->text); break;
+    case PSRP_EVENT_INFORMATION: add_note(r, "information", e->text); break;
     case PSRP_EVENT_ENDED:
         r->state = e->state;
         if (e->state == PSRP_FAILED || (e->state == PSRP_STOPPED && e->error.message))
@@ -113,7 +152,7 @@ void psrp_result_event(struct psrp_result *r, const struct psrp_event *e)
         add_warning(r, text);
         break;
     case PSRP_EVENT_SECRET:
-        add_warning(r, "the server wants to exchange keys to send a SecureString: refused");
+        add_warning(r, "the server sends a SecureString: it is locked by a key that nobody has");
         break;
     case PSRP_EVENT_UNREADABLE: add_unreadable(r, e->text); break;
     default: break;
@@ -127,7 +166,13 @@ enum err psrp_result_finish(struct psrp_result *r, struct errinfo *ei)
         (void)str_fmt(text, sizeof text,
                       "the output was longer than is kept (%d MB): %zu objects are missing",
                       PSRP_MAX_JSON >> 20, r->dropped);
-        add_warning(r, text);
+        add_remark(r, text);
+    }
+    if (r->more_errors || r->more_warnings) {
+        (void)str_fmt(text, sizeof text,
+                      "only %d records of a kind are kept: %zu errors and %zu warnings are missing",
+                      PSRP_MAX_RECORDS, r->more_errors, r->more_warnings);
+        add_remark(r, text);
     }
     r->json.limit += 2;
     (void)buf_adds(&r->json, r->json.len ? "]" : "[]");

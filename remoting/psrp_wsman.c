@@ -18,7 +18,8 @@
 #define DEFAULT_URL   "http://{fqdn}/PowerShell/"
 #define CONFIGURATION "Microsoft.Exchange"
 #define OPEN_MS       120000 /* until the pool is open: Exchange builds a session from the user's roles */
-#define GRACE_MS      5000   /* for an interrupted command to say how it ended */
+#define POOL_LOOK_S   1 /* OperationTimeout of a look at the pool's own stream while a pipeline is silent */
+#define GRACE_MS      5000 /* for an interrupted command to say how it ended */
 
 struct psrp_transport {
     struct transport base; /* first: the vtable's self */
@@ -34,6 +35,7 @@ struct conversation {
     struct psrp_result *result; /* of the pipeline, once it was started */
     char command[WSMAN_ID_MAX]; /* the server's name of the pipeline; "" before */
     bool opened, closed, gap, done;
+    bool silent; /* the last Receive brought nothing in all its time */
     char why[256];
 };
 
@@ -78,6 +80,7 @@ static enum err receive(struct conversation *c, const char *command, struct erri
         err = psrp_receive(c->psrp, out.data.data + out.chunks.v[i].at, out.chunks.v[i].len, ei);
     if (err == ERR_OK) {
         c->gap = c->gap || out.gap;
+        c->silent = out.timed_out;
         c->done = c->done || (command && out.state == WSMAN_STATE_DONE);
     }
     wsman_output_fini(&out);
@@ -147,14 +150,20 @@ static enum err open_pool(struct conversation *c, const char *configuration, str
         if (c->closed)
             return broken_pool(c, ei);
         err = receive(c, NULL, ei);
+        if (err == ERR_OK && psrp_server_is(c->psrp, 2, 2))
+            wsman_set_envelope(c->w, WSMAN_ENVELOPE_NEWER);
+        if (err == ERR_OK) /* answers to its host calls: else they would go with the command */
+            err = send_waiting(c, ei);
+        if (err == ERR_OK && !c->opened && c->gap && c->silent)
+            err = err_set(ei, ERR_UNREACHABLE, NULL,
+                          "%s: the connection was lost while the runspace pool was being opened",
+                          wsman_peer(c->w));
         if (err == ERR_OK)
             err = stop_check(&c->stop, ei, wsman_peer(c->w));
         if (err == ERR_OK && !c->opened && clock_mono_ms() > deadline)
             err = err_set(ei, ERR_TIMEOUT, NULL, "%s: the runspace pool did not open within %d s",
                           wsman_peer(c->w), OPEN_MS / 1000);
     }
-    if (err == ERR_OK && psrp_server_is(c->psrp, 2, 2))
-        wsman_set_envelope(c->w, WSMAN_ENVELOPE_NEWER);
     return err;
 }
 
@@ -176,6 +185,15 @@ static enum err start(struct conversation *c, struct remote_result *out, struct 
     return err == ERR_OK ? send_waiting(c, ei) : err;
 }
 
+/* What concerns the pool comes on its own stream: that it broke, a call for a host or a key that the pipeline waits for. */
+static enum err look_at_pool(struct conversation *c, struct errinfo *ei)
+{
+    wsman_set_operation_timeout(c->w, POOL_LOOK_S);
+    enum err err = receive(c, NULL, ei);
+    wsman_set_operation_timeout(c->w, WSMAN_OPERATION_S);
+    return err;
+}
+
 static enum err until_ended(struct conversation *c, struct errinfo *ei)
 {
     enum err err = ERR_OK;
@@ -187,6 +205,8 @@ static enum err until_ended(struct conversation *c, struct errinfo *ei)
                            "%s: the command is done, but the server did not say how it ended%s",
                            wsman_peer(c->w), c->gap ? ": the connection was lost meanwhile" : "");
         err = receive(c, c->command, ei);
+        if (err == ERR_OK && c->silent)
+            err = look_at_pool(c, ei);
         if (err == ERR_OK && !psrp_pipeline_has_ended(c->psrp))
             err = send_waiting(c, ei);
         if (err == ERR_OK && !psrp_pipeline_has_ended(c->psrp))
@@ -195,16 +215,18 @@ static enum err until_ended(struct conversation *c, struct errinfo *ei)
     return err;
 }
 
-/* The command was told to end: how did it? What it says of that goes into the result. */
-static void interrupt(struct conversation *c, struct errinfo *ei)
+/* The command was told to end: how did it? What it says of that goes into the result. False: the server takes no signals. */
+static bool interrupt(struct conversation *c, struct errinfo *ei)
 {
     stop_init(&c->stop, GRACE_MS, NULL);
+    psrp_withdraw(c->psrp);
     if (wsman_signal(c->w, c->command, WSMAN_SIGNAL_PS_CTRL_C, NULL) != ERR_OK)
-        return;
+        return false;
     if (ei)
         err_wrap(ei, "it was told to stop");
     if (until_ended(c, NULL) != ERR_OK)
         log_line(LOG_LEVEL_DEBUG, "%s: the command did not say how it ended", wsman_peer(c->w));
+    return true;
 }
 
 static enum err converse(struct conversation *c, const struct cmdlet *cmdlet, const char *configuration,
@@ -215,12 +237,15 @@ static enum err converse(struct conversation *c, const struct cmdlet *cmdlet, co
     if (err == ERR_OK)
         err = psrp_start(c->psrp, cmdlet, ei);
     if (err == ERR_OK)
+        err = wsman_make_room(c->w, psrp_waiting(c->psrp), ei);
+    if (err == ERR_OK)
         err = start(c, out, ei);
     if (err == ERR_OK)
         err = until_ended(c, ei);
-    if (c->command[0] && (err == ERR_INTERRUPTED || err == ERR_TIMEOUT))
-        interrupt(c, ei);
-    if (c->command[0] && wsman_signal(c->w, c->command, WSMAN_SIGNAL_TERMINATE, &closing) != ERR_OK)
+    bool hears = c->command[0];
+    if (hears && (err == ERR_INTERRUPTED || err == ERR_TIMEOUT))
+        hears = interrupt(c, ei);
+    if (hears && wsman_signal(c->w, c->command, WSMAN_SIGNAL_TERMINATE, &closing) != ERR_OK)
         log_line(LOG_LEVEL_DEBUG, "%s: %s", wsman_peer(c->w), closing.what);
     if (wsman_shell_id(c->w)[0] && wsman_delete(c->w, &closing) != ERR_OK)
         log_line(LOG_LEVEL_DEBUG, "%s: a shell was left open: %s", wsman_peer(c->w), closing.what);
@@ -239,7 +264,7 @@ static enum err report(struct conversation *c, struct remote_result *out, enum e
         err = err_set(ei, ERR_REMOTE, NULL, "%s: the server stopped the command", wsman_peer(c->w));
     if (err != ERR_OK && out->outcome_unknown)
         outcome_note_unknown(ei);
-    if (c->gap && outcome_note_gap(out) != ERR_OK && err == ERR_OK)
+    if (c->gap && out->sent && outcome_note_gap(out) != ERR_OK && err == ERR_OK)
         err = err_set(ei, ERR_NOMEM, NULL, "no memory for a warning");
     return err;
 }

@@ -25,7 +25,8 @@
     X(SEND, SOAP_NS_SHELL "/Send", SOAP_NS_SHELL "/SendResponse", "sending input", true, false)              \
     X(SIGNAL, SOAP_NS_SHELL "/Signal", SOAP_NS_SHELL "/SignalResponse", "ending the command", true, true)    \
     X(DELETE, SOAP_NS_TRANSFER "/Delete", SOAP_NS_TRANSFER "/DeleteResponse", "closing the shell", false,    \
-      true)
+      true)                                                                                                  \
+    X(GET, SOAP_NS_TRANSFER "/Get", SOAP_NS_TRANSFER "/GetResponse", "asking for a setting", false, false)
 
 #define SOAP_NS_ENVELOPE   "http://www.w3.org/2003/05/soap-envelope"
 #define SOAP_NS_ADDRESS    "http://schemas.xmlsoap.org/ws/2004/08/addressing"
@@ -71,6 +72,7 @@ enum err soap_write_send(struct buf *out, const struct soap_head *h, const char 
 enum err soap_write_signal(struct buf *out, const struct soap_head *h, const char *command,
                            enum wsman_signal signal) MUST_CHECK;
 enum err soap_write_delete(struct buf *out, const struct soap_head *h) MUST_CHECK;
+enum err soap_write_get(struct buf *out, const struct soap_head *h) MUST_CHECK;
 
 struct soap_reply {
     bool is_fault;
@@ -78,13 +80,14 @@ struct soap_reply {
     char shell_id[WSMAN_ID_MAX];   /* of CreateResponse */
     char resource[256];            /* the same; "" when not told */
     char command_id[WSMAN_ID_MAX]; /* of CommandResponse */
+    char value[WSMAN_VALUE_MAX];   /* of GetResponse: what was asked for; "" when it does not say */
 };
 /*
- * Reads the answer to a request of that kind and MessageID. output (emptied first; of ReceiveResponse) may be NULL for others; command:
- * whose state counts, NULL or "": any. ERR_PROTOCOL: no envelope, cut short, a DTD, an answer to something else; ERR_LIMIT. A fault is
+ * Reads the answer to a request of that kind and MessageID. output (emptied first; of ReceiveResponse) may be NULL for others; wanted:
+ * of Receive the command whose state counts, NULL or "": any; of Get the element whose text is asked for. ERR_PROTOCOL: no envelope, cut short, a DTD, an answer to something else; ERR_LIMIT. A fault is
  * an answer: ERR_OK. A fault may lack RelatesTo (old servers fault before they have read it), but not name another request.
  */
-enum err soap_read(struct soap_reply *out, enum soap_op op, const char *message_id, const char *command,
+enum err soap_read(struct soap_reply *out, enum soap_op op, const char *message_id, const char *wanted,
                    const void *xml, size_t len, struct wsman_output *output, struct errinfo *ei) MUST_CHECK;
 
 #endif

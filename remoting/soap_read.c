@@ -18,7 +18,7 @@ static const struct {
 struct reading {
     struct soap_reply *out;
     enum soap_op op;
-    const char *command;
+    const char *wanted; /* see soap_read() */
     struct wsman_output *output;
     struct errinfo *ei;
 };
@@ -69,7 +69,7 @@ static enum err add_chunk(struct reading *r, const struct soap_node *n)
         return err_set(r->ei, e, NULL, "the answer holds more output than is taken at once");
     if (e || !id_of(n, "CommandId", c.command))
         return wrong(r->ei, "a stream that is not base64, or of no command");
-    if (r->command && *r->command && c.command[0] && !str_ieq(c.command, r->command))
+    if (r->wanted && *r->wanted && c.command[0] && !str_ieq(c.command, r->wanted))
         return wrong(r->ei, "it holds the output of another command");
     c.len = o->data.len - c.at;
     return VEC_PUSH(&o->chunks, SOAP_CHUNKS_MAX, c) ? ERR_OK : wrong(r->ei, "too many streams");
@@ -86,7 +86,7 @@ static enum err read_state(struct reading *r, const struct soap_node *n)
     uint64_t code;
     if (!id_of(n, "CommandId", id))
         return wrong(r->ei, "the state of no command");
-    if (r->command && *r->command && *id && !str_ieq(id, r->command))
+    if (r->wanted && *r->wanted && *id && !str_ieq(id, r->wanted))
         return ERR_OK;
     str_copy(text, sizeof text, soap_node_attribute(n, "State"));
     for (size_t i = 0; i < ARRAY_LEN(states); i++)
@@ -227,6 +227,17 @@ static void read_fault(struct soap_reply *out, const struct soap_node *fault)
     fault_take_text(&out->fault, text);
 }
 
+/* ---- GetResponse ---- */
+
+/* Of the representation, whatever its namespace: the first element of the name asked for. */
+static enum err read_value(struct reading *r, const struct soap_node *body)
+{
+    if (!body->children)
+        return wrong(r->ei, "it tells nothing of what was asked for");
+    text_of(any_named(body, r->wanted ? r->wanted : "", SOAP_DEPTH_MAX), r->out->value, sizeof r->out->value);
+    return ERR_OK;
+}
+
 /* ---- the envelope ---- */
 
 static enum err check_head(struct reading *r, const struct soap_node *head, const char *message_id)
@@ -261,6 +272,7 @@ static enum err read_envelope(struct reading *r, const struct soap_node *root, c
     case SOAP_OP_CREATE: return read_created(r, body);
     case SOAP_OP_COMMAND: return read_started(r, body);
     case SOAP_OP_RECEIVE: return read_output(r, body);
+    case SOAP_OP_GET: return read_value(r, body);
     default: return ERR_OK;
     }
 }
@@ -298,10 +310,10 @@ static bool is_utf16(const unsigned char *p, size_t len, bool *big)
            (p[0] == 0 && p[1] == '<');
 }
 
-enum err soap_read(struct soap_reply *out, enum soap_op op, const char *message_id, const char *command,
+enum err soap_read(struct soap_reply *out, enum soap_op op, const char *message_id, const char *wanted,
                    const void *xml, size_t len, struct wsman_output *output, struct errinfo *ei)
 {
-    struct reading r = {.out = out, .op = op, .command = command, .output = output, .ei = ei};
+    struct reading r = {.out = out, .op = op, .wanted = wanted, .output = output, .ei = ei};
     const char *text = xml;
     struct buf utf8;
     bool big;

@@ -49,9 +49,17 @@ void soap_uuid(char out[static SOAP_UUID_MAX])
     }
     r[6] = (unsigned char)((r[6] & 0x0f) | 0x40); /* RFC 4122: version 4, variant 1 */
     r[8] = (unsigned char)((r[8] & 0x3f) | 0x80);
-    str_fmt(out, SOAP_UUID_MAX, "uuid:%02X%02X%02X%02X-%02X%02X-%02X%02X-%02X%02X-%02X%02X%02X%02X%02X%02X",
-            r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14],
-            r[15]);
+    static const char digits[] = "0123456789ABCDEF";
+    char *to = out;
+    memcpy(to, "uuid:", 5);
+    to += 5;
+    for (size_t i = 0; i < sizeof r; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *to++ = '-';
+        *to++ = digits[r[i] >> 4];
+        *to++ = digits[r[i] & 0x0f];
+    }
+    *to = '\0';
 }
 
 /* How a character is written in text; NULL: as it is. */
@@ -273,5 +281,11 @@ enum err soap_write_signal(struct buf *out, const struct soap_head *h, const cha
 enum err soap_write_delete(struct buf *out, const struct soap_head *h)
 {
     begin(out, SOAP_OP_DELETE, h);
+    return end(out);
+}
+
+enum err soap_write_get(struct buf *out, const struct soap_head *h)
+{
+    begin(out, SOAP_OP_GET, h);
     return end(out);
 }

@@ -6,7 +6,9 @@
 
 #include "core/base/clock.h"
 #include "core/base/str.h"
+#include "remoting/ssh.h"
 #include "remoting/ssh_int.h"
+#include "remoting/ssh_trial.h"
 
 struct server_secrets { /* of one section; server NULL: the profile's own */
     const char *server;
@@ -19,6 +21,7 @@ struct ssh_transport {
     struct ssh_trust trust;
     char *home, *user; /* ours, where the profile names none */
     VEC(struct server_secrets) secrets;
+    struct ssh_trials *trials;
 };
 
 static void ssh_free(struct transport *self)
@@ -26,6 +29,7 @@ static void ssh_free(struct transport *self)
     struct ssh_transport *t = (struct ssh_transport *)self;
     if (!t)
         return;
+    ssh_trials_free(&t->trials);
     for (size_t i = 0; i < t->secrets.n; i++) {
         secret_fini(&t->secrets.v[i].password);
         secret_fini(&t->secrets.v[i].passphrase);
@@ -88,6 +92,7 @@ static enum err settings_of(const struct ssh_transport *t, const char *server, s
         .program = profile_get(p, PROFILE_ssh_command, server),
         .password = find_secret(t, server, false),
         .passphrase = find_secret(t, server, true),
+        .trials = t->trials,
         .port = profile_port(p, PROFILE_ssh_port, server, 22),
         .psrp = str_ieq(psrp, "yes")    ? SSH_PSRP_YES
                 : str_ieq(psrp, "auto") ? SSH_PSRP_AUTO
@@ -100,6 +105,7 @@ static enum err settings_of(const struct ssh_transport *t, const char *server, s
 }
 
 struct job { /* one command on one server */
+    int fd;  /* a connection that stands, or -1 */
     const struct remote_target *target;
     const struct cmdlet *cmdlet;
     struct script script;
@@ -140,8 +146,11 @@ static enum err connect_and_run(struct ssh_transport *t, const struct ssh_settin
     enum err err = s->psrp == SSH_PSRP_NO ? build_script(j, s, ei) : ERR_OK;
     if (err == ERR_OK)
         err = ssh_hostkey_types(s, host, types, sizeof types, ei);
-    if (err == ERR_OK)
-        err = ssh_conn_open(&c, t->profile, host, s->port, types, stop, ei);
+    if (err != ERR_OK)
+        return err;
+    int fd = j->fd;
+    j->fd = -1;
+    err = ssh_conn_open(&c, t->profile, host, s->port, fd, types, stop, ei);
     if (err != ERR_OK)
         return err;
     err = ssh_hostkey_check(&c, &t->trust, s, ei);
@@ -153,13 +162,13 @@ static enum err connect_and_run(struct ssh_transport *t, const struct ssh_settin
     return err;
 }
 
-static enum err ssh_run(struct transport *self, const struct remote_target *target,
-                        const struct cmdlet *cmdlet, const struct stop *stop, struct remote_result *out,
-                        struct errinfo *ei)
+enum err ssh_run_connected(struct transport *self, int own_fd, const struct remote_target *target,
+                           const struct cmdlet *cmdlet, const struct stop *stop, struct remote_result *out,
+                           struct errinfo *ei)
 {
     struct ssh_transport *t = (struct ssh_transport *)self;
     const char *host = target->fqdn && *target->fqdn ? target->fqdn : target->server;
-    struct job j = {.target = target, .cmdlet = cmdlet, .out = out};
+    struct job j = {.fd = own_fd, .target = target, .cmdlet = cmdlet, .out = out};
     struct ssh_settings s;
     struct paths paths;
     int64_t start = clock_mono_ms();
@@ -175,11 +184,20 @@ static enum err ssh_run(struct transport *self, const struct remote_target *targ
     if (!j.reported)
         err = exec_report(out, &j.output, err, ei);
     out->elapsed_ms = (int)(clock_mono_ms() - start);
+    if (j.fd >= 0)
+        (void)close(j.fd);
     buf_fini(&paths.key);
     buf_fini(&paths.known_hosts);
     exec_output_fini(&j.output);
     script_fini(&j.script);
     return err;
+}
+
+static enum err ssh_run(struct transport *self, const struct remote_target *target,
+                        const struct cmdlet *cmdlet, const struct stop *stop, struct remote_result *out,
+                        struct errinfo *ei)
+{
+    return ssh_run_connected(self, -1, target, cmdlet, stop, out, ei);
 }
 
 static enum err resolve(struct secret *out, const char *ref, const char *what, const char *server,
@@ -232,10 +250,12 @@ enum err remoting_ssh_new(struct transport **out, const struct profile *p, remot
         return err_set(ei, ERR_NOMEM, NULL, "no memory for the SSH transport");
     t->base = (struct transport){.name = "ssh", .run = ssh_run, .free = ssh_free};
     t->profile = p;
+    t->trials = ssh_trials_new();
     t->trust.ask = ask;
     t->trust.arg = arg;
     (void)pthread_mutex_init(&t->trust.lock, NULL);
-    enum err err = look_up_self(t, ei);
+    enum err err =
+        t->trials ? look_up_self(t, ei) : err_set(ei, ERR_NOMEM, NULL, "no memory for the SSH transport");
     if (err == ERR_OK)
         err = add_secrets(t, NULL, p->values, ei);
     for (size_t i = 0; err == ERR_OK && i < p->servers.n; i++)

@@ -8,6 +8,7 @@
 #include "core/base/str.h"
 #include "remoting/keyfile.h"
 #include "remoting/ssh_int.h"
+#include "remoting/ssh_trial.h"
 
 static const char rsa_hint[] = "libssh2 signs with RSA keys in SHA-1 only, which OpenSSH 8.8 and later "
                                "refuse: use an ed25519 or ecdsa key";
@@ -207,6 +208,30 @@ static enum err try_interactive(struct login *l, struct errinfo *ei)
                      ei);
 }
 
+/* A server that hangs up on a password has not said that it is right: it counts as refused. */
+static enum ssh_verdict verdict(const struct login *l, enum err err, bool interactive)
+{
+    if (l->in)
+        return SSH_ACCEPTED;
+    if (interactive && l->c->questions == 0) /* never asked for */
+        return SSH_UNTOLD;
+    return err == ERR_OK || err == ERR_AUTH ? SSH_REJECTED : SSH_UNTOLD;
+}
+
+static enum err try_secret(struct login *l, struct errinfo *ei)
+{
+    bool password = offers(l, "password");
+    struct ssh_trial *trial = NULL;
+    if (!password && !offers(l, "keyboard-interactive"))
+        return ERR_OK;
+    enum err err = ssh_trial_begin(l->c, l->s, &trial, ei);
+    if (err != ERR_OK)
+        return err;
+    err = password ? try_password(l, ei) : try_interactive(l, ei);
+    ssh_trial_end(l->c, trial, verdict(l, err, !password));
+    return err;
+}
+
 static enum err refused(const struct login *l, struct errinfo *ei)
 {
     if (!l->tried[0])
@@ -227,12 +252,8 @@ enum err ssh_login(struct ssh_conn *c, const struct ssh_settings *s, struct erri
     enum err err = ask_methods(&l, ei);
     if (err == ERR_OK && !l.in && offers(&l, "publickey"))
         err = s->key ? try_key(&l, ei) : try_agent(&l, ei);
-    if (err == ERR_OK && !l.in && secret_is_set(s->password)) {
-        if (offers(&l, "password"))
-            err = try_password(&l, ei);
-        else if (offers(&l, "keyboard-interactive"))
-            err = try_interactive(&l, ei);
-    }
+    if (err == ERR_OK && !l.in && secret_is_set(s->password))
+        err = try_secret(&l, ei);
     if (err == ERR_OK && !l.in)
         err = refused(&l, ei);
     if (err == ERR_OK) {

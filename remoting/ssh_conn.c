@@ -198,16 +198,20 @@ static void tune_socket(int fd)
 }
 
 enum err ssh_conn_open(struct ssh_conn *c, const struct profile *p, const char *host, uint16_t port,
-                       const char *host_key_types, const struct stop *stop, struct errinfo *ei)
+                       int own_fd, const char *host_key_types, const struct stop *stop, struct errinfo *ei)
 {
-    *c = (struct ssh_conn){.fd = -1, .host = host, .stop = stop, .peeking = true};
+    enum err err = ERR_OK;
+    *c = (struct ssh_conn){.fd = own_fd, .host = host, .stop = stop, .peeking = true};
     (void)pthread_once(&library_once, start_library);
-    if (library_rc != 0)
-        return err_set(ei, ERR_SYSTEM, NULL, "libssh2 could not be started (%d)", library_rc);
-    enum err err = hostmap_connect(&p->hosts, host, port, true, stop, &c->fd, ei);
+    if (library_rc != 0) {
+        err = err_set(ei, ERR_SYSTEM, NULL, "libssh2 could not be started (%d)", library_rc);
+        goto out;
+    }
+    if (c->fd < 0)
+        err = hostmap_connect(&p->hosts, host, port, true, stop, &c->fd, ei);
     if (err != ERR_OK) {
         err_wrap(ei, "SSH");
-        return err;
+        goto out;
     }
     tune_socket(c->fd);
     c->login_deadline_ms = clock_mono_ms() + SSH_LOGIN_MS;

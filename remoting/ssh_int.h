@@ -34,6 +34,7 @@ struct ssh_settings { /* of one server; everything is borrowed */
     const char *known_hosts; /* file */
     const char *program;     /* or NULL */
     const struct secret *password, *passphrase;
+    struct ssh_trials *trials; /* of the transport; ssh_trial.h */
     uint16_t port;
     enum ssh_psrp_mode psrp;
     enum ssh_new_host new_host;
@@ -55,9 +56,11 @@ struct ssh_conn {
     unsigned questions, rounds;
 };
 
-/* ssh_conn.c. conn must outlive its session at the same address. host and stop are borrowed. */
+/* ssh_conn.c. conn must outlive its session at the same address. host and stop are borrowed. own_fd: connected to host and port
+   already, consumed also on error; -1: to be connected. */
 enum err ssh_conn_open(struct ssh_conn *c, const struct profile *p, const char *host, uint16_t port,
-                       const char *host_key_types, const struct stop *stop, struct errinfo *ei) MUST_CHECK;
+                       int own_fd, const char *host_key_types, const struct stop *stop,
+                       struct errinfo *ei) MUST_CHECK;
 void ssh_conn_close(struct ssh_conn *c);
 /* Waits for what libssh2 waits for. what: "logging in". */
 enum err ssh_conn_wait(struct ssh_conn *c, const char *what, struct errinfo *ei) MUST_CHECK;

@@ -16,6 +16,7 @@
 #include "remoting/outcome.h"
 #include "remoting/remoting.h"
 #include "remoting/script.h"
+#include "remoting/soap.h"
 #include "remoting/wsman.h"
 
 #define SHELL_CMD   "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd"
@@ -86,16 +87,30 @@ static void park(struct winrm_transport *t, const char *server, struct wsman **w
         free(p.server);
 }
 
-static enum err open_shell(struct wsman *w, struct errinfo *ei)
+static enum err create(struct wsman *w, bool named, struct errinfo *ei)
 {
     static const struct wsman_option options[] = {{"WINRS_NOPROFILE", "TRUE", false},
                                                   {"WINRS_CODEPAGE", "65001", false}};
+    char id[SOAP_UUID_MAX];
+    soap_uuid(id);
     struct wsman_shell shell = {.resource = SHELL_CMD,
+                                .shell_id = named ? id + sizeof "uuid:" - 1 : NULL,
                                 .input = "stdin",
                                 .output = "stdout stderr",
                                 .options = options,
                                 .n_options = ARRAY_LEN(options)};
     return wsman_create(w, &shell, ei);
+}
+
+/* Under a name of ours, that it can be deleted by when the answer does not come; under another one when the server hung up on a kept
+   connection meanwhile, or has that name already: it had carried out what it then wanted a login for. */
+static enum err open_shell(struct wsman *w, bool kept, struct errinfo *ei)
+{
+    enum err e = create(w, true, ei);
+    const struct wsman_fault *f = wsman_last_fault(w);
+    if ((e == ERR_UNREACHABLE && kept && !f->http_status) || (e && f->code == WSMAN_FAULT_INVALID_SELECTORS))
+        return create(w, true, ei);
+    return e && str_ieq(f->subcode, "SchemaValidationError") ? create(w, false, ei) : e;
 }
 
 /* Nothing ran when the server answers so: another shell is as good as the first. */
@@ -117,7 +132,7 @@ static enum err start(struct wsman *w, const struct script *script, char id[stat
     enum err e = wsman_command(w, &c, id, ei);
     if (wants_new_shell(w, e)) {
         (void)!wsman_delete(w, NULL);
-        e = open_shell(w, ei);
+        e = open_shell(w, false, ei);
         e = e ? e : wsman_command(w, &c, id, ei);
     }
     o->sent = e == ERR_OK || wsman_outcome_unknown(w);
@@ -171,11 +186,13 @@ static enum err collect(struct wsman *w, const char *id, const struct stop *stop
     return e;
 }
 
-static enum err converse(struct wsman *w, const struct script *script, const struct stop *stop,
+static enum err converse(struct wsman *w, bool kept, const struct script *script, const struct stop *stop,
                          struct exec_output *o, bool *gap, struct errinfo *ei)
 {
     char id[WSMAN_ID_MAX] = "";
-    enum err e = open_shell(w, ei);
+    enum err e = open_shell(w, kept, ei);
+    if (!e)
+        e = wsman_make_room(w, script->input.len, ei);
     if (!e)
         e = start(w, script, id, o, ei);
     if (!e)
@@ -204,12 +221,13 @@ static enum err winrm_run(struct transport *self, const struct remote_target *ta
     script_init(&script);
     exec_output_init(&output);
     enum err e = script_build(&script, NULL, target->generation, cmdlet, ei);
-    if (!e && (w = unpark(t, target->server)))
+    bool kept = !e && (w = unpark(t, target->server));
+    if (kept)
         wsman_reuse(w, stop);
     else if (!e)
         e = wsman_new(&w, t->access, target, url ? url : DEFAULT_URL, stop, ei);
     if (!e)
-        e = converse(w, &script, stop, &output, &gap, ei);
+        e = converse(w, kept, &script, stop, &output, &gap, ei);
     bool whole = !e && !gap && !wsman_shell_id(w)[0];
     e = exec_report(out, &output, e, ei);
     if (gap && outcome_note_gap(out) && !e)

@@ -8,6 +8,9 @@
 #include "remoting/fault.h"
 #include "remoting/wsman_int.h"
 
+#define CONFIG_URI "http://schemas.microsoft.com/wbem/wsman/1/config"
+#define ASK_S      5 /* OperationTimeout of a question that can go unanswered */
+
 /* The session's place is w->url; everything that depends on it. */
 static enum err settle(struct wsman *w, struct errinfo *ei)
 {
@@ -104,10 +107,43 @@ void wsman_set_operation_timeout(struct wsman *w, int seconds)
 }
 
 /* What a server counts besides the payload: all headers, and the seal's share (remoting.md 2.4). */
-size_t wsman_room(const struct wsman *w)
+static size_t room_in(const struct wsman *w, size_t envelope)
 {
     size_t frame = 2048 + strlen(w->url.text) + sizeof w->resource + 256;
-    return w->max_envelope > frame ? (w->max_envelope - frame) / 4 * 3 : 0;
+    return envelope > frame ? (envelope - frame) / 4 * 3 : 0;
+}
+
+size_t wsman_room(const struct wsman *w)
+{
+    return room_in(w, w->max_envelope);
+}
+
+static void ask_what_it_takes(struct wsman *w)
+{
+    struct errinfo why = {0};
+    char text[WSMAN_VALUE_MAX] = "";
+    uint64_t kb;
+    int usual = w->timeout_s;
+    w->timeout_s = ASK_S;
+    enum err e = wsman_get(w, CONFIG_URI, false, "MaxEnvelopeSizekb", text, &why);
+    w->timeout_s = usual;
+    w->asked = true;
+    if (!e && str_to_u64(text, strlen(text), &kb) && kb >= WSMAN_ENVELOPE_LEAST >> 10 && kb <= UINT32_MAX)
+        w->server_takes = (size_t)kb << 10;
+    else
+        log_line(LOG_LEVEL_DEBUG, "%s does not say how large an envelope it takes: %s", w->peer,
+                 e ? why.what : text);
+}
+
+enum err wsman_make_room(struct wsman *w, size_t bytes, struct errinfo *ei)
+{
+    if (bytes <= room_in(w, WSMAN_ENVELOPE_LEAST))
+        return ERR_OK;
+    if (!w->asked)
+        ask_what_it_takes(w);
+    if (w->server_takes)
+        wsman_set_envelope(w, w->server_takes);
+    return stop_check(w->stop, ei, w->peer);
 }
 
 const char *wsman_shell_id(const struct wsman *w)
@@ -180,6 +216,20 @@ static bool follow(struct wsman *w, struct errinfo *ei)
     return settle(w, ei) == ERR_OK;
 }
 
+/* The answer never came or cannot be read, or says that the name is taken: the shell may be there, under the name that was asked for. */
+static void discard_unheard(struct wsman *w, const struct wsman_shell *shell)
+{
+    struct errinfo ei = {0};
+    struct wsman_fault fault = w->fault;
+    str_copy(w->shell_id, sizeof w->shell_id, shell->shell_id);
+    str_copy(w->resource, sizeof w->resource, shell->resource);
+    w->open = true;
+    if (wsman_delete(w, &ei))
+        log_line(LOG_LEVEL_DEBUG, "%s: a shell may have been left open: %s", w->peer, ei.what);
+    w->shell_id[0] = '\0';
+    w->fault = fault;
+}
+
 enum err wsman_create(struct wsman *w, const struct wsman_shell *shell, struct errinfo *ei)
 {
     struct wsman_call c = {
@@ -190,6 +240,9 @@ enum err wsman_create(struct wsman *w, const struct wsman_shell *shell, struct e
     enum err e = call(w, &c, &reply, ei);
     for (int i = 0; e == ERR_REFUSED && i < WSMAN_REDIRECTS_MAX && follow(w, ei); i++)
         e = call(w, &c, &reply, ei);
+    if (e && w->answer.sent && shell->shell_id &&
+        (w->answer.status < 300 || w->fault.code == WSMAN_FAULT_INVALID_SELECTORS))
+        discard_unheard(w, shell);
     if (e)
         return e;
     str_copy(w->shell_id, sizeof w->shell_id, reply.shell_id);
@@ -259,6 +312,18 @@ enum err wsman_signal(struct wsman *w, const char *command, enum wsman_signal si
     struct soap_reply reply;
     enum err e = has_shell(w, ei);
     return e ? e : call(w, &c, &reply, ei);
+}
+
+enum err wsman_get(struct wsman *w, const char *resource, bool of_shell, const char *name,
+                   char value[static WSMAN_VALUE_MAX], struct errinfo *ei)
+{
+    struct wsman_call c = {.op = SOAP_OP_GET, .streams = resource, .id = name, .of_shell = of_shell};
+    struct soap_reply reply;
+    enum err e = of_shell ? has_shell(w, ei) : ERR_OK;
+    e = e ? e : call(w, &c, &reply, ei);
+    if (!e)
+        str_copy(value, WSMAN_VALUE_MAX, reply.value);
+    return e;
 }
 
 enum err wsman_delete(struct wsman *w, struct errinfo *ei)

@@ -1,13 +1,14 @@
 /*
- * WS-Management as a client: a session with one endpoint, one remote shell in it, six operations (MS-WSMV; remoting.md 2).
+ * WS-Management as a client: a session with one endpoint, one remote shell in it, seven operations (MS-WSMV; remoting.md 2).
  *
  * It serves the command shell (winrs.h) and PSRP alike: resource URI, options, streams and payloads are the caller's; envelopes,
  * faults, HTTP, logins and message encryption are ours. One session belongs to one thread and holds one connection at a time.
  *
  * What changes something (Create, Command, Send, Signal) is sent at most once. When the connection is lost after it left, the
- * operation fails and wsman_outcome_unknown() says true until the session ends. A Receive or a Delete changes nothing that a second
+ * operation fails and wsman_outcome_unknown() says true until the session ends. A Receive, a Get or a Delete changes nothing that a second
  * one would change again: after a lost connection it logs in anew, knowingly, and is repeated once. So is anything but a Command or a
- * Send that a server answers by wanting another login, and the first Create of another run (wsman_reuse) whose connection was dying.
+ * Send that a server answers by wanting another login, and a Create without a name that comes first in another run (wsman_reuse) when
+ * its connection was dying.
  */
 #ifndef REMOTING_WSMAN_H
 #define REMOTING_WSMAN_H
@@ -28,14 +29,16 @@ void wsman_access_free(struct wsman_access **a); /* after its sessions */
 
 /* ---- a session ---- */
 
-#define WSMAN_ENVELOPE_SAFE  153600    /* bytes: what 2008 R2 takes and gives */
+#define WSMAN_ENVELOPE_LEAST 32768     /* bytes: no server can be set to take less */
+#define WSMAN_ENVELOPE_SAFE  153600    /* what 2008 R2 takes and gives */
 #define WSMAN_ENVELOPE_NEWER 512000    /* protocol 2.2 and later */
 #define WSMAN_OPERATION_S    20        /* OperationTimeout */
 #define WSMAN_READ_MARGIN_S  10        /* by which the wait for an answer exceeds it */
 #define WSMAN_ID_MAX         64        /* bytes of a ShellId or CommandId and its NUL */
+#define WSMAN_VALUE_MAX      64        /* bytes of a setting and its NUL; the rest is cut */
 #define WSMAN_REPLY_MAX      (8 << 20) /* bytes of an answer; more is ERR_LIMIT */
-#define WSMAN_CLEANUP_MS                                                                                     \
-    5000 /* what Signal and Delete may take in all once stop has been raised or is over */
+/* What Signals in all, and a Delete of its own, may take once stop has been raised or is nearly over. */
+#define WSMAN_CLEANUP_MS 5000
 
 struct wsman;
 /* url: "http://{fqdn}:5985/wsman" with {fqdn} and {server} to be replaced by the target's. Connects and logs in with the first
@@ -52,6 +55,13 @@ void wsman_set_envelope(struct wsman *w, size_t bytes);
 void wsman_set_operation_timeout(struct wsman *w, int seconds);
 /* Bytes of payload (before base64) that one Command, Send or Create of this session has room for. */
 size_t wsman_room(const struct wsman *w);
+/*
+ * Before so many bytes of payload are sent. What is sure to fit costs nothing; for more the server is asked, once a session, how large
+ * an envelope it takes (winrm/config, MaxEnvelopeSizekb), and MaxEnvelopeSize is that from here on: larger, so that it goes in one
+ * message, or smaller, so that it is taken at all. A server that does not tell (only administrators may read it) leaves it as it
+ * was. Errors are stop's only.
+ */
+enum err wsman_make_room(struct wsman *w, size_t bytes, struct errinfo *ei) MUST_CHECK;
 /* "" before Create. Borrowed. */
 const char *wsman_shell_id(const struct wsman *w);
 /* The host and port connected to, for messages: "excas01.contoso.lab:5985". Borrowed. */
@@ -97,7 +107,7 @@ struct wsman_variable {
 
 struct wsman_shell {
     const char *resource;       /* ".../windows/shell/cmd" or ".../powershell/Microsoft.Exchange" */
-    const char *shell_id;       /* asked for; NULL: the server chooses */
+    const char *shell_id;       /* asked for, in upper case; NULL: the server chooses */
     const char *name;           /* NULL */
     const char *input, *output; /* "stdin pr", "stdout stderr" */
     const struct wsman_option *options;
@@ -109,8 +119,9 @@ struct wsman_shell {
     const void *creation;  /* bytes for creationXml, NULL: none; at most wsman_room() */
     size_t creation_len;
 };
-/* One shell a session. The resource and the ShellId the server returned go with everything that follows. A redirection is
-   ERR_REFUSED unless winrm_redirect allows it and the place is in the same domain; then the new place is tried. */
+/* One shell a session. The resource and the ShellId the server returned go with everything that follows. When the answer is lost, the
+   ShellId that was asked for is deleted: no shell is left where the server takes names (WinRM 3.0, 2012), no harm done where it gives
+   its own (WinRM 2.0). Such a name is good for one Create. A redirection is ERR_REFUSED unless winrm_redirect allows it and the place is in the same domain; then the new place is tried. */
 enum err wsman_create(struct wsman *w, const struct wsman_shell *shell, struct errinfo *ei) MUST_CHECK;
 
 struct wsman_command {
@@ -165,6 +176,10 @@ enum wsman_signal {
 /* Also after stop has been raised, see WSMAN_CLEANUP_MS. */
 enum err wsman_signal(struct wsman *w, const char *command, enum wsman_signal signal,
                       struct errinfo *ei) MUST_CHECK;
+/* The first element of that name of what the server tells of resource, or, with of_shell, of this session's shell as that resource
+   ("State", for one); "" when there is none. Works without a shell, too. */
+enum err wsman_get(struct wsman *w, const char *resource, bool of_shell, const char *name,
+                   char value[static WSMAN_VALUE_MAX], struct errinfo *ei) MUST_CHECK;
 /* Ends the shell; the session can create another one then. Also after stop has been raised. */
 enum err wsman_delete(struct wsman *w, struct errinfo *ei) MUST_CHECK;
 

@@ -14,13 +14,19 @@
 
 #define SOAP_TYPE "application/soap+xml;charset=UTF-8"
 
+static const char *resource_of(const struct wsman *w, const struct wsman_call *c)
+{
+    return c->op == SOAP_OP_CREATE ? c->shell->resource : c->op == SOAP_OP_GET ? c->streams : w->resource;
+}
+
 enum err wsman_write(struct wsman *w, const struct wsman_call *c, const char *message_id, struct errinfo *ei)
 {
+    bool nobodys = c->op == SOAP_OP_CREATE || (c->op == SOAP_OP_GET && !c->of_shell);
     struct soap_head h = {.to = w->url.text,
                           .message_id = message_id,
                           .session_id = w->session_id,
-                          .resource = c->op == SOAP_OP_CREATE ? c->shell->resource : w->resource,
-                          .shell_id = c->op == SOAP_OP_CREATE ? NULL : w->shell_id,
+                          .resource = resource_of(w, c),
+                          .shell_id = nobodys ? NULL : w->shell_id,
                           .options = c->options,
                           .n_options = c->n_options,
                           .max_envelope = w->max_envelope,
@@ -35,6 +41,7 @@ enum err wsman_write(struct wsman *w, const struct wsman_call *c, const char *me
     case SOAP_OP_SEND: e = soap_write_send(out, &h, c->streams, c->id, c->data, c->len, c->end); break;
     case SOAP_OP_SIGNAL: e = soap_write_signal(out, &h, c->id, c->signal); break;
     case SOAP_OP_DELETE: e = soap_write_delete(out, &h); break;
+    case SOAP_OP_GET: e = soap_write_get(out, &h); break;
     case SOAP_OP_COUNT: break;
     }
     if (e)
@@ -129,12 +136,12 @@ static enum err understand(struct wsman *w, const struct wsman_call *c, const ch
     return ERR_OK;
 }
 
-/* Signal and Delete get time of their own once there is none left. */
+/* Signal and Delete get time of their own once there is too little left; a server that hangs on a Signal leaves Delete its share. */
 static const struct stop *stop_for(struct wsman *w, enum soap_op op)
 {
-    if (!soap_op_tidies(op) || stop_left_ms(w->stop, 1) > 0)
+    if (!soap_op_tidies(op) || stop_left_ms(w->stop, WSMAN_CLEANUP_MS) == WSMAN_CLEANUP_MS)
         return w->stop;
-    if (!w->tidying)
+    if (!w->tidying || op == SOAP_OP_DELETE)
         stop_init(&w->tidy, WSMAN_CLEANUP_MS, NULL);
     w->tidying = true;
     return &w->tidy;
@@ -190,8 +197,9 @@ static bool may_repeat(const struct wsman *w, const struct wsman_call *c, const 
         return false;
     if (!w->answer.sent)
         return e == ERR_UNREACHABLE; /* a kept connection that had died: nothing left */
-    /* The server hung up on an idle connection while the first request was under way: at worst a shell too many. */
-    if (c->op == SOAP_OP_CREATE && w->kept && e == ERR_UNREACHABLE)
+    /* The server hung up on an idle connection while the first request was under way: at worst a shell too many. One with a name is
+       asked for by another. */
+    if (c->op == SOAP_OP_CREATE && w->kept && e == ERR_UNREACHABLE && !c->shell->shell_id)
         return true;
     return !soap_op_changes(c->op) && (e == ERR_UNREACHABLE || e == ERR_TIMEOUT);
 }

@@ -74,8 +74,9 @@ struct wsman {
     char server[256], fqdn[256], spn[320], peer[300], session_id[SOAP_UUID_MAX];
     char resource[256], shell_id[WSMAN_ID_MAX];
     size_t max_envelope;
+    size_t server_takes; /* bytes of an envelope by the server's own word; 0: it does not say */
     int timeout_s;
-    bool open, unknown, tidying, lost_answer;
+    bool open, unknown, tidying, lost_answer, asked; /* asked: what the server takes */
     bool kept;     /* the connection of an earlier run, not yet used by this one */
     bool on_trial; /* identity->busy is ours */
     struct stop tidy;
@@ -103,12 +104,12 @@ struct wsman_call { /* one operation's arguments; those of its kind are set */
     enum soap_op op;
     const struct wsman_shell *shell;
     const struct wsman_command *command;
-    const char *id, *streams;
+    const char *id, *streams; /* of Get: the element, the resource */
     const struct wsman_option *options;
     size_t n_options;
     const void *data;
     size_t len;
-    bool end;
+    bool end, of_shell;
     enum wsman_signal signal;
     struct wsman_output *output;
 };

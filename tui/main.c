@@ -8,6 +8,7 @@
 #include "tui/console.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <libxml/parser.h>
 #include <locale.h>
 #include <signal.h>
@@ -24,7 +25,14 @@ static struct cli cli;
 static void on_stop(int sig)
 {
     (void)sig;
-    stop_raise(&cli.stop); /* an atomic store: safe here */
+    const char *text = stop_is_raised(&cli.stop) ? NULL : atomic_load(&cli.on_stop);
+    stop_raise(&cli.stop); /* atomic loads and a store, and write(2): safe here */
+    if (text) {
+        int saved = errno;
+        ssize_t n = write(STDERR_FILENO, text, strlen(text));
+        (void)n;
+        errno = saved;
+    }
 }
 
 static void catch_signals(void)

@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/path.h"
 #include "core/base/str.h"
+#include "core/kerberos/kerberos.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -125,7 +126,7 @@ static void apply_run(void *arg)
     struct directory *directory = NULL;
     struct store *store = NULL;
     struct transport *transport = NULL;
-    char host[256] = "";
+    char host[256] = "", who[256] = "";
     if (gethostname(host, sizeof host - 1) != 0)
         str_copy(host, sizeof host, "unknown");
 
@@ -140,13 +141,17 @@ static void apply_run(void *arg)
         j->e = session_transport(s, c->via, &transport, &j->ei);
     if (j->e != ERR_OK)
         goto out;
+    /* Several admins may share an account of the jump host. */
+    if (c->who || profile_get(c->profile, PROFILE_ldap_user, NULL) ||
+        !krb_login_default_name(who, sizeof who))
+        str_copy(who, sizeof who, session_who(s));
     struct plan_apply_options o = {
         .profile = c->profile,
         .org = org,
         .directory = directory,
         .store = store,
         .transport = transport,
-        .who = session_who(s),
+        .who = who,
         .from = host,
         .why = j->why,
         .force_lock = j->force[0] ? j->force : NULL,

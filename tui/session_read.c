@@ -90,7 +90,8 @@ static void keep(const struct session *s, const struct world *w)
         host[0] = '\0';
     enum err e = store_open_profile(&store, p, &ei);
     if (e == ERR_OK)
-        e = kept_evidence_write(store, w->org->name, &w->evidence, true, session_who(s), host, &ei);
+        e = kept_evidence_write(store, w->org->name, &w->evidence, w->probed_at > 0, session_who(s), host,
+                                &ei);
     store_close(&store);
     if (e != ERR_OK) {
         err_wrap(&ei, "the evidence is not kept");
@@ -123,9 +124,10 @@ static void read_run(void *arg)
         recall(j, org, &kept);
     struct org_box *box = org_box_new(org);
     if (box)
-        j->result = world_new(
-            box, j->base ? &j->base->evidence : &kept, snapshot ? &snapshot->evidence : NULL,
-            j->kept.at ? j->kept.at : probed_at(j->base, snapshot), s->config->profile, s->config->target);
+        j->result =
+            world_new(box, j->base ? &j->base->evidence : &kept, snapshot ? &snapshot->evidence : NULL,
+                      j->kept.at && j->kept.probed ? j->kept.at : probed_at(j->base, snapshot),
+                      s->config->profile, s->config->target);
     evidence_fini(&kept);
     snapshot_free(&snapshot);
     if (!j->result) {
@@ -223,12 +225,19 @@ static void probe_one_server(struct probe_job *j, struct probe_request *req, str
     secret_fini(&password);
 }
 
+static void host_progressed(void *arg, const struct server *server, size_t done, size_t all)
+{
+    struct probe_job *j = arg;
+    task_say(j->session, TASK_PROBE, (unsigned)done, (unsigned)all,
+             "asking the servers themselves: %s answered", server->name);
+}
+
 /* What only the servers themselves know. */
 static void ask_hosts(struct probe_job *j, struct evidence *fresh)
 {
     const struct console_config *c = j->session->config;
     const struct server *server = *j->server ? org_server(j->base->org, j->server) : NULL;
-    struct host_request req = {0};
+    struct host_request req = {.progress = host_progressed, .progress_arg = j};
     if (*j->server && !server)
         j->e = err_set(&j->ei, ERR_NOTFOUND, NULL, "%s is not in the organisation any more", j->server);
     if (!j->e)
@@ -274,10 +283,13 @@ static void probe_run_job(void *arg)
     struct evidence fresh;
     evidence_init(&fresh, EVIDENCE_LIMIT);
     int64_t probed_at = clock_unix();
-    if (*j->server || j->hosts) /* the others' answers keep their age */
-        probed_at = j->base->probed_at ? j->base->probed_at : probed_at;
     (j->hosts ? ask_hosts : ask_wire)(j, &fresh);
-    if (j->e == ERR_OK) {
+    if (j->hosts) /* nothing was asked on the wire */
+        probed_at = j->base->probed_at;
+    else if ((*j->server || j->e) && j->base->probed_at) /* the others' answers keep their age */
+        probed_at = j->base->probed_at;
+    /* what was seen before somebody stopped it is kept */
+    if (j->e == ERR_OK || (j->e == ERR_INTERRUPTED && fresh.items.n)) {
         j->result = world_new(j->box, &j->base->evidence, &fresh, probed_at, profile, s->config->target);
         if (j->result) {
             j->box = NULL;
@@ -328,9 +340,9 @@ static void begin_probe(struct session *s, const char *server, bool hosts)
     j->box = org_box_ref(s->world->box);
     j->hosts = hosts;
     str_copy(j->server, sizeof j->server, server);
-    for (size_t i = 0; i < s->world->org->n_servers && !*server; i++)
+    for (size_t i = 0; i < s->world->org->n_servers && !*server && !hosts; i++)
         j->total += server_is_cas(&s->world->org->servers[i]);
-    j->total += *server != '\0';
+    j->total += *server != '\0'; /* of hosts the first that answers tells how many */
     s->tasks[TASK_PROBE].total = j->total;
     task_submit(s, TASK_PROBE, probe_run_job, probe_done, j);
 }

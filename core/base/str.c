@@ -52,8 +52,9 @@ bool str_iends(const char *s, const char *suffix)
 const char *str_icontains(const char *s, const char *needle)
 {
     size_t n = strlen(needle);
+    unsigned char first = fold(*needle);
     for (; *s || !n; s++) {
-        if (str_incmp(s, needle, n) == 0)
+        if ((!n || fold(*s) == first) && str_incmp(s, needle, n) == 0)
             return s;
         if (!*s)
             break;
@@ -257,12 +258,25 @@ enum err str_show(struct buf *out, const char *s, size_t len)
     return out->failed;
 }
 
+static bool is_plain(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)s[i] < 0x20 || (unsigned char)s[i] > 0x7e)
+            return false;
+    return true;
+}
+
 void str_show_fixed(char *dst, size_t cap, const char *s, size_t len)
 {
     char one[16];
     size_t at = 0, safe = 0; /* safe: where "..." still fits */
     if (cap == 0)
         return;
+    if (len < cap && is_plain(s, len)) { /* as it mostly is */
+        memcpy(dst, s, len);
+        dst[len] = '\0';
+        return;
+    }
     for (size_t i = 0, used; i < len; i += used) {
         size_t n = show_one(one, s + i, len - i, &used);
         if (at + n >= cap) {

@@ -109,6 +109,8 @@ enum err directory_search(struct directory *d, const struct ldap_query *q, ldap_
 
 struct looking {
     const struct org *org;
+    const char
+        *only; /* the domain to be in: a search of the catalogue goes down into those below; NULL: any */
     struct mailbox *out;
     unsigned n;
     char first_dn[160], second_dn[160];
@@ -124,6 +126,8 @@ static enum err take_mailbox(void *arg, const struct entry *e, struct errinfo *e
 {
     struct looking *l = arg;
     (void)ei;
+    if (l->only && !dn_equal(dn_domain(e->dn), l->only))
+        return ERR_OK;
     if (l->n++ == 0) {
         mailbox_fill(l->out, e, l->org);
         str_copy(l->first_dn, sizeof l->first_dn, e->dn);
@@ -174,6 +178,7 @@ static enum err mailbox_live(struct directory *d, const struct org *org, const s
     forest = !e && !l.n && (chosen[0] ? !dn_equal(chosen, own) : forest_domains(d, stop) != 1);
     if (forest) {
         q.base = chosen;
+        l.only = chosen[0] ? chosen : NULL;
         beyond = forest_search(d, &q, take_mailbox, &l, forget_mailbox, stop, &why);
     }
     if (stops(beyond)) {

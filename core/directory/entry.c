@@ -7,15 +7,19 @@
 
 static const struct {
     const char *name;
+    size_t len;
     unsigned who;
 } attributes[ATTRIBUTE_COUNT] = {
-#define X(name, ldap, who) {ldap, who},
+#define X(name, ldap, who) {ldap, sizeof ldap - 1, who},
     ATTRIBUTE_MAP(X)
 #undef X
 };
 
-static const char *const classes[CLASS_INDEX_COUNT] = {
-#define X(name, ldap) ldap,
+static const struct {
+    const char *name;
+    size_t len;
+} classes[CLASS_INDEX_COUNT] = {
+#define X(name, ldap) {ldap, sizeof ldap - 1},
     CLASS_MAP(X)
 #undef X
 };
@@ -48,12 +52,13 @@ static void build(void)
     for (unsigned i = 0; i < ATTRIBUTE_COUNT; i++)
         enter(attribute_slots, attributes[i].name, i);
     for (unsigned i = 0; i < CLASS_INDEX_COUNT; i++)
-        enter(class_slots, classes[i], i);
+        enter(class_slots, classes[i].name, i);
 }
 
-static bool same(const char *known, const char *name, size_t len)
+/* Mostly written as in the schema. */
+static bool same(const char *known, size_t known_len, const char *name, size_t len)
 {
-    return strlen(known) == len && str_incmp(known, name, len) == 0;
+    return known_len == len && (memcmp(known, name, len) == 0 || str_incmp(known, name, len) == 0);
 }
 
 enum attribute attribute_find(const char *name, size_t len)
@@ -62,7 +67,8 @@ enum attribute attribute_find(const char *name, size_t len)
     if (!len)
         return ATTRIBUTE_NONE;
     for (unsigned at = slot_of(name, len); attribute_slots[at]; at = (at + 1) % SLOTS)
-        if (same(attributes[attribute_slots[at] - 1].name, name, len))
+        if (same(attributes[attribute_slots[at] - 1].name, attributes[attribute_slots[at] - 1].len, name,
+                 len))
             return (enum attribute)(attribute_slots[at] - 1);
     return ATTRIBUTE_NONE;
 }
@@ -104,7 +110,7 @@ enum err entry_to_ldif(const struct entry *e, struct buf *out)
     add_line(out, "dn", e->dn, strlen(e->dn));
     for (unsigned i = 0; i < CLASS_INDEX_COUNT; i++)
         if (e->classes & UINT32_C(1) << i)
-            add_line(out, attributes[ATTRIBUTE_OBJECT_CLASS].name, classes[i], strlen(classes[i]));
+            add_line(out, attributes[ATTRIBUTE_OBJECT_CLASS].name, classes[i].name, classes[i].len);
     for (size_t i = 0; i < e->n; i++)
         if (e->values[i].attribute < ATTRIBUTE_COUNT && e->values[i].attribute != ATTRIBUTE_OBJECT_CLASS)
             add_line(out, attributes[e->values[i].attribute].name, e->values[i].data, e->values[i].len);
@@ -117,7 +123,7 @@ uint32_t class_find(const char *name, size_t len)
     if (!len)
         return 0;
     for (unsigned at = slot_of(name, len); class_slots[at]; at = (at + 1) % SLOTS)
-        if (same(classes[class_slots[at] - 1], name, len))
+        if (same(classes[class_slots[at] - 1].name, classes[class_slots[at] - 1].len, name, len))
             return UINT32_C(1) << (class_slots[at] - 1);
     return 0;
 }

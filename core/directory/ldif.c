@@ -36,6 +36,7 @@ void ldif_fini(struct ldif *p)
 
 static void note(struct ldif *p, const char *text)
 {
+    p->head_from = NULL; /* what is noted has to be read each time */
     p->wants->note(p->wants->arg, p->line, p->dn.len ? buf_str(&p->dn) : NULL, text);
 }
 
@@ -86,6 +87,7 @@ static enum err end_entry(struct ldif *p, struct errinfo *ei)
                       .n = p->delivered.n,
                       .position = p->entry_at,
                       .line = p->entry_line};
+    p->done = p->wants->single;
     enum err err = p->wants->entry(p->wants->arg, &e, ei);
     buf_reset(&p->dn); /* notes between entries name none */
     return err;
@@ -223,17 +225,18 @@ static void continue_logical(struct ldif *p, const char *s, size_t len, bool cut
     buf_add(&p->value, s, len);
 }
 
-static bool is_name(const char *s, size_t len, const char *name)
+static bool same_name(const char *s, size_t len, const char *name, size_t name_len)
 {
-    return strlen(name) == len && str_incmp(s, name, len) == 0;
+    return name_len == len && str_incmp(s, name, len) == 0;
 }
+#define IS_NAME(s, len, literal) same_name(s, len, literal, sizeof literal - 1)
 
 /* Which line this is; the entry under way may end or begin with it. */
 static enum err classify(struct ldif *p, const char *s, size_t name_len, uint64_t at, struct errinfo *ei)
 {
     enum err e = ERR_OK;
     p->kind = KIND_IGNORED;
-    if (is_name(s, name_len, "dn")) {
+    if (IS_NAME(s, name_len, "dn")) {
         if (p->state == COLLECT || p->state == SKIP) {
             note(p, "no empty line before the next entry");
             e = end_entry(p, ei);
@@ -246,11 +249,14 @@ static enum err classify(struct ldif *p, const char *s, size_t name_len, uint64_
         const char *options = memchr(s, ';', name_len);
         size_t base_len = options ? (size_t)(options - s) : name_len;
         enum attribute a = attribute_find(s, base_len);
-        if (is_name(s, name_len, "changetype")) {
+        if (IS_NAME(s, name_len, "changetype")) {
             p->kind = KIND_CHANGETYPE;
         } else if (a != ATTRIBUTE_OBJECT_CLASS && p->seen_class && !is_wanted(p)) {
             p->state = SKIP;
-        } else if (p->wants->extra && a != ATTRIBUTE_OBJECT_CLASS && is_name(s, base_len, p->wants->extra)) {
+            if (p->head_from)
+                ldif_head_learn(&p->heads[p->next_head++ % LDIF_HEADS], p->head_from, s + name_len + 1);
+        } else if (p->wants->extra && a != ATTRIBUTE_OBJECT_CLASS &&
+                   same_name(s, base_len, p->wants->extra, strlen(p->wants->extra))) {
             p->kind = KIND_VALUE;
             p->attribute = ATTRIBUTE_EXTRA;
         } else if (a != ATTRIBUTE_NONE &&
@@ -260,18 +266,18 @@ static enum err classify(struct ldif *p, const char *s, size_t name_len, uint64_
         }
         return ERR_OK;
     }
-    if (p->state == OUTSIDE && is_name(s, name_len, "version") && !p->entries) {
+    if (p->state == OUTSIDE && IS_NAME(s, name_len, "version") && !p->entries) {
         p->kind = KIND_VERSION;
         return ERR_OK;
     }
     if (p->state == OUTSIDE) { /* ldapsearch ends with "search: 2", "result: 0 Success" */
-        if (!is_name(s, name_len, "search") && !is_name(s, name_len, "ref") &&
-            !is_name(s, name_len, "result")) {
+        if (!IS_NAME(s, name_len, "search") && !IS_NAME(s, name_len, "ref") &&
+            !IS_NAME(s, name_len, "result")) {
             note(p, "lines that belong to no entry were left out");
         }
         p->state = TRAILER;
     }
-    if (p->state == TRAILER && is_name(s, name_len, "result"))
+    if (p->state == TRAILER && IS_NAME(s, name_len, "result"))
         p->kind = KIND_RESULT;
     return ERR_OK;
 }
@@ -332,72 +338,37 @@ static enum err take_line(struct ldif *p, const char *s, size_t len, bool cut, u
     return begin_logical(p, s, len, cut, at, ei);
 }
 
-/* An empty line, or one that may begin an entry. at: the start of a line. */
-static bool is_turn(const char *at, const char *end)
+/* Whether the entry that follows the empty line begins as one that was not wanted. */
+static bool begins_alike(struct ldif *p, const char *at, const char *end, struct ldif_match *m)
 {
-    return *at == '\n' || *at == '\r' || ((*at | 0x20) == 'd' && (at + 1 == end || (at[1] | 0x20) == 'n'));
+    for (unsigned i = 0; i < LDIF_HEADS; i++) {
+        unsigned head = (p->last_head + i) % LDIF_HEADS;
+        if (ldif_head_matches(&p->heads[head], at, end, ENTRY_DN_MAX, m)) {
+            p->last_head = head;
+            return true;
+        }
+    }
+    return false;
 }
 
-typedef unsigned char bytes16 __attribute__((vector_size(16)));
-
-static bytes16 load(const char *at)
+/* The entries that nobody wants, from a line of one. Returns where reading goes on, as ldif_skip_lines() does. */
+static const char *skip_entries(struct ldif *p, const char *at, const char *end)
 {
-    bytes16 v;
-    memcpy(&v, at, sizeof v);
-    return v;
-}
-
-/* Past as many whole blocks as hold no newline with a turn behind it; ends anywhere in a line. Most of an export is users,
-   whose lines are of no interest: a test for each of them was what reading one took. */
-static const char *skip_blocks(struct ldif *p, const char *at, const char *end)
-{
-    enum { STEPS = 4, BLOCK = STEPS * sizeof(bytes16), FLUSH = 255 / STEPS };
-    bytes16 newlines = {0};
-    unsigned blocks = 0;
-    for (bool more = true; more;) {
-        bytes16 found = {0}, hit = {0};
-        more = (size_t)(end - at) > BLOCK + 2;
-        for (size_t i = 0; more && i < BLOCK; i += sizeof(bytes16)) {
-            bytes16 next = load(at + i + 1), second = load(at + i + 2);
-            bytes16 newline = (bytes16)(load(at + i) == '\n');
-            found -= newline; /* a comparison that holds is -1 */
-            hit |= newline & (bytes16)((next == '\n') | (next == '\r') |
-                                       (((next | 0x20) == 'd') & ((second | 0x20) == 'n')));
-        }
-        uint64_t halves[2];
-        memcpy(halves, &hit, sizeof hit);
-        more = more && !(halves[0] | halves[1]);
-        if (more) {
-            newlines += found;
-            at += BLOCK;
-        }
-        if (++blocks == FLUSH || !more) {
-            for (size_t i = 0; i < sizeof newlines; i++)
-                p->line += newlines[i];
-            newlines = (bytes16){0};
-            blocks = 0;
-        }
+    struct ldif_match m = {0};
+    for (;;) {
+        at = ldif_skip_lines(at, end, &p->line);
+        if (at == end || !begins_alike(p, at, end, &m))
+            break;
+        p->line += m.lines;
+        p->entries++;
+        p->with_class++;
+        at = m.next;
+    }
+    if (m.dn) { /* of the entry that reading goes on in: notes name it */
+        buf_reset(&p->dn);
+        buf_add(&p->dn, m.dn, m.dn_len);
     }
     return at;
-}
-
-/* Of an entry that nobody wants only its end matters. Returns the start of the line where reading goes on: a turn, or one that does
-   not end here. */
-static const char *skip_lines(struct ldif *p, const char *from, const char *end)
-{
-    for (const char *at = from; at < end;) {
-        if (is_turn(at, end))
-            return at;
-        at = skip_blocks(p, at, end);
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        if (!newline) {
-            const char *last = memrchr(from, '\n', (size_t)(at - from));
-            return last ? last + 1 : from;
-        }
-        p->line++;
-        at = newline + 1;
-    }
-    return end;
 }
 
 static void keep_rest(struct ldif *p, const char *s, size_t len, uint64_t at)
@@ -420,9 +391,9 @@ enum err ldif_feed_lines(struct ldif *p, const char *data, size_t len, struct er
 {
     enum err e = ERR_OK;
     const char *at = data, *end = data + len;
-    while (!e && at < end) {
+    while (!e && at < end && !p->done) {
         if (p->state == SKIP && p->kind <= KIND_IGNORED && !p->carrying) {
-            at = skip_lines(p, at, end);
+            at = skip_entries(p, at, end);
             if (at == end)
                 break;
         }
@@ -436,14 +407,18 @@ enum err ldif_feed_lines(struct ldif *p, const char *data, size_t len, struct er
             p->carrying = false;
             if (p->carry.failed)
                 return no_memory(p, ei);
+            p->head_from = NULL;
             e = take_line(p, buf_str(&p->carry), p->carry.len, p->carry_cut, p->carry_at, ei);
             settle(p);
         } else {
             e = take_line(p, at, (size_t)(newline - at), false, p->position + (uint64_t)(at - data), ei);
+            if (p->kind == KIND_DN)
+                p->head_from = newline + 1;
         }
         at = newline + 1;
     }
     settle(p);
+    p->head_from = NULL;
     p->position += len;
     if (!e && (p->value.failed || p->carry.failed))
         return no_memory(p, ei);

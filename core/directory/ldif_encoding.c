@@ -97,6 +97,14 @@ enum err ldif_feed(struct ldif *p, const char *data, size_t len, struct errinfo 
     return e;
 }
 
+void ldif_pass(struct ldif *p, const struct ldif_passed *passed)
+{
+    p->fed = passed->to;
+    p->line += passed->lines;
+    p->entries += passed->entries;
+    p->with_class += passed->with_class;
+}
+
 enum err ldif_finish(struct ldif *p, bool *cut, struct errinfo *ei)
 {
     enum err e = ERR_OK;

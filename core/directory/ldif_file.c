@@ -1,16 +1,18 @@
 #include "core/directory/ldif_file.h"
 
 #include "core/base/str.h"
+#include "core/directory/ldif_ahead.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Fits the second-level cache: what was just copied is still there when it is parsed. */
-#define PIECE       ((size_t)256 * 1024)
+/* A huge page: what is read into it is copied faster. */
+#define PIECE       ((size_t)2 * 1024 * 1024)
 #define SMALL_PIECE ((size_t)8 * 1024)
 
 enum err ldif_file_open(struct ldif_file *f, const char *path, struct errinfo *ei)
@@ -42,41 +44,74 @@ void ldif_file_close(struct ldif_file *f)
     *f = (struct ldif_file){.fd = -1};
 }
 
-static enum err read_piece(const struct ldif_file *f, char *to, size_t cap, uint64_t at, size_t *got,
-                           struct errinfo *ei)
+enum err ldif_file_read(const struct ldif_file *f, char *to, size_t cap, uint64_t at, size_t *got,
+                        struct errinfo *ei)
 {
-    ssize_t n;
-    do
-        n = pread(f->fd, to, cap, (off_t)at);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return err_errno(ei, ERR_INPUT, NULL, "%s: reading at byte %llu", f->path, (unsigned long long)at);
-    *got = (size_t)n;
+    *got = 0;
+    while (*got < cap) {
+        ssize_t n = pread(f->fd, to + *got, cap - *got, (off_t)(at + *got));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(ei, ERR_INPUT, NULL, "%s: reading at byte %llu", f->path,
+                             (unsigned long long)(at + *got));
+        if (n == 0)
+            break;
+        *got += (size_t)n;
+    }
     return ERR_OK;
 }
 
-enum err ldif_file_scan(struct ldif_file *f, const struct ldif_wants *wants, const struct stop *stop,
-                        struct ldif_scan *out, struct errinfo *ei)
+char *ldif_file_room(size_t len)
+{
+    if (len < PIECE)
+        return malloc(len);
+    char *room = aligned_alloc(PIECE, (len + PIECE - 1) / PIECE * PIECE);
+    if (room)
+        madvise(room, len, MADV_HUGEPAGE); /* only advice */
+    return room;
+}
+
+/* From the position on to the end of the piece it lies in, or as far as the others have not been. */
+static enum err scan_piece(struct ldif *p, const struct ldif_file *f, struct ldif_ahead *ahead, char *room,
+                           size_t piece, bool *end, struct errinfo *ei)
+{
+    size_t got = 0;
+    const struct ldif_passed *passed = ldif_ahead_of(ahead, p->fed, room);
+    size_t len = passed ? (size_t)(passed->from - p->fed) : piece - (size_t)(p->fed % piece);
+    enum err e = ldif_file_read(f, room, len, p->fed, &got, ei);
+    if (e)
+        return e;
+    *end = got < len;
+    e = ldif_feed(p, room, got, ei);
+    if (e)
+        err_wrap(ei, "%s:%llu", f->path, (unsigned long long)p->line);
+    else if (passed && !*end)
+        ldif_pass(p, passed);
+    return e;
+}
+
+enum err ldif_file_scan_in(struct ldif_file *f, const struct ldif_wants *wants, size_t piece,
+                           unsigned threads, const struct stop *stop, struct ldif_scan *out,
+                           struct errinfo *ei)
 {
     struct ldif p;
     struct ldif_scan result = {0};
-    uint64_t at = 0;
-    size_t got = 0;
+    struct ldif_ahead *ahead = NULL;
+    struct stat st = {0};
+    bool end = false;
     ldif_init(&p, wants, LDIF_DETECT);
-    char *piece = malloc(PIECE);
-    enum err e = piece ? ERR_OK : err_set(ei, ERR_NOMEM, NULL, "no memory to read %s", f->path);
+    char *room = ldif_file_room(piece);
+    enum err e = room ? ERR_OK : err_set(ei, ERR_NOMEM, NULL, "no memory to read %s", f->path);
     posix_fadvise(f->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-    while (!e) {
+    if (!e && threads && fstat(f->fd, &st) == 0)
+        ahead = ldif_ahead_start(f, wants, (uint64_t)st.st_size, piece, threads);
+    while (!e && !end) {
         e = stop_check(stop, ei, f->path);
         if (!e)
-            e = read_piece(f, piece, PIECE, at, &got, ei);
-        if (e || !got)
-            break;
-        e = ldif_feed(&p, piece, got, ei);
-        if (e)
-            err_wrap(ei, "%s:%llu", f->path, (unsigned long long)p.line);
-        at += got;
+            e = scan_piece(&p, f, p.encoding == LDIF_UTF8 ? ahead : NULL, room, piece, &end, ei);
     }
+    ldif_ahead_stop(&ahead);
     if (!e)
         e = ldif_finish(&p, &result.cut, ei);
     if (!e) {
@@ -87,23 +122,15 @@ enum err ldif_file_scan(struct ldif_file *f, const struct ldif_wants *wants, con
         *out = result;
     }
     ldif_fini(&p);
-    free(piece);
+    free(room);
     return e;
 }
 
-/* Passes the first entry on and ignores what else stands in the same piece. */
-struct single {
-    const struct ldif_wants *wants;
-    bool done;
-};
-
-static enum err first_only(void *arg, const struct entry *e, struct errinfo *ei)
+enum err ldif_file_scan(struct ldif_file *f, const struct ldif_wants *wants, const struct stop *stop,
+                        struct ldif_scan *out, struct errinfo *ei)
 {
-    struct single *s = arg;
-    if (s->done)
-        return ERR_OK;
-    s->done = true;
-    return s->wants->entry(s->wants->arg, e, ei);
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return ldif_file_scan_in(f, wants, PIECE, processors > 1 ? (unsigned)(processors - 1) : 0, stop, out, ei);
 }
 
 static void quiet(void *arg, uint64_t line, const char *subject, const char *text)
@@ -114,20 +141,18 @@ static void quiet(void *arg, uint64_t line, const char *subject, const char *tex
 enum err ldif_file_entry(const struct ldif_file *f, uint64_t position, const struct ldif_wants *wants,
                          struct errinfo *ei)
 {
-    struct single s = {.wants = wants};
     struct ldif_wants one = *wants;
-    one.entry = first_only;
     one.note = quiet;
-    one.arg = &s;
     one.everything = true; /* whoever knows the position has chosen */
+    one.single = true;
     struct ldif p;
     ldif_init(&p, &one, f->encoding);
     char *piece = malloc(SMALL_PIECE);
     enum err e = piece ? ERR_OK : err_set(ei, ERR_NOMEM, NULL, "no memory to read %s", f->path);
-    while (!e && !s.done) {
+    while (!e && !p.done) {
         size_t got = 0;
         bool cut;
-        e = read_piece(f, piece, SMALL_PIECE, position, &got, ei);
+        e = ldif_file_read(f, piece, SMALL_PIECE, position, &got, ei);
         if (!e && got)
             e = ldif_feed(&p, piece, got, ei);
         else if (!e) {

@@ -63,7 +63,7 @@ static enum err take_owner(void *arg, const struct entry *e, struct errinfo *ei)
     int64_t number;
     size_t n = 0, host;
     bool bad, wanted = false;
-    if (l->known && dn_is_below(e->dn, l->known))
+    if (l->known && dn_equal(dn_domain(e->dn), l->known))
         return ERR_OK;
     for (size_t i = 0; i < e->n; i++)
         n += e->values[i].attribute == ATTRIBUTE_SPN;

@@ -231,6 +231,8 @@ struct work {
     const struct host_request *req;
     const struct stop *stop;
     struct evidence e;
+    bool begun;
+    size_t *done, *all; /* of the run */
 };
 
 static void run_one(void *arg)
@@ -242,11 +244,20 @@ static void run_one(void *arg)
     stop_init(&stop, w->req->timeout_ms > 0 ? w->req->timeout_ms : HOST_TIMEOUT_MS, (struct stop *)w->stop);
     if (stop_left_ms(w->stop, 1) == 0)
         return; /* the whole run is over: nothing was observed here */
+    w->begun = true;
     arena_init(&a.arena, ARENA_LIMIT);
     for (size_t i = 0; i < ARRAY_LEN(questions); i++)
         if (!put(&a, &questions[i], unreached) && !unreached)
             unreached = "not asked: the server was not reached before";
     arena_fini(&a.arena);
+}
+
+static void one_ended(void *arg)
+{
+    struct work *w = arg;
+    *w->done += w->begun;
+    if (w->begun && w->req->progress)
+        w->req->progress(w->req->progress_arg, w->server, *w->done, *w->all);
 }
 
 const char *host_via(const char *configured)
@@ -259,7 +270,7 @@ enum err host_ask(const struct org *org, const struct server *const *servers, si
                   struct errinfo *ei)
 {
     struct job_pool *pool = NULL;
-    size_t wanted = servers ? n : org->n_servers, n_works = 0;
+    size_t wanted = servers ? n : org->n_servers, n_works = 0, done = 0;
     struct work *works = calloc(wanted ? wanted : 1, sizeof *works);
     enum err err = works ? ERR_OK : err_set(ei, ERR_NOMEM, NULL, "no memory to ask %zu servers", wanted);
     for (size_t i = 0; !err && i < wanted; i++) {
@@ -267,14 +278,14 @@ enum err host_ask(const struct org *org, const struct server *const *servers, si
         if (!servers && (s->roles & ROLE_EDGE))
             continue;
         struct work *w = &works[n_works++];
-        *w = (struct work){.server = s, .req = req, .stop = stop};
+        *w = (struct work){.server = s, .req = req, .stop = stop, .done = &done, .all = &n_works};
         evidence_init(&w->e, EVIDENCE_LIMIT);
     }
     unsigned threads = req->parallel ? req->parallel : HOST_PARALLEL;
     if (!err && n_works)
         err = job_pool_new(&pool, threads < n_works ? threads : (unsigned)n_works, ei);
     for (size_t i = 0; i < n_works && !err; i++)
-        if ((err = job_pool_submit(pool, run_one, NULL, &works[i])))
+        if ((err = job_pool_submit(pool, run_one, one_ended, &works[i])))
             err_set(ei, err, NULL, "cannot ask %s: %s", works[i].server->name, err_text(err));
     if (pool)
         job_pool_wait(pool);

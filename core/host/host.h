@@ -18,10 +18,15 @@
 #define HOST_TIMEOUT_MS 120000 /* per server: Exchange's snap-in alone takes half a minute to load */
 #define HOST_PARALLEL   8
 
+/* Called on the collecting thread as each server ends: of so many so many are done. */
+typedef void host_progress(void *arg, const struct server *server, size_t done, size_t all);
+
 struct host_request {
     struct transport *transport; /* borrowed */
     int timeout_ms;              /* per server; 0: HOST_TIMEOUT_MS */
     unsigned parallel;           /* 0: HOST_PARALLEL */
+    host_progress *progress;     /* NULL: none */
+    void *progress_arg;
 };
 
 /* Asks servers (NULL: all but Edge, mailbox servers too, since floors hold for them as well) and merges into e, in their order.

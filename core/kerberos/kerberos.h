@@ -30,6 +30,8 @@ enum err krb_setup_refresh(int64_t within_s, struct errinfo *ei) MUST_CHECK;
 /* The ticket granting ticket of the default credential cache (KRB5CCNAME or what krb_setup made), copied. ERR_AUTH with a hint
    when there is none that has not ended. */
 enum err krb_login_default(struct krb_login **out, struct errinfo *ei) MUST_CHECK;
+/* Who that is, for a record of who did something; false when there is no ticket. */
+bool krb_login_default_name(char *out, size_t cap);
 enum err krb_login_keytab(struct krb_login **out, const char *principal, const char *keytab,
                           struct errinfo *ei) MUST_CHECK;
 /* One AS exchange, never a second with the same password: failed ones count towards a lock-out. principal may be "user",

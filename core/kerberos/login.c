@@ -242,6 +242,17 @@ enum err krb_login_default(struct krb_login **out, struct errinfo *ei)
     return e;
 }
 
+bool krb_login_default_name(char *out, size_t cap)
+{
+    struct krb_login *l = NULL;
+    struct errinfo ei;
+    if (krb_login_default(&l, &ei) != ERR_OK)
+        return false;
+    str_copy(out, cap, krb_login_name(l));
+    krb_login_free(&l);
+    return true;
+}
+
 enum err krb_login_keytab(struct krb_login **out, const char *principal, const char *keytab,
                           struct errinfo *ei)
 {

@@ -72,14 +72,32 @@ static bool is_plain(char c)
     return u >= 0x80 || !(other[u >> 6] >> (u & 63) & 1);
 }
 
-/* Copies a run of such bytes, and of single spaces between them. out has room for what is left of the text. */
+/* The length of ",TYPE=" at p when a type and a value of such bytes follow; else 0. */
+static size_t plain_type(const char *p)
+{
+    size_t n = 1;
+    while ((p[n] | 0x20) >= 'a' && (p[n] | 0x20) <= 'z')
+        n++;
+    return n > 1 && p[n] == '=' && is_plain(p[n + 1]) ? n + 1 : 0;
+}
+
+/* Copies a run of such bytes, of single spaces between them, and of types of letters. out has room for what is left of the text. */
 static size_t plain_run(struct step *s, char *out)
 {
-    size_t n = 0;
+    size_t n = 0, type;
     if (!s->in_value || s->at_start || s->given < s->queued)
         return 0;
-    for (const char *p = s->p; is_plain(p[n]) || (p[n] == ' ' && is_plain(p[n + 1])); n++)
-        out[n] = lower(p[n]);
+    for (const char *p = s->p;;) {
+        if (is_plain(p[n]) || (p[n] == ' ' && is_plain(p[n + 1]))) {
+            out[n] = lower(p[n]);
+            n++;
+        } else if (p[n] == ',' && (type = plain_type(p + n))) {
+            for (; type; type--, n++)
+                out[n] = lower(p[n]);
+        } else {
+            break;
+        }
+    }
     s->p += n;
     return n;
 }
@@ -235,6 +253,14 @@ const char *dn_parent(const char *dn)
         }
     }
     return NULL;
+}
+
+const char *dn_domain(const char *dn)
+{
+    const char *p = dn;
+    while (p && !str_istarts(p + strspn(p, " "), "DC="))
+        p = dn_parent(p);
+    return p;
 }
 
 bool dn_is_below(const char *dn, const char *ancestor)

@@ -17,6 +17,11 @@ const char *verdict_name(enum verdict v)
     return (unsigned)v < sizeof names / sizeof *names ? names[v] : "unknown";
 }
 
+const char *verdict_text(enum verdict v)
+{
+    return v == VERDICT_NOT_READY ? "not ready" : verdict_name(v);
+}
+
 void findings_init(struct findings *f)
 {
     *f = (struct findings){.verdict = VERDICT_UNKNOWN};

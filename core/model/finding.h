@@ -12,7 +12,8 @@ enum severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_ERROR, SEVERITY_BLOCKE
 const char *severity_name(enum severity s);
 
 enum verdict { VERDICT_UNKNOWN, VERDICT_READY, VERDICT_NOT_READY, VERDICT_BLOCKED };
-const char *verdict_name(enum verdict v);
+const char *verdict_name(enum verdict v); /* as in JSON: "not_ready" */
+const char *verdict_text(enum verdict v); /* for people: "not ready" */
 
 struct proof { /* one entry of "evidence" in cli.md */
     enum evidence_source source;

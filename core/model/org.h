@@ -224,6 +224,8 @@ bool dn_is_below(const char *dn, const char *ancestor); /* true for equal as wel
 bool dn_rdn(const char *dn, char *out, size_t cap);
 /* The DN one level up; NULL at the end. Borrowed from dn. */
 const char *dn_parent(const char *dn);
+/* The domain an account is in: from its first DC= on; NULL when there is none. A domain below another has a DN below the other's. Borrowed. */
+const char *dn_domain(const char *dn);
 /* A normalised key for hashing; lower case. */
 enum err dn_normalise(struct buf *out, const char *dn) MUST_CHECK;
 

@@ -8,11 +8,22 @@
 
 #define MAX_NAMED 50 /* steps that have moved, each with what was and what is */
 
+/* As the step would leave it. */
+static bool is_new(const struct run *r, const struct step_run *s)
+{
+    struct buf text;
+    struct errinfo ei;
+    buf_init(&text, 8192);
+    enum step_state now = observe_step(r->io, &s->watches, &text, &ei);
+    buf_fini(&text);
+    return now == STATE_NEW;
+}
+
 /* All of them before the first write, so that a plan is applied whole or not begun. The first that moved is named, the others counted. */
 static enum err check_all(struct run *r, struct errinfo *ei)
 {
     struct errinfo first = {0}, one = {0};
-    size_t moved = 0;
+    size_t moved = 0, done = 0;
     for (size_t i = 0; i < r->plan->n_steps; i++) {
         struct step_run *s = &r->steps[i];
         if (s->step->skip || s->start != START_FRESH)
@@ -29,6 +40,7 @@ static enum err check_all(struct run *r, struct errinfo *ei)
         }
         if (e == ERR_OK)
             replicas_compare(r, s);
+        done += e == ERR_STALE && is_new(r, s);
         if (e == ERR_STALE && moved && moved < MAX_NAMED) /* the first is the error's */
             log_line(LOG_LEVEL_WARNING, "step %d, %s has moved: %s", s->step->n, s->step->server, one.what);
         if (e == ERR_STALE && moved++ == 0) {
@@ -41,6 +53,8 @@ static enum err check_all(struct run *r, struct errinfo *ei)
     if (moved > 1)
         err_wrap(&first, "%zu steps have moved, the first", moved);
     err_wrap(&first, "the plan is stale");
+    if (done == moved)
+        err_hint(&first, "all that moved is as the plan wants it: was it applied already? Plan again");
     if (ei)
         *ei = first;
     return ERR_STALE;
@@ -66,7 +80,7 @@ enum err run_apply(const struct plan *p, const struct plan_apply_options *o, con
     bool locked = false;
     if (!ei)
         ei = &own;
-    enum err e = run_init(&r, p, o, io, ei);
+    enum err e = run_init(&r, p, NULL, o, io, ei);
     if (e != ERR_OK)
         goto out;
     str_fmt(reason, sizeof reason, "plan %s%s%s", p->id, o->why ? ": " : "", o->why ? o->why : "");

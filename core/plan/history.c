@@ -1,9 +1,13 @@
 #include "core/plan/run_int.h"
 
+#include "core/base/clock.h"
 #include "core/base/str.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* A cmdlet sent shortly before the run died may still be at work on the server. */
+#define FRESH_S 300
 
 void plan_history_fini(struct history *h)
 {
@@ -23,6 +27,7 @@ static enum err take_begin(struct history *h, const struct journal_record *r, st
     json_t *j = json_loads(r->after ? r->after : "", JSON_REJECT_DUPLICATES, NULL);
     const char *organization = json_string_value(json_object_get(j, "organization"));
     const char *target = json_string_value(json_object_get(j, "target"));
+    const char *of = json_string_value(json_object_get(j, "rollback_of"));
     json_int_t steps = json_integer_value(json_object_get(j, "steps"));
     enum err e = ERR_OK;
     if (!organization || !target || !generation_from_name(target, &h->plan->target) || steps < 0 ||
@@ -33,7 +38,8 @@ static enum err take_begin(struct history *h, const struct journal_record *r, st
         h->plan->organization = arena_str(a, organization);
         h->plan->steps = arena_array(a, h->expected + 1, sizeof *h->plan->steps);
         h->steps = arena_array(a, h->expected + 1, sizeof *h->steps);
-        if (!h->plan->organization || !h->plan->steps || !h->steps)
+        h->plan->rollback_of = arena_str(a, of);
+        if (!h->plan->organization || (of && !h->plan->rollback_of) || !h->plan->steps || !h->steps)
             e = err_set(ei, ERR_LIMIT, NULL, "the run is too large");
     }
     json_decref(j);
@@ -90,16 +96,17 @@ static enum err take_record(struct history *h, const struct journal_record *r, s
         return bad_record(ei, r);
     if (strcmp(r->phase, "intent") == 0) {
         s->begun = true;
-        s->ended = s->undo_begun = s->failed = s->undone = false;
+        s->ended = s->undo_begun = s->failed = s->undone = s->done = s->put_back = false;
         s->sent_at = r->at;
     } else if (strcmp(r->phase, "undo") == 0 ||
                (strcmp(r->phase, "failed") == 0 && str_eq(r->after, RECORD_PUT_BACK))) {
-        s->undo_begun = true;
+        s->undo_begun = s->put_back = true;
         s->ended = false;
         s->sent_at = r->at;
     } else if (strcmp(r->phase, "done") == 0 || strcmp(r->phase, "failed") == 0 ||
                strcmp(r->phase, "undone") == 0 || strcmp(r->phase, "skipped") == 0) {
         s->ended = true;
+        s->done = s->done || strcmp(r->phase, "done") == 0;
         s->undone = strcmp(r->phase, "undone") == 0;
         s->failed = s->undone || strcmp(r->phase, "failed") == 0;
     }
@@ -113,6 +120,7 @@ enum err plan_history_read(struct history *out, struct store *store, const char 
     enum err e = plan_new(&h.plan, ei);
     if (e == ERR_OK)
         e = journal_read(store, run, &records, ei);
+    h.first_id = records.n ? records.v[0].id : 0;
     for (size_t i = 0; e == ERR_OK && i < records.n; i++)
         e = take_record(&h, &records.v[i], ei);
     if (e == ERR_OK && !h.steps)
@@ -123,4 +131,49 @@ enum err plan_history_read(struct history *out, struct store *store, const char 
     else
         plan_history_fini(&h);
     return e;
+}
+
+/* Of a record after the run's first: the beginning of a run that takes it back, or a step of that. */
+static enum err take_later(struct history *h, const struct journal_record *r, const char *run,
+                           const char **back, struct errinfo *ei)
+{
+    if (strcmp(r->phase, "begin") == 0) {
+        json_t *j = json_loads(r->after ? r->after : "", JSON_REJECT_DUPLICATES, NULL);
+        bool found = str_eq(json_string_value(json_object_get(j, "rollback_of")), run);
+        json_decref(j);
+        if (found && !(*back = arena_str(&h->plan->arena, r->run)))
+            return err_set(ei, ERR_LIMIT, NULL, "the run is too large");
+    }
+    if (!*back || !str_eq(*back, r->run) || strcmp(r->phase, "intent") != 0)
+        return ERR_OK;
+    for (size_t i = 0; i < h->plan->n_steps; i++)
+        if (str_ieq(h->steps[i].step->server, r->server))
+            h->steps[i].taken_back = *back;
+    return ERR_OK;
+}
+
+enum err plan_history_rollbacks(struct history *h, struct store *store, const char *run, struct errinfo *ei)
+{
+    int64_t after = h->first_id;
+    const char *back = NULL; /* the lock lets one run be at work at a time */
+    enum err e = ERR_OK;
+    for (bool more = true; e == ERR_OK && more;) {
+        journal_records records = {0};
+        e = journal_read_after(store, after, NULL, &records, ei);
+        for (size_t i = 0; e == ERR_OK && i < records.n; i++) {
+            after = records.v[i].id;
+            e = take_later(h, &records.v[i], run, &back, ei);
+        }
+        more = records.n > 0;
+        journal_records_free(&records);
+    }
+    return e;
+}
+
+enum step_state plan_history_observe(const struct step_history *h, const struct plan_io *io,
+                                     const struct watches *w, struct buf *text, struct errinfo *ei)
+{
+    bool fresh = !h->ended && clock_unix() - h->sent_at < FRESH_S;
+    enum step_state goal = h->undo_begun ? STATE_OLD : STATE_NEW;
+    return observe_until(io, w, goal, fresh ? RUN_SETTLE_MS : 0, text, ei);
 }

@@ -9,13 +9,12 @@
 #define POLL_MS       2000
 #define POLL_LEAST_MS 100
 
-enum push_end { PUSH_DONE, PUSH_FAILED, PUSH_UNKNOWN };
-
 static const char nothing_changed[] = "nothing was changed";
 
+/* One that is gone says nothing about the others. */
 static void count_failure(struct host_run *h)
 {
-    if (!h->counted)
+    if (!h->counted && h->server)
         atomic_fetch_add(&h->run->failed_hosts, 1);
     h->counted = true;
 }
@@ -30,14 +29,17 @@ static void fail_text(struct host_run *h, struct step_run *s, bool put_back, con
     str_show_fixed(s->reason, sizeof s->reason, n > 0 ? text : "failed", n > 0 ? strlen(text) : 6);
     s->result = PLAN_FAILED;
     count_failure(h);
-    struct record_texts t = {.detail = s->reason, .after = put_back ? RECORD_PUT_BACK : NULL};
+    bool unchanged = s->start == START_FRESH && !s->may_have_it;
+    struct record_texts t = {.detail = s->reason,
+                             .after = put_back    ? RECORD_PUT_BACK
+                                      : unchanged ? RECORD_UNCHANGED
+                                                  : NULL};
     enum err e = run_record(h->run, s->step, "failed", &t, NULL);
     (void)e;
     run_progress(h->run, s->step, PLAN_FAILED, "%s", s->reason);
 }
 
-static void fail_step(struct host_run *h, struct step_run *s, const char *fmt, ...) PRINTF_LIKE(3, 4);
-static void fail_step(struct host_run *h, struct step_run *s, const char *fmt, ...)
+void host_fail_step(struct host_run *h, struct step_run *s, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -45,20 +47,19 @@ static void fail_step(struct host_run *h, struct step_run *s, const char *fmt, .
     va_end(ap);
 }
 
-static void put_back(struct host_run *h, struct step_run *s);
-
-static void fail_and_put_back(struct host_run *h, struct step_run *s, const char *fmt, ...) PRINTF_LIKE(3, 4);
-static void fail_and_put_back(struct host_run *h, struct step_run *s, const char *fmt, ...)
+void host_fail_and_put_back(struct host_run *h, struct step_run *s, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
     fail_text(h, s, true, fmt, ap);
     va_end(ap);
-    put_back(h, s);
+    if (!h->goes_back && !h->run->plan->rollback_of)
+        h->goes_back = s->step->n;
+    host_put_back_step(h, s);
 }
 
 /* Begun, and no word on how it ended: resume reads it again. */
-static void leave_step(struct host_run *h, struct step_run *s, const char *why)
+void host_leave_step(struct host_run *h, struct step_run *s, const char *why)
 {
     str_copy(s->reason, sizeof s->reason, why);
     s->result = PLAN_REREAD;
@@ -74,110 +75,10 @@ static void skip_step(struct host_run *h, struct step_run *s, const char *why)
     run_progress(h->run, s->step, PLAN_SKIPPED, "%s", why);
 }
 
-static enum push_end push(struct host_run *h, const struct cmdlet *c, struct buf *text, int *elapsed_ms)
-{
-    const struct remote_target target = {h->server->name, h->server->fqdn, h->server->generation};
-    struct transport *t = h->run->o->transport;
-    struct remote_result r = {0};
-    struct errinfo ei = {0};
-    struct stop stop;
-    stop_init(&stop, RUN_PUSH_MS, NULL); /* not the run's own: the host in hand is finished */
-    enum err e = t->run(t, &target, c, &stop, &r, &ei);
-    remote_text(text, e, &ei, &r);
-    *elapsed_ms = r.elapsed_ms;
-    /* A transport that lost its server may not have known to say so: sent, and neither an exit code nor an error came back. */
-    bool unknown = r.outcome_unknown || (e != ERR_OK && r.sent && !r.has_exit_code && !r.errors.n);
-    enum push_end end = unknown                               ? PUSH_UNKNOWN
-                        : e == ERR_OK && remote_result_ok(&r) ? PUSH_DONE
-                                                              : PUSH_FAILED;
-    remote_result_fini(&r);
-    return end;
-}
-
-/* An intent, in the journal before anything leaves. */
-static enum err announce(struct run *r, const struct plan_step *s, const char *phase, const struct cmdlet *c,
-                         const struct plan_change *from, const struct plan_change *to)
-{
-    struct errinfo ei = {0};
-    struct buf text;
-    buf_init(&text, JOURNAL_TEXT_MAX);
-    json_t *jb = changes_to_json(from, s->n_before), *ja = changes_to_json(to, s->n_after);
-    char *before = jb ? json_dumps(jb, JSON_COMPACT) : NULL,
-         *after = ja ? json_dumps(ja, JSON_COMPACT) : NULL;
-    enum err e = before && after ? cmdlet_text(&text, c, &ei)
-                                 : err_set(&ei, ERR_NOMEM, NULL, "no memory for a journal record");
-    if (e == ERR_OK)
-        e = store_lock_check(r->o->store, &ei);
-    if (e == ERR_OK)
-        e = run_record(r, s, phase,
-                       &(struct record_texts){.cmdlet = buf_str(&text), .before = before, .after = after},
-                       &ei);
-    else
-        run_halt(r, e, &ei);
-    if (e == ERR_OK && strcmp(phase, "intent") == 0) {
-        run_progress(r, s, PLAN_INTENT, "%s", buf_str(&text));
-        run_progress(r, s, PLAN_PUSH, "by %s to %s", r->o->transport->name, s->server);
-    }
-    json_decref(jb);
-    json_decref(ja);
-    free(before);
-    free(after);
-    buf_fini(&text);
-    return e;
-}
-
-static const char *said_by(struct run *r)
+const char *run_said_by(struct run *r)
 {
     const char *dc = r->io->controller ? r->io->controller(r->io->ctx, r->io->at) : NULL;
     return dc ? dc : "the directory";
-}
-
-static void put_back(struct host_run *h, struct step_run *s)
-{
-    struct run *r = h->run;
-    struct buf text;
-    struct errinfo ei = {0};
-    int elapsed = 0;
-    char why[RUN_REASON_SIZE];
-    str_copy(why, sizeof why, s->reason);
-    buf_init(&text, RUN_DETAIL_MAX);
-    /* The wire was waited for, perhaps for half an hour: what somebody wrote meanwhile is not overwritten. */
-    enum step_state was = observe_step(r->io, &s->watches, &text, &ei), now;
-    if (was == STATE_UNREADABLE) {
-        run_halt(r, ei.code, &ei);
-        leave_step(h, s, ei.what);
-        goto out;
-    }
-    if (was == STATE_OTHER) {
-        fail_step(h, s, "%s; not put back: now %s says %s, somebody else's value, left alone", why,
-                  said_by(r), buf_str(&text));
-        goto out;
-    }
-    if (announce(r, s->step, "undo", &s->step->inverse, s->step->after, s->step->before) != ERR_OK)
-        goto out; /* failed it is, and not put back: the journal cannot be written, or the lock is another's */
-    buf_reset(&text);
-    enum push_end end = push(h, &s->step->inverse, &text, &elapsed);
-    enum err e = run_record(r, s->step, "result", &(struct record_texts){.detail = buf_str(&text)}, NULL);
-    (void)e;
-    char said[200];
-    str_copy(said, sizeof said, buf_str(&text));
-    now = observe_until(r->io, &s->watches, STATE_OLD, RUN_REREAD_MS, &text, &ei);
-    if (now == STATE_OLD && was == STATE_OLD && end != PUSH_DONE) {
-        fail_step(h, s,
-                  "%s; and putting it back failed too (%s): %s never had the change, another controller may",
-                  why, said, said_by(r));
-    } else if (now == STATE_OLD) {
-        e = run_record(r, s->step, "undone", &(struct record_texts){.detail = buf_str(&text)}, NULL);
-        s->result = PLAN_UNDONE;
-        run_progress(r, s->step, PLAN_UNDONE, "put back: %s", buf_str(&text));
-    } else if (now == STATE_UNREADABLE) {
-        fail_step(h, s, "%s; and what came of putting it back is not known: %s", why, ei.what);
-    } else {
-        fail_step(h, s, "%s; and it could not be put back (%s): %s says %s", why,
-                  end == PUSH_DONE ? "the command ran" : said, said_by(r), buf_str(&text));
-    }
-out:
-    buf_fini(&text);
 }
 
 enum verified { VERIFIED, NOT_VERIFIED, NOT_WAITED_FOR };
@@ -201,10 +102,14 @@ static enum verified verify_wire(struct host_run *h, struct step_run *s, char *t
         int64_t now = r->io->now_ms(r->io->ctx);
         if (!stopping && stop_is_raised(r->o->stop)) {
             stopping = true;
-            if (end > now + RUN_GRACE_MS)
+            if (end > now + RUN_GRACE_MS) {
                 end = now + RUN_GRACE_MS;
-            else
+                run_progress(r, s->step, PLAN_VERIFY,
+                             "the run is being stopped: IIS has %d s more, then a resume looks again",
+                             RUN_GRACE_MS / 1000);
+            } else {
                 stopping = false; /* the whole time was waited all the same */
+            }
         }
         if (now >= end)
             return stopping ? NOT_WAITED_FOR : NOT_VERIFIED;
@@ -222,45 +127,15 @@ static void finish_step(struct host_run *h, struct step_run *s, const char *wire
     observe_beside(r->io, s->step, &s->watches, &lag);
     enum err e = run_record(r, s->step, "done",
                             &(struct record_texts){.detail = lag.len ? buf_str(&lag) : NULL}, NULL);
-    str_fmt(which, sizeof which, "%s has it", said_by(r));
+    str_fmt(which, sizeof which, "%s has it", run_said_by(r));
     if (e == ERR_OK) {
         s->result = PLAN_DONE;
         run_progress(r, s->step, PLAN_DONE, "%s%s%s", s->step->verify_wire ? wire : which,
                      lag.len ? "; " : "", buf_str(&lag));
     } else {
-        leave_step(h, s, "the journal cannot be written");
+        host_leave_step(h, s, "the journal cannot be written");
     }
     buf_fini(&lag);
-}
-
-/* Sooner than by itself; whether it helps the wire shows, and a failure is no failure of the change. */
-static void nudge(struct host_run *h, const struct step_run *s)
-{
-    struct run *r = h->run;
-    for (size_t i = 0; i < s->step->n_nudges; i++) {
-        const struct cmdlet *c = &s->step->nudges[i];
-        struct buf text, said;
-        int elapsed = 0;
-        buf_init(&text, PLAN_MAX_TEXT);
-        buf_init(&said, RUN_DETAIL_MAX);
-        enum err e = cmdlet_text(&text, c, NULL);
-        if (e == ERR_OK)
-            e = store_lock_check(r->o->store, NULL);
-        if (e == ERR_OK)
-            e = run_record(r, s->step, "nudge", &(struct record_texts){.cmdlet = buf_str(&text)}, NULL);
-        if (e == ERR_OK) {
-            run_progress(r, s->step, PLAN_VERIFY, "%s", buf_str(&text));
-            enum push_end end = push(h, c, &said, &elapsed);
-            e = run_record(r, s->step, "result", &(struct record_texts){.detail = buf_str(&said)}, NULL);
-            if (end != PUSH_DONE)
-                run_progress(r, s->step, PLAN_VERIFY,
-                             "the nudge did not help (%s): it happens by itself, later", buf_str(&said));
-        }
-        buf_fini(&text);
-        buf_fini(&said);
-        if (e != ERR_OK)
-            return;
-    }
 }
 
 /* The directory has the new values: now the wire. */
@@ -276,16 +151,16 @@ static void verify_step(struct host_run *h, struct step_run *s)
     char detail[400];
     str_fmt(detail, sizeof detail, s->wire_before[0] ? "%s (before: %s)" : "%s%s", text, s->wire_before);
     if (v == NOT_WAITED_FOR) {
-        leave_step(h, s, "stopped while waiting for IIS");
+        host_leave_step(h, s, "stopped while waiting for IIS");
         return;
     }
     enum err e = run_record(r, s->step, "verify", &(struct record_texts){.detail = detail}, NULL);
     if (v == NOT_VERIFIED)
-        fail_and_put_back(h, s, "the wire did not follow: %s", text);
+        host_fail_and_put_back(h, s, "the wire did not follow: %s", text);
     else if (e == ERR_OK)
         finish_step(h, s, text);
     else
-        leave_step(h, s, "the journal cannot be written");
+        host_leave_step(h, s, "the journal cannot be written");
 }
 
 /* What the push did is what the directory says, whatever the remote said. */
@@ -297,56 +172,46 @@ static void reread_step(struct host_run *h, struct step_run *s, enum push_end en
     int wait = end == PUSH_DONE ? RUN_REREAD_MS : end == PUSH_UNKNOWN ? RUN_SETTLE_MS : 0;
     buf_init(&text, 8192);
     if (wait)
-        run_progress(r, s->step, PLAN_REREAD, "asking %s, for up to %d s", said_by(r), wait / 1000);
+        run_progress(r, s->step, PLAN_REREAD, "asking %s, for up to %d s", run_said_by(r), wait / 1000);
     else
-        run_progress(r, s->step, PLAN_REREAD, "asking %s", said_by(r));
+        run_progress(r, s->step, PLAN_REREAD, "asking %s", run_said_by(r));
     enum step_state now = observe_until(r->io, &s->watches, STATE_NEW, wait, &text, &ei);
+    s->may_have_it = end != PUSH_FAILED || now != STATE_OLD;
     enum err e = run_record(
         r, s->step, "reread",
         &(struct record_texts){.detail = now == STATE_UNREADABLE ? ei.what : buf_str(&text)}, NULL);
     (void)e;
     if (now == STATE_UNREADABLE) {
         run_halt(r, ei.code, &ei);
-        leave_step(h, s, ei.what);
+        host_leave_step(h, s, ei.what);
     } else if (end != PUSH_FAILED && now == STATE_NEW) {
-        run_progress(r, s->step, PLAN_REREAD, "%s: %s", said_by(r), buf_str(&text));
+        run_progress(r, s->step, PLAN_REREAD, "%s: %s", run_said_by(r), buf_str(&text));
         buf_reset(&text);
         if (!replicas_look(r, s, &text))
             run_progress(r, s->step, PLAN_REREAD, "%s", buf_str(&text));
-        nudge(h, s);
+        (void)host_nudge(h, s);
         verify_step(h, s);
     } else if (now == STATE_OTHER) {
-        fail_step(h, s, "%s; now %s says %s: somebody else's value, left alone", said, said_by(r),
-                  buf_str(&text));
+        host_fail_step(h, s, "%s; now %s says %s: somebody else's value, left alone", said, run_said_by(r),
+                       buf_str(&text));
     } else if (end == PUSH_UNKNOWN && now == STATE_OLD) {
-        fail_step(h, s, "%s; after %d s %s has it as before, and it is not sent again", said, wait / 1000,
-                  said_by(r));
+        host_fail_step(h, s, "%s; after %d s %s has it as before, and it is not sent again", said,
+                       wait / 1000, run_said_by(r));
     } else if (end == PUSH_UNKNOWN) {
         /* Half of it is there: it may well be at work still. Neither done nor failed until it is read again. */
-        leave_step(h, s,
-                   "half of the change is there, and whether the command is still at work is not known");
+        host_leave_step(h, s,
+                        "half of the change is there, and whether the command is still at work is not known");
     } else if (end == PUSH_FAILED && now == STATE_OLD) {
-        fail_step(h, s, "%s; %s", said, nothing_changed);
+        host_fail_step(h, s, "%s; %s", said, nothing_changed);
     } else {
         /* The command ran and the directory we read does not show it: another controller may have it, so put it back too. */
         if (end == PUSH_DONE)
-            fail_and_put_back(h, s, "the command ran, but %s still says %s", said_by(r), buf_str(&text));
+            host_fail_and_put_back(h, s, "the command ran, but %s still says %s", run_said_by(r),
+                                   buf_str(&text));
         else
-            fail_and_put_back(h, s, "%s", said);
+            host_fail_and_put_back(h, s, "%s", said);
     }
     buf_fini(&text);
-}
-
-static void first_line(char *out, size_t cap, enum push_end end, const char *text)
-{
-    size_t len = strcspn(text, "\n");
-    if (len)
-        str_show_fixed(out, cap, text, len);
-    else
-        str_copy(out, cap,
-                 end == PUSH_DONE      ? "the command ran"
-                 : end == PUSH_UNKNOWN ? "the connection was lost"
-                                       : "the command failed");
 }
 
 static void push_step(struct host_run *h, struct step_run *s)
@@ -355,10 +220,11 @@ static void push_step(struct host_run *h, struct step_run *s)
     struct buf text;
     int elapsed = 0;
     char said[200];
-    if (announce(r, s->step, "intent", &s->step->cmdlet, s->step->before, s->step->after) != ERR_OK)
+    if (host_announce(r, s->step, "intent", &s->step->cmdlet, s->step->before, s->step->after) != ERR_OK)
         return; /* nothing was sent: not begun */
+    s->may_have_it = true;
     buf_init(&text, RUN_DETAIL_MAX);
-    enum push_end end = push(h, &s->step->cmdlet, &text, &elapsed);
+    enum push_end end = host_push(h, &s->step->cmdlet, &text, &elapsed);
     if (end == PUSH_DONE && !text.len)
         (void)buf_adds(&text, "the command ran and said nothing");
     if (end == PUSH_UNKNOWN)
@@ -367,7 +233,7 @@ static void push_step(struct host_run *h, struct step_run *s)
     /* Without the record the world is still looked at: what was sent was sent. */
     enum err e = run_record(r, s->step, "result", &(struct record_texts){.detail = buf_str(&text)}, NULL);
     (void)e;
-    first_line(said, sizeof said, end, buf_str(&text));
+    host_first_line(said, sizeof said, end, buf_str(&text));
     run_progress(r, s->step, PLAN_PUSH, "%s (%d ms)", said, elapsed);
     reread_step(h, s, end, said);
     buf_fini(&text);
@@ -385,8 +251,8 @@ static void begin_step(struct host_run *h, struct step_run *s)
     enum err e = observe_preconditions(r->io, s->step, &s->watches, &now, &ei);
     free(now);
     if (e == ERR_STALE)
-        fail_step(h, s, "somebody changed it since the run began, by %s: %s; %s by us", said_by(r), ei.what,
-                  nothing_changed);
+        host_fail_step(h, s, "somebody changed it since the run began, by %s: %s; %s by us", run_said_by(r),
+                       ei.what, nothing_changed);
     else if (e != ERR_OK)
         run_halt(r, e, &ei);
     else
@@ -398,7 +264,9 @@ static void run_step(struct host_run *h, struct step_run *s)
     switch (s->start) {
     case START_NEVER: return;
     case START_VERIFY: verify_step(h, s); return;
-    case START_UNDO: fail_and_put_back(h, s, "the run was interrupted, and the change is put back"); return;
+    case START_UNDO:
+        host_fail_and_put_back(h, s, "the run was interrupted, and the change is put back");
+        return;
     case START_FRESH: break;
     }
     if (s->step->skip)
@@ -407,13 +275,42 @@ static void run_step(struct host_run *h, struct step_run *s)
         begin_step(h, s);
 }
 
+/* A server that left the directory while the run was interrupted, or whose steps are only there to be left out. */
+static void end_gone(struct host_run *h)
+{
+    for (size_t i = 0; i < h->n_steps; i++) {
+        struct step_run *s = &h->steps[i];
+        bool done = s->past && s->past->done && s->past->ended && !s->past->undo_begun;
+        if (s->result != PLAN_QUEUED)
+            continue;
+        if (s->start != START_NEVER && s->step->skip)
+            skip_step(h, s, s->step->skip);
+        else if (s->start != START_NEVER && s->start != START_FRESH)
+            host_fail_step(h, s, "%s: how the step ended can no longer be seen", s->gone);
+        else if (s->start == START_FRESH)
+            host_fail_step(h, s, "%s: not begun, %s", s->gone, nothing_changed);
+        else if (done && h->goes_back)
+            host_fail_step(h, s, "step %d failed, and this one cannot be put back with it: %s", h->goes_back,
+                           s->gone);
+    }
+}
+
+static bool failed_before(const struct step_run *s)
+{
+    return s->past && (s->past->failed || s->past->undo_begun);
+}
+
 static void run_steps(struct host_run *h, bool only_in_hand)
 {
     bool stopped = false;
+    if (!h->server) {
+        end_gone(h);
+        return;
+    }
     for (size_t i = 0; i < h->n_steps && !atomic_load(&h->run->halted); i++) {
         struct step_run *s = &h->steps[i];
         if (s->result != PLAN_QUEUED || s->start == START_NEVER) {
-            stopped = stopped || s->failed_before ||
+            stopped = stopped || failed_before(s) ||
                       (s->result != PLAN_QUEUED && s->result != PLAN_DONE && s->result != PLAN_SKIPPED);
         } else if (s->start != START_FRESH || !only_in_hand) {
             if (stopped && s->start == START_FRESH)
@@ -423,6 +320,10 @@ static void run_steps(struct host_run *h, bool only_in_hand)
             stopped = stopped || (s->result != PLAN_DONE && s->result != PLAN_SKIPPED);
         }
     }
+    if (h->goes_back)
+        host_put_back(h);
+    else if (stopped && !only_in_hand)
+        host_say_what_stays(h);
 }
 
 void host_run(void *arg)
@@ -444,13 +345,15 @@ void host_ask_wires(void *arg)
     struct host_run *h = arg;
     for (size_t i = 0; i < h->n_steps; i++) {
         struct step_run *s = &h->steps[i];
-        if (!s->step->verify_wire || s->step->skip || s->start != START_FRESH)
+        if (!h->server || !s->step->verify_wire || s->step->skip || s->start != START_FRESH ||
+            s->result != PLAN_QUEUED)
             continue;
         if (observe_wire(h->run->io, h->server, &s->watches, s->wire_before, sizeof s->wire_before) ==
             WIRE_SILENT)
-            fail_step(h, s,
-                      "the wire is to be verified and does not answer (%s): %s; \"verify\": [\"directory\"] "
-                      "goes without",
-                      s->wire_before, nothing_changed);
+            host_fail_step(
+                h, s,
+                "the wire is to be verified and does not answer (%s): %s; \"verify\": [\"directory\"] "
+                "goes without",
+                s->wire_before, nothing_changed);
     }
 }

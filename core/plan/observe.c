@@ -159,7 +159,27 @@ static void join(struct buf *b, const struct directory_values *v)
     (void)buf_adds(b, v->n ? "'" : "absent");
 }
 
-static enum err stale(struct errinfo *ei, const struct plan_precondition *p,
+/* " (basic -> basic, ntlm)" where the attribute is a number that says nothing to a reader. */
+static void in_words(struct buf *b, const struct property *property, const struct plan_precondition *p,
+                     const struct directory_values *now)
+{
+    struct arena a;
+    struct plan_change x, y;
+    if (!property || (property->kind != PROPERTY_AUTH && property->kind != PROPERTY_ORDINAL))
+        return;
+    arena_init(&a, 1 << 16);
+    if (change_from_raw(&x, &a, property, &p->value, p->value != NULL) == ERR_OK &&
+        change_from_raw(&y, &a, property, (const char *const *)now->v, now->n) == ERR_OK) {
+        (void)buf_adds(b, " (");
+        change_text(b, &x);
+        (void)buf_adds(b, " -> ");
+        change_text(b, &y);
+        (void)buf_adds(b, ")");
+    }
+    arena_fini(&a);
+}
+
+static enum err stale(struct errinfo *ei, const struct property *property, const struct plan_precondition *p,
                       const struct directory_values *now, bool exists)
 {
     struct buf b;
@@ -171,6 +191,7 @@ static enum err stale(struct errinfo *ei, const struct plan_precondition *p,
                 p->value ? p->value : "absent");
     else {
         join(&b, now);
+        in_words(&b, property, p, now);
         /* the attribute first: a DN alone can fill the text */
         err_set(ei, ERR_STALE, "plan again", "%s: then %s%s%s, now %s, of %s", p->attribute,
                 p->value ? "'" : "", p->value ? p->value : "absent", p->value ? "'" : "", buf_str(&b), p->dn);
@@ -194,7 +215,7 @@ enum err observe_preconditions(const struct plan_io *io, const struct plan_step 
         if (e != ERR_OK)
             break;
         if (want_absent ? exists : (!property || !exists || !holds(property, p->value, &v)))
-            e = stale(ei, p, &v, exists);
+            e = stale(ei, property, p, &v, exists);
         if (json_object_set_new(attributes, p->attribute, values_json(&v, exists)) < 0 && e == ERR_OK)
             e = err_set(ei, ERR_NOMEM, NULL, "no memory for the values of %s", s->server);
         directory_values_free(&v);

@@ -50,6 +50,7 @@ struct plan_step {
 struct plan {
     struct arena arena;
     const char *id, *organization, *made_by;
+    const char *rollback_of; /* NULL; the run that it takes back */
     enum generation target;
     int64_t made_at;
     struct plan_step *steps;
@@ -127,9 +128,11 @@ void plan_outcome_text(const struct plan_outcome *o, char *out, size_t cap);
 /*
  * Lock; all preconditions on all hosts before the first write (ERR_STALE names what moved: dn, attribute, then -> now); the values
  * of all hosts into the journal; a question to every wire that is to be verified; then the canary and the waves. A host: intent,
- * push, result, re-read, wire, done - each a record. What failed is put back with the inverse; a command whose outcome is not known
- * is never sent again, the directory decides. ERR_PARTIAL when some failed, ERR_INTERRUPTED when stopped. *out is filled whenever a
- * run was begun, also with an error.
+ * push, result, re-read, wire, done - each a record. A step that was not verified or failed half way is put back with its inverse, and
+ * so are, the last first, the steps of the same server that had gone well before it in this run: it is then as it was before the run.
+ * (A rollback does not send what it has taken back already again.) A step that failed without a trace leaves the ones before it.
+ * A command whose outcome is not known is never sent again, the directory decides. ERR_PARTIAL when some failed, or a rollback left
+ * something alone; ERR_INTERRUPTED when stopped. *out is filled whenever a run was begun, also with an error.
  *
  * Several directories lie: what is verified is verified on the controller that the directory was opened on, which is named. The others
  * that are known (directory_replicas) are asked too, for a while: a step that has not reached them is done all the same, and says
@@ -139,15 +142,17 @@ enum err plan_apply(const struct plan *p, const struct plan_apply_options *o, st
                     struct errinfo *ei) MUST_CHECK;
 /*
  * The inverse of what a journalled run did, as a plan against the directory now; repeatable. Three-way (then, after, now): what is as
- * the run left it gets a step, what is as it was before gets none, what somebody changed since gets a step with .skip that says so.
- * filter may be NULL.
+ * the run left it gets a step, what is as it was before gets none, what somebody changed since gets a step with .skip that says so, and
+ * so does what is on a server that is gone. filter may be NULL.
  */
 enum err plan_rollback(struct plan **out, const char *run, const struct plan_apply_options *o,
                        const struct plan_filter *filter, struct errinfo *ei) MUST_CHECK;
 /*
  * Goes on with a run that was interrupted (kill -9 too): every unfinished intent is re-read first. The change is there: verified. It
- * never took effect: begun again. It is half there: put back. Somebody else's value: left alone. Then the hosts not begun, the first
- * as a canary again. Hosts that failed before count against max_fail. ERR_REFUSED when the run has ended.
+ * never took effect: begun again. It is half there: put back, and its server with it. Somebody else's value: left alone. Then the hosts
+ * not begun, the first as a canary again. Hosts that failed before count against max_fail. The steps of a server that is out of reach
+ * for good (not in the directory any more, there twice, of another version) fail and say so; the others are gone on with. ERR_PARTIAL
+ * when any of the run's steps failed or was left alone; ERR_REFUSED when the run has ended.
  */
 enum err plan_resume(const char *run, const struct plan_apply_options *o, struct plan_outcome *out,
                      struct errinfo *ei) MUST_CHECK;

@@ -333,7 +333,7 @@ static enum err read_steps(struct plan *p, const json_t *list, struct errinfo *e
 static enum err read_plan(struct plan *p, const json_t *j, struct errinfo *ei)
 {
     static const char *const keys[] = {"format",  "id",      "organization", "target",
-                                       "made_at", "made_by", "steps"};
+                                       "made_at", "made_by", "rollback_of",  "steps"};
     const char *target = NULL, *made_at = NULL;
     const json_t *format = json_object_get(j, "format");
     if (!json_is_object(j) || !json_is_integer(format))
@@ -357,6 +357,8 @@ static enum err read_plan(struct plan *p, const json_t *j, struct errinfo *ei)
         e = wrong(ei, "made_at", "a time as 2026-11-24T03:00:00Z");
     if (e == ERR_OK)
         e = get_text(&p->made_by, &p->arena, j, "made_by", true, ei);
+    if (e == ERR_OK && json_object_get(j, "rollback_of"))
+        e = get_text(&p->rollback_of, &p->arena, j, "rollback_of", false, ei);
     return e == ERR_OK ? read_steps(p, json_object_get(j, "steps"), ei) : e;
 }
 

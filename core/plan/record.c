@@ -69,14 +69,17 @@ void run_progress(struct run *r, const struct plan_step *step, enum plan_phase p
 
 enum err run_record_begin(struct run *r, const char *phase, struct errinfo *ei)
 {
+    const char *of = r->plan->rollback_of;
     char detail[160];
-    json_t *o = json_pack("{s:s, s:s, s:s, s:I}", "organization", r->plan->organization, "plan", r->plan->id,
-                          "target", generation_name(r->plan->target), "steps", (json_int_t)r->plan->n_steps);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:s*}", "organization", r->plan->organization, "plan",
+                          r->plan->id, "target", generation_name(r->plan->target), "steps",
+                          (json_int_t)r->plan->n_steps, "rollback_of", of);
     char *after = o ? json_dumps(o, JSON_COMPACT) : NULL;
     json_decref(o);
     if (!after)
         return err_set(ei, ERR_NOMEM, NULL, "no memory for a journal record");
-    str_fmt(detail, sizeof detail, "%zu steps on %zu servers", r->plan->n_steps, r->n_hosts);
+    str_fmt(detail, sizeof detail, "%s%s%s%zu steps on %zu servers", of ? "takes back run " : "",
+            of ? of : "", of ? ": " : "", r->plan->n_steps, r->n_hosts);
     enum err e = run_record(r, NULL, phase, &(struct record_texts){.after = after, .detail = detail}, ei);
     free(after);
     return e;

@@ -1,24 +1,40 @@
 #include "core/plan/run_int.h"
 
-#include "core/base/clock.h"
 #include "core/base/str.h"
 
 #include <string.h>
 
-/* A cmdlet sent shortly before the run died may still be at work on the server. */
-#define FRESH_S 300
+/* How a step ends without anything being sent. */
+static enum err end_step(struct run *r, struct step_run *s, enum plan_phase how, const char *text,
+                         struct errinfo *ei)
+{
+    s->start = START_NEVER;
+    s->result = how;
+    str_copy(s->reason, sizeof s->reason, text);
+    run_progress(r, s->step, how, "%s%s", how == PLAN_UNDONE ? "put back: " : "", text);
+    return run_record(r, s->step, plan_phase_name(how), &(struct record_texts){.detail = text}, ei);
+}
 
-static const char left_alone[] = "somebody changed it since; left alone";
+static enum err leave_alone(struct run *r, struct step_run *s, const char *now, struct errinfo *ei)
+{
+    char text[RUN_REASON_SIZE];
+    s->left_alone = true;
+    if (!s->past->undo_begun) {
+        str_fmt(text, sizeof text, "somebody changed it since: now %s; left alone", now);
+        return end_step(r, s, PLAN_SKIPPED, text, ei);
+    }
+    str_fmt(text, sizeof text, "not put back: somebody changed it since: now %s; left alone", now);
+    return end_step(r, s, PLAN_FAILED, text, ei);
+}
 
 /* Where a step stands that was begun and has not ended. */
-static enum err place(struct run *r, struct step_run *s, const struct step_history *h, struct errinfo *ei)
+static enum err place(struct run *r, struct step_run *s, struct errinfo *ei)
 {
     struct buf text;
-    bool fresh = clock_unix() - h->sent_at < FRESH_S;
-    enum step_state goal = h->undo_begun ? STATE_OLD : STATE_NEW;
+    const struct step_history *h = s->past;
     enum err e = ERR_OK;
     buf_init(&text, 8192);
-    enum step_state now = observe_until(r->io, &s->watches, goal, fresh ? RUN_SETTLE_MS : 0, &text, ei);
+    enum step_state now = plan_history_observe(h, r->io, &s->watches, &text, ei);
     struct record_texts said = {.detail = now == STATE_UNREADABLE ? ei->what : buf_str(&text)};
     if (now == STATE_UNREADABLE) {
         e = ei->code;
@@ -26,20 +42,14 @@ static enum err place(struct run *r, struct step_run *s, const struct step_histo
     }
     if ((e = run_record(r, s->step, "reread", &said, ei)) != ERR_OK)
         goto out;
-    if (now == STATE_OTHER) {
-        s->start = START_NEVER;
-        said.detail = left_alone;
-        run_progress(r, s->step, PLAN_SKIPPED, "%s: now %s", left_alone, buf_str(&text));
-        e = run_record(r, s->step, "skipped", &said, ei);
-    } else if (h->undo_begun && now == STATE_OLD) {
-        s->start = START_NEVER;
-        run_progress(r, s->step, PLAN_UNDONE, "put back: %s", buf_str(&text));
-        e = run_record(r, s->step, "undone", &said, ei);
-    } else if (h->undo_begun || now == STATE_MIXED) {
+    if (now == STATE_OTHER)
+        e = leave_alone(r, s, buf_str(&text), ei);
+    else if (h->undo_begun && now == STATE_OLD)
+        e = end_step(r, s, PLAN_UNDONE, buf_str(&text), ei);
+    else if (h->undo_begun || now == STATE_MIXED)
         s->start = START_UNDO;
-    } else {
+    else
         s->start = now == STATE_NEW ? START_VERIFY : START_FRESH;
-    }
 out:
     buf_fini(&text);
     return e;
@@ -48,43 +58,55 @@ out:
 /* Those that are begun from the start: their preconditions must hold as on the first day. */
 static enum err check_fresh(struct run *r, struct step_run *s, struct errinfo *ei)
 {
-    enum err e = observe_preconditions(r->io, s->step, &s->watches, &s->before, ei);
-    if (e != ERR_STALE)
-        return e;
-    s->start = START_NEVER;
-    run_progress(r, s->step, PLAN_SKIPPED, "%s", ei->what);
-    return run_record(r, s->step, "skipped", &(struct record_texts){.detail = ei->what}, ei);
+    struct errinfo moved = {0};
+    enum err e = observe_preconditions(r->io, s->step, &s->watches, &s->before, &moved);
+    s->left_alone = e == ERR_STALE;
+    if (e == ERR_STALE)
+        return end_step(r, s, PLAN_SKIPPED, moved.what, ei);
+    if (e != ERR_OK && ei)
+        *ei = moved;
+    return e;
 }
 
-static const struct step_history *history_of(const struct history *h, const struct plan_step *s)
-{
-    return &h->steps[s - h->plan->steps];
-}
-
-/* Hosts that failed before the interruption count against --max-fail, and are not gone on with. */
+/*
+ * Hosts that failed before the interruption count against --max-fail, and are not gone on with. One that was to be put back is put back
+ * whole, wherever the run died in it.
+ */
 static void count_failed(struct run *r, const struct history *h)
 {
     for (size_t i = 0; i < r->n_hosts; i++) {
         struct host_run *host = &r->hosts[i];
         for (size_t k = 0; k < host->n_steps; k++) {
-            host->steps[k].failed_before = history_of(h, host->steps[k].step)->failed;
-            host->counted = host->counted || host->steps[k].failed_before;
+            struct step_run *s = &host->steps[k];
+            s->past = &h->steps[s->step - h->plan->steps];
+            host->counted = host->counted || s->past->failed || s->past->undo_begun;
+            if (s->past->put_back && !s->past->done && !s->past->taken_back && !h->plan->rollback_of)
+                host->goes_back = s->step->n;
         }
         r->failed_before += host->counted;
     }
     atomic_store(&r->failed_hosts, r->failed_before);
 }
 
-static enum err place_all(struct run *r, const struct history *h, struct errinfo *ei)
+static enum err place_all(struct run *r, struct errinfo *ei)
 {
     for (size_t i = 0; i < r->plan->n_steps; i++) {
         struct step_run *s = &r->steps[i];
-        const struct step_history *past = history_of(h, s->step);
         enum err e = ERR_OK;
-        if (past->ended)
+        if (s->past->ended)
             s->start = START_NEVER;
-        else if (past->begun)
-            e = place(r, s, past, ei);
+        else if (s->past->begun)
+            s->start = START_VERIFY;
+        if (s->gone) /* host_settle ends it */
+            continue;
+        if (s->start != START_NEVER && s->past->taken_back) {
+            char text[128];
+            str_fmt(text, sizeof text, "its server was taken back by run %s since: plan again",
+                    s->past->taken_back);
+            s->left_alone = true;
+            e = end_step(r, s, PLAN_SKIPPED, text, ei);
+        } else if (s->start == START_VERIFY)
+            e = place(r, s, ei);
         if (e == ERR_OK && s->start == START_FRESH && !s->step->skip)
             e = check_fresh(r, s, ei);
         if (e != ERR_OK) {
@@ -125,14 +147,14 @@ enum err run_resume(const char *run, const struct plan_apply_options *o, const s
     locked = true;
     if ((e = plan_history_read(&h, o->store, run, ei)) != ERR_OK)
         goto out;
+    if ((e = plan_history_rollbacks(&h, o->store, run, ei)) != ERR_OK)
+        goto out;
     if (h.ended && !h.interrupted) {
         e = err_set(ei, ERR_REFUSED, "'casbridge rollback' takes it back", "run %s has ended", run);
         goto out;
     }
     begun = true;
-    e = run_init(&r, h.plan, o, io, ei);
-    str_copy(r.id, sizeof r.id, run);
-    r.resumed = true;
+    e = run_init(&r, h.plan, run, o, io, ei);
     if (e != ERR_OK)
         goto out;
     if (h.plan->n_steps < h.expected) {
@@ -143,7 +165,7 @@ enum err run_resume(const char *run, const struct plan_apply_options *o, const s
         goto out;
     str_copy(outcome.run, sizeof outcome.run, run);
     count_failed(&r, &h);
-    e = place_all(&r, &h, ei);
+    e = place_all(&r, ei);
     if (e == ERR_OK)
         e = run_ask_wires(&r, ei);
     if (e != ERR_OK)

@@ -66,19 +66,22 @@ static enum err turn_round(struct plan_step *out, struct arena *a, const struct 
 
 /* What the run meant to do, with a reason not to undo it: for the record of the rollback. */
 static enum err leave_alone(struct plan_step *out, struct arena *a, const struct plan_step *from,
-                            const char *now)
+                            const char *why, const char *now)
 {
     json_t *j = step_to_json(from);
     enum err e = j ? step_from_json(out, a, j, from->n, NULL) : ERR_NOMEM;
     json_decref(j);
     if (e == ERR_OK)
-        out->skip = arena_fmt(a, "somebody changed it since: now %s; left alone", now);
+        out->skip = arena_fmt(a, "%s: now %s; left alone", why, now);
     return e == ERR_OK && !out->skip ? ERR_LIMIT : e;
 }
 
-static enum err add_step(struct plan *p, const struct step_history *h, const struct plan_io *io,
-                         struct errinfo *ei)
+static enum err add_step(struct plan *p, const struct step_history *h, const struct org *org,
+                         const struct plan_io *io, struct errinfo *ei)
 {
+    static const char since[] = "somebody changed it since";
+    const struct server *server;
+    struct errinfo gone = {0};
     struct plan_step step = {0};
     struct watches w;
     struct buf text;
@@ -86,11 +89,13 @@ static enum err add_step(struct plan *p, const struct step_history *h, const str
     arena_init(&scratch, 1 << 22);
     buf_init(&text, 8192);
     enum err e = step_watches(&w, &scratch, h->step, ei);
-    enum step_state now = e == ERR_OK ? observe_step(io, &w, &text, ei) : STATE_OLD;
+    enum step_state now = e == ERR_OK ? plan_history_observe(h, io, &w, &text, ei) : STATE_OLD;
     if (now == STATE_UNREADABLE)
         e = ei->code;
+    else if (now != STATE_OLD && run_server(org, h->step, &server, &gone) != ERR_OK)
+        e = leave_alone(&step, &p->arena, h->step, gone.what, buf_str(&text));
     else if (now == STATE_OTHER || (h->undone && now != STATE_OLD)) /* the run left it as it was before */
-        e = leave_alone(&step, &p->arena, h->step, buf_str(&text));
+        e = leave_alone(&step, &p->arena, h->step, since, buf_str(&text));
     else if (now != STATE_OLD)
         e = turn_round(&step, &p->arena, h->step, &w, io, ei);
     if (e == ERR_OK && now != STATE_OLD) {
@@ -139,16 +144,17 @@ enum err run_rollback(struct plan **out, const char *run, const struct plan_appl
         goto out;
     p->organization = arena_str(&p->arena, h.plan->organization);
     p->made_by = arena_str(&p->arena, o->who ? o->who : "");
+    p->rollback_of = arena_str(&p->arena, run);
     p->target = h.plan->target;
     p->steps = arena_array(&p->arena, h.plan->n_steps + 1, sizeof *p->steps);
-    if (!p->organization || !p->made_by || !p->steps) {
+    if (!p->organization || !p->made_by || !p->rollback_of || !p->steps) {
         e = err_set(ei, ERR_LIMIT, NULL, "the plan is too large");
         goto out;
     }
     /* Last in, first out. */
     for (size_t i = h.plan->n_steps; e == ERR_OK && i > 0; i--)
         if (h.steps[i - 1].begun && wanted(o->org, h.steps[i - 1].step, filter))
-            e = add_step(p, &h.steps[i - 1], io, ei);
+            e = add_step(p, &h.steps[i - 1], o->org, io, ei);
 out:
     plan_history_fini(&h);
     if (e == ERR_OK)

@@ -58,13 +58,12 @@ bool run_must_stop(const struct run *r)
     return run_is_halted(r) || atomic_load(&r->failed_hosts) >= max_fail(r);
 }
 
-/* The step against the organisation: what the plan file alone could not know. */
-static enum err init_step(struct run *r, struct step_run *s, const struct server **server, struct errinfo *ei)
+enum err run_server(const struct org *org, const struct plan_step *s, const struct server **out,
+                    struct errinfo *ei)
 {
-    const struct org *org = r->o->org;
-    const struct server *found = org_server(org, s->step->server);
+    const struct server *found = org_server(org, s->server);
     if (!found)
-        return err_set(ei, ERR_STALE, "plan again", "the server %s is not in the directory", s->step->server);
+        return err_set(ei, ERR_STALE, "plan again", "the server %s is not in the directory", s->server);
     size_t i = (size_t)(found - org->servers);
     if ((i > 0 && str_ieq(org->servers[i - 1].name, found->name)) ||
         (i + 1 < org->n_servers && str_ieq(org->servers[i + 1].name, found->name)))
@@ -73,48 +72,75 @@ static enum err init_step(struct run *r, struct step_run *s, const struct server
     if (!found->fqdn)
         return err_set(ei, ERR_INPUT, "networkAddress of the server object has no ncacn_ip_tcp value",
                        "the directory knows no full name for %s: it cannot be reached", found->name);
-    enum err e = step_check(s->step, 1u << found->generation, &s->watches, &r->arena, ei);
+    *out = found;
+    return ERR_OK;
+}
+
+/* The step against the organisation: what the plan file alone could not know. */
+static enum err init_step(struct run *r, struct step_run *s, const struct server **server, struct errinfo *ei)
+{
+    const struct server *found = NULL;
+    enum err e = run_server(r->o->org, s->step, &found, ei);
+    if (e == ERR_OK)
+        e = step_check(s->step, 1u << found->generation, &s->watches, &r->arena, ei);
     if (e == ERR_OK && !dn_is_below(s->watches.dn, found->dn))
         e = err_set(ei, ERR_INPUT, "plan again", "%s is not below the server's object", s->watches.dn);
-    *server = found;
-    return e;
+    if (e == ERR_OK)
+        *server = found;
+    /* A run that was begun is ended for the others, and what is only left out needs no server. */
+    bool gone = e == ERR_STALE || e == ERR_REFUSED || e == ERR_INPUT;
+    if (!gone || (!r->resumed && !s->step->skip))
+        return e;
+    s->gone = arena_str(&r->arena, ei->what);
+    return s->gone ? ERR_OK : err_set(ei, ERR_NOMEM, NULL, "no memory for the run");
+}
+
+/* The steps' place among the hosts, made when it is the first. One that cannot be used any more is one by its name. */
+static struct host_run *host_of(struct run *r, size_t *places, const struct server *server,
+                                const char *server_name)
+{
+    size_t *at = server ? &places[server - r->o->org->servers] : NULL;
+    for (size_t i = 0; !server && i < r->n_hosts; i++)
+        if (!r->hosts[i].server && str_ieq(r->hosts[i].gone, server_name))
+            return &r->hosts[i];
+    if (at && *at)
+        return &r->hosts[*at - 1];
+    struct host_run *h = &r->hosts[r->n_hosts++];
+    *h = (struct host_run){.run = r, .server = server, .gone = server ? NULL : server_name};
+    if (at)
+        *at = r->n_hosts;
+    return h;
 }
 
 /* Steps of one server side by side, servers in the order in which the plan names them first. */
 static enum err group_hosts(struct run *r, const struct server **servers, struct errinfo *ei)
 {
     size_t n = r->plan->n_steps;
-    const struct org *org = r->o->org;
-    size_t *host_of = arena_array(&r->arena, org->n_servers + 1, sizeof *host_of);
+    size_t *places = arena_array(&r->arena, r->o->org->n_servers + 1, sizeof *places);
     struct step_run *sorted = arena_array(&r->arena, n + 1, sizeof *sorted);
     r->hosts = arena_array(&r->arena, n + 1, sizeof *r->hosts);
-    if (!host_of || !sorted || !r->hosts)
+    if (!places || !sorted || !r->hosts)
         return err_set(ei, ERR_NOMEM, NULL, "no memory for the run");
-    for (size_t i = 0; i < n; i++) {
-        size_t *at = &host_of[servers[i] - org->servers];
-        if (!*at) {
-            *at = ++r->n_hosts;
-            r->hosts[*at - 1] = (struct host_run){.run = r, .server = servers[i]};
-        }
-        r->hosts[*at - 1].n_steps++;
-    }
+    for (size_t i = 0; i < n; i++)
+        host_of(r, places, servers[i], r->plan->steps[i].server)->n_steps++;
     for (size_t i = 0, next = 0; i < r->n_hosts; i++) {
         r->hosts[i].steps = &sorted[next];
         next += r->hosts[i].n_steps;
         r->hosts[i].n_steps = 0;
     }
     for (size_t i = 0; i < n; i++) {
-        struct host_run *h = &r->hosts[host_of[servers[i] - org->servers] - 1];
+        struct host_run *h = host_of(r, places, servers[i], r->plan->steps[i].server);
         h->steps[h->n_steps++] = r->steps[i];
     }
     r->steps = sorted;
     return ERR_OK;
 }
 
-enum err run_init(struct run *r, const struct plan *p, const struct plan_apply_options *o,
+enum err run_init(struct run *r, const struct plan *p, const char *id, const struct plan_apply_options *o,
                   const struct plan_io *io, struct errinfo *ei)
 {
-    *r = (struct run){.plan = p, .o = o, .io = io};
+    *r = (struct run){.plan = p, .o = o, .io = io, .resumed = id != NULL};
+    str_copy(r->id, sizeof r->id, id ? id : "");
     arena_init(&r->arena, PLAN_ARENA_LIMIT);
     pthread_mutex_init(&r->mutex, NULL);
     if (!str_ieq(p->organization, o->org->name))
@@ -191,8 +217,8 @@ static void close_steps(struct run *r, struct plan_outcome *out)
                                                    : "not begun: too many servers have failed";
     for (size_t i = 0; i < r->plan->n_steps; i++) {
         struct step_run *s = &r->steps[i];
-        if (s->start == START_NEVER)
-            continue;
+        if (s->start == START_NEVER && s->result == PLAN_QUEUED)
+            continue; /* ended before */
         if (s->result == PLAN_QUEUED && !resumable) {
             enum err e = run_record(r, s->step, "skipped", &(struct record_texts){.detail = why}, NULL);
             (void)e;
@@ -205,9 +231,10 @@ static void close_steps(struct run *r, struct plan_outcome *out)
         case PLAN_UNDONE: out->undone++; break;
         case PLAN_SKIPPED: out->skipped++; break;
         case PLAN_QUEUED:
-            if (s->start == START_FRESH)
+            if (s->start == START_FRESH) {
                 out->skipped++;
-            else
+                r->not_begun++;
+            } else
                 out->unfinished++;
             break;
         case PLAN_INTENT:
@@ -219,25 +246,59 @@ static void close_steps(struct run *r, struct plan_outcome *out)
     job_pool_wait(r->pool); /* the progress that was handed over */
 }
 
+/* The reason rather than what was put back because of it. */
 static const struct step_run *first_failure(const struct run *r)
 {
+    const struct step_run *found = NULL;
+    for (size_t i = 0; i < r->plan->n_steps; i++) {
+        const struct step_run *s = &r->steps[i];
+        bool bad = s->result == PLAN_FAILED || s->result == PLAN_UNDONE || s->result == PLAN_REREAD;
+        if (bad && (!found || (found->with_host && !s->with_host)))
+            found = s;
+    }
+    return found;
+}
+
+/* Steps that were not done because somebody else's value is there. Of a plan from findings somebody chose what to leave out. */
+static unsigned left_alone(const struct run *r, const struct step_run **first)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < r->plan->n_steps; i++) {
+        const struct step_run *s = &r->steps[i];
+        bool skipped = s->result == PLAN_SKIPPED && s->step->skip && r->plan->rollback_of;
+        if ((skipped || s->left_alone) && n++ == 0)
+            *first = s;
+    }
+    return n;
+}
+
+/* A step failed, and what it changed is there still. */
+static bool stays(const struct run *r)
+{
     for (size_t i = 0; i < r->plan->n_steps; i++)
-        if (r->steps[i].result == PLAN_FAILED || r->steps[i].result == PLAN_UNDONE ||
-            r->steps[i].result == PLAN_REREAD)
-            return &r->steps[i];
-    return NULL;
+        if (r->steps[i].stays)
+            return true;
+    return false;
 }
 
 static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo *ei)
 {
-    char hint[160];
-    bool stopped = stop_is_raised(r->o->stop), spent = is_spent(r) && out->skipped;
-    bool open = out->unfinished || atomic_load(&r->halted) || (stopped && out->skipped) || spent;
-    bool bad_now = out->failed || out->undone, bad = bad_now || r->failed_before;
+    char hint[200];
+    const struct step_run *left = NULL;
+    bool stopped = stop_is_raised(r->o->stop), spent = is_spent(r) && r->not_begun;
+    bool open = out->unfinished || atomic_load(&r->halted) || (stopped && r->not_begun) || spent;
+    unsigned n_left = left_alone(r, &left);
+    bool bad_now = out->failed || out->undone, bad = bad_now || r->failed_before || n_left;
     struct errinfo record_ei = {0};
     enum err e = run_record_end(r, open ? "interrupted" : bad ? "failed" : "done", out, &record_ei);
-    str_fmt(hint, sizeof hint, open ? "'casbridge resume %s' goes on" : "'casbridge journal %s' has it all",
-            r->id);
+    if (open)
+        str_fmt(hint, sizeof hint, "'casbridge resume %s' goes on", r->id);
+    else if (out->done || stays(r))
+        str_fmt(hint, sizeof hint,
+                "'casbridge journal %s' has it all, 'casbridge rollback %s' takes back what stayed", r->id,
+                r->id);
+    else
+        str_fmt(hint, sizeof hint, "'casbridge journal %s' has it all", r->id);
     const struct step_run *s = first_failure(r);
     if (r->trouble != ERR_OK) {
         if (ei) {
@@ -262,6 +323,11 @@ static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo
         return err_set(ei, stopped ? ERR_INTERRUPTED : ERR_PARTIAL, hint,
                        "run %s %s: %u done, %u unfinished, %u not begun", r->id,
                        stopped ? "was stopped" : "has not ended", out->done, out->unfinished, out->skipped);
+    if (n_left && !bad_now)
+        return err_set(ei, ERR_PARTIAL, hint, "%s%u of %u steps left alone, the first: %s: %s",
+                       r->plan->rollback_of ? "not everything was put back: " : "", n_left,
+                       (unsigned)r->plan->n_steps, left->step->server,
+                       left->step->skip ? left->step->skip : left->reason);
     if (bad && !bad_now)
         return err_set(ei, ERR_PARTIAL, hint,
                        "run %s: what was left is done, but %u servers had failed before it was interrupted",
@@ -273,12 +339,17 @@ static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo
     return ERR_OK;
 }
 
-static bool is_open(const struct host_run *h)
+/* Something is left to be begun there; *sends: and to be sent, without which a host is no canary. */
+static bool is_open(const struct host_run *h, bool *sends)
 {
+    bool open = false;
+    *sends = false;
     for (size_t i = 0; i < h->n_steps; i++)
-        if (h->steps[i].start == START_FRESH && h->steps[i].result == PLAN_QUEUED)
-            return true;
-    return false;
+        if (h->steps[i].start == START_FRESH && h->steps[i].result == PLAN_QUEUED) {
+            open = true;
+            *sends = *sends || !h->steps[i].step->skip;
+        }
+    return open;
 }
 
 /* What was in hand when the run was interrupted; then the canaries, one by one; then the waves. */
@@ -288,7 +359,8 @@ enum err run_hosts(struct run *r, struct plan_outcome *out, struct errinfo *ei)
     const size_t wave = or_default(r->o->wave, WAVE_OF_PARALLEL * parallel(r->o));
     enum err e = r->resumed ? run_jobs(r, host_settle, 0, r->n_hosts, ei) : ERR_OK;
     while (e == ERR_OK && next < r->n_hosts && !run_must_stop(r) && !r->canary_died) {
-        if (!is_open(&r->hosts[next])) {
+        bool sends;
+        if (!is_open(&r->hosts[next], &sends)) {
             next++;
             continue;
         }
@@ -300,7 +372,7 @@ enum err run_hosts(struct run *r, struct plan_outcome *out, struct errinfo *ei)
         /* A canary that died is reason enough, however many failures are allowed. */
         if (canaries) {
             r->canary_died = atomic_load(&r->failed_hosts) > failed;
-            canaries--;
+            canaries -= sends;
         }
     }
     if (e != ERR_OK)

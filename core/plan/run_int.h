@@ -48,6 +48,8 @@ enum step_state {
     STATE_OTHER,      /* somebody else's value */
 };
 
+struct step_history;
+
 enum step_start { /* where a step begins: a resumed one may be half done */
                   START_FRESH,
                   START_VERIFY, /* the change is there */
@@ -59,11 +61,16 @@ struct step_run {
     const struct plan_step *step;
     struct watches watches;
     enum step_start start;
-    bool failed_before;           /* ended so before the run was interrupted */
-    enum plan_phase result;       /* PLAN_QUEUED until it is known */
-    char reason[RUN_REASON_SIZE]; /* of a failure; or why it cannot be begun */
-    char *before;                 /* JSON of the raw values, captured; malloc'ed */
+    const struct step_history *past; /* of a resumed run, else NULL */
+    const char *gone;                /* NULL; why its server is out of reach for good */
+    bool with_host;                  /* put back because another step of its server failed */
+    bool stays;                      /* could not be put back */
+    bool left_alone;                 /* somebody else's value is there, and nothing was done about it */
+    enum plan_phase result;          /* PLAN_QUEUED until it is known */
+    char reason[RUN_REASON_SIZE];    /* of a failure; or why it cannot be begun */
+    char *before;                    /* JSON of the raw values, captured; malloc'ed */
     char wire_before[128];
+    bool may_have_it;          /* its command was sent, and that it did nothing is not known */
     unsigned replicas_have_it; /* bit per other controller: has the change, or does not answer */
 };
 
@@ -71,10 +78,12 @@ struct run;
 
 struct host_run {
     struct run *run;
-    const struct server *server;
+    const struct server *server; /* NULL: it is out of reach for good, and its steps say why */
+    const char *gone;            /* then its name */
     struct step_run *steps;
     size_t n_steps;
-    bool counted; /* among the failed hosts */
+    bool counted;  /* among the failed hosts */
+    int goes_back; /* 0, or the number of the step that failed and because of which all is put back */
 };
 
 struct run {
@@ -89,6 +98,7 @@ struct run {
     size_t n_hosts;
     bool resumed, canary_died;
     unsigned failed_before; /* hosts, before the run was interrupted: they count */
+    unsigned not_begun;     /* steps; a resume may still begin them */
     atomic_uint failed_hosts;
     atomic_bool slow_replicas;   /* one wait for them was in vain: the next steps only look */
     atomic_uint silent_replicas; /* bit per other controller that did not answer */
@@ -98,9 +108,12 @@ struct run {
     struct errinfo trouble_ei;
 };
 
-/* run.c: shared by apply and resume. */
-enum err run_init(struct run *r, const struct plan *p, const struct plan_apply_options *o,
+/* run.c: shared by apply and resume. id: of the run that is resumed, else NULL. */
+enum err run_init(struct run *r, const struct plan *p, const char *id, const struct plan_apply_options *o,
                   const struct plan_io *io, struct errinfo *ei) MUST_CHECK;
+/* The server of a step, as the organisation has it now. ERR_STALE: not there any more; ERR_REFUSED: two of them; ERR_INPUT: no full name. */
+enum err run_server(const struct org *org, const struct plan_step *s, const struct server **out,
+                    struct errinfo *ei) MUST_CHECK;
 void run_fini(struct run *r);
 /* The lock, taken away from its holder when the options say why. */
 enum err run_lock(const struct plan_apply_options *o, const char *reason, struct errinfo *ei) MUST_CHECK;
@@ -127,10 +140,36 @@ void host_run(void *host);
 /* Only what an interrupted run left in hand, however many have failed: it has to end one way or the other. */
 void host_settle(void *host);
 void host_ask_wires(void *host);
+void host_fail_step(struct host_run *h, struct step_run *s, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* And so is its server, but in a rollback: what that has taken back already is wanted so. */
+void host_fail_and_put_back(struct host_run *h, struct step_run *s, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Begun, and no word on how it ended: resume reads it again. */
+void host_leave_step(struct host_run *h, struct step_run *s, const char *why);
+const char *run_said_by(struct run *r);
+
+/* push.c */
+enum push_end { PUSH_DONE, PUSH_FAILED, PUSH_UNKNOWN };
+enum push_end host_push(struct host_run *h, const struct cmdlet *c, struct buf *text, int *elapsed_ms);
+/* An intent, in the journal before anything leaves. */
+enum err host_announce(struct run *r, const struct plan_step *s, const char *phase, const struct cmdlet *c,
+                       const struct plan_change *from, const struct plan_change *to) MUST_CHECK;
+/* Sooner than by itself; whether it helps the wire shows, and a failure is no failure of the change. False: one could not be sent. */
+bool host_nudge(struct host_run *h, const struct step_run *s);
+void host_first_line(char *out, size_t cap, enum push_end end, const char *text);
+
+/* putback.c. The step has failed, and was recorded so. */
+void host_put_back_step(struct host_run *h, struct step_run *s);
+/* The steps that had gone well before the one that failed, the last first. Done once, it does nothing more. */
+void host_put_back(struct host_run *h);
+/* A step failed without a trace: the ones before it are not put back. */
+void host_say_what_stays(struct host_run *h);
 
 /* record.c */
 /* .after of a "failed" record that an "undo" is to follow: who dies in between must not leave the change behind. */
 #define RECORD_PUT_BACK "{\"put_back\":true}"
+/* .after of one by which the run has changed nothing: nothing was sent, or the command failed and the directory says as before. A failed
+   step without either mark may have left something. */
+#define RECORD_UNCHANGED "{\"unchanged\":true}"
 struct record_texts {
     const char *cmdlet, *before, *after, *detail;
 };
@@ -177,21 +216,32 @@ void replicas_compare(struct run *r, const struct step_run *s);
 /* history.c: what the journal says of a run. */
 struct step_history {
     const struct plan_step *step;
-    bool begun;      /* an intent was recorded */
-    bool undo_begun; /* the inverse was announced, or was to be */
-    bool ended;      /* done, skipped, failed or undone */
-    bool failed;     /* ended so: failed or undone */
-    bool undone;     /* put back, and seen to be */
-    int64_t sent_at; /* when its last command was announced, the cmdlet or the inverse */
+    bool begun;             /* an intent was recorded */
+    bool undo_begun;        /* the inverse was announced, or was to be */
+    bool put_back;          /* was to be, by itself or with its server */
+    bool done;              /* ended so, whatever came later */
+    bool ended;             /* done, skipped, failed or undone */
+    bool failed;            /* ended so: failed or undone */
+    bool undone;            /* put back, and seen to be */
+    int64_t sent_at;        /* when its last command was announced, the cmdlet or the inverse */
+    const char *taken_back; /* NULL; the later run that took its server back, in the plan's arena */
 };
 struct history {
     struct plan *plan;          /* of the captured steps, in their order */
     struct step_history *steps; /* in the plan's arena */
     size_t expected;            /* steps that the run had */
+    int64_t first_id;           /* of its records */
     bool ended, interrupted;
 };
 enum err plan_history_read(struct history *out, struct store *store, const char *run,
                            struct errinfo *ei) MUST_CHECK;
 void plan_history_fini(struct history *h);
+/* Fills .taken_back from what came after the run's beginning. */
+enum err plan_history_rollbacks(struct history *h, struct store *store, const char *run,
+                                struct errinfo *ei) MUST_CHECK;
+/* What the directory says of a step that has begun. One that has not ended was perhaps sent a moment ago, and may be at work still: then
+   it is waited for. */
+enum step_state plan_history_observe(const struct step_history *h, const struct plan_io *io,
+                                     const struct watches *w, struct buf *text, struct errinfo *ei);
 
 #endif

@@ -122,9 +122,10 @@ enum err plan_to_json(const struct plan *p, struct buf *out, struct errinfo *ei)
         json_decref(steps);
         return err_set(ei, ERR_INTERNAL, NULL, "a step of the plan cannot be written as JSON");
     }
-    json_t *j = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:o}", "format", 1, "id", p->id, "organization",
-                          p->organization, "target", generation_name(p->target), "made_at",
-                          clock_rfc3339(p->made_at, made_at), "made_by", p->made_by, "steps", steps);
+    json_t *j = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s*, s:o}", "format", 1, "id", p->id,
+                          "organization", p->organization, "target", generation_name(p->target), "made_at",
+                          clock_rfc3339(p->made_at, made_at), "made_by", p->made_by, "rollback_of",
+                          p->rollback_of, "steps", steps);
     enum err e = ERR_OK;
     if (!j)
         e = err_set(ei, ERR_INTERNAL, NULL, "the plan cannot be written as JSON");

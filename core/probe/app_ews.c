@@ -25,18 +25,17 @@ struct parse {
     bool is_envelope, has_body;
 };
 
-static bool part(const struct app_xml_attributes *a, const char *name, uint16_t *out)
+static bool part(const struct xml_attributes *a, const char *name, uint16_t *out)
 {
     char text[16];
     uint64_t n;
-    if (!app_xml_attribute(a, name, text, sizeof text) || !str_to_u64(text, strlen(text), &n) ||
-        n > UINT16_MAX)
+    if (!xml_attribute(a, name, text, sizeof text) || !str_to_u64(text, strlen(text), &n) || n > UINT16_MAX)
         return false;
     *out = (uint16_t)n;
     return true;
 }
 
-static bool on_open(void *arg, const char *path, const struct app_xml_attributes *a)
+static bool on_open(void *arg, const char *path, const struct xml_attributes *a)
 {
     struct parse *p = arg;
     struct version v = {0};
@@ -51,7 +50,7 @@ static bool on_open(void *arg, const char *path, const struct app_xml_attributes
         p->a->version = v;
         p->a->has_version = true;
     }
-    if (str_iends(path, "ResponseMessage") && app_xml_attribute(a, "ResponseClass", word, sizeof word))
+    if (str_iends(path, "ResponseMessage") && xml_attribute(a, "ResponseClass", word, sizeof word))
         p->a->is_success = str_eq(word, "Success") || str_eq(word, "Warning");
     if (str_eq(path, BODY "Fault"))
         p->a->is_fault = true;

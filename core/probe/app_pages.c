@@ -263,16 +263,16 @@ struct oab_parse {
     bool is_oab;
 };
 
-static uint64_t number_of(const struct app_xml_attributes *a, const char *name)
+static uint64_t number_of(const struct xml_attributes *a, const char *name)
 {
     char text[24];
     uint64_t n = 0;
-    if (app_xml_attribute(a, name, text, sizeof text))
+    if (xml_attribute(a, name, text, sizeof text))
         (void)str_to_u64(text, strlen(text), &n);
     return n;
 }
 
-static bool on_open(void *arg, const char *path, const struct app_xml_attributes *a)
+static bool on_open(void *arg, const char *path, const struct xml_attributes *a)
 {
     struct oab_parse *p = arg;
     struct oab_manifest *m = p->out;
@@ -280,7 +280,7 @@ static bool on_open(void *arg, const char *path, const struct app_xml_attributes
         return p->is_oab = str_eq(path, "OAB");
     if (str_eq(path, "OAB/OAL")) {
         if (m->lists++ == 0)
-            (void)app_xml_attribute(a, "name", m->name, sizeof m->name);
+            (void)xml_attribute(a, "name", m->name, sizeof m->name);
     } else if (str_eq(path, "OAB/OAL/Full")) {
         m->full++;
         m->is_version4 = m->is_version4 || number_of(a, "ver") == 32;

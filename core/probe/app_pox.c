@@ -51,7 +51,7 @@ struct parse {
     bool is_autodiscover, has_response;
 };
 
-static bool on_open(void *arg, const char *path, const struct app_xml_attributes *a)
+static bool on_open(void *arg, const char *path, const struct xml_attributes *a)
 {
     struct parse *p = arg;
     char type[64];
@@ -67,7 +67,7 @@ static bool on_open(void *arg, const char *path, const struct app_xml_attributes
         return true;
     }
     p->protocol = &p->x->protocols[p->x->n_protocols++];
-    if (app_xml_attribute(a, "Type", type, sizeof type))
+    if (xml_attribute(a, "Type", type, sizeof type))
         p->protocol->settings[POX_TYPE] = arena_str(&p->x->arena, type);
     return true;
 }

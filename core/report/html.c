@@ -60,6 +60,25 @@ void html_text(struct html *h, const char *text)
     escape(h->out, buf_str(&h->shown), h->shown.len);
 }
 
+/* A line breaks between the parts of a name in the directory, before it breaks inside of one. */
+void html_code(struct html *h, const char *text)
+{
+    if (!text) {
+        html_element(h, "code", NULL);
+        return;
+    }
+    prepare(h, text);
+    html_raw(h, "<code>");
+    for (const char *s = buf_str(&h->shown); *s;) {
+        size_t n = strcspn(s, ",");
+        n += s[n] == ',';
+        escape(h->out, s, n);
+        s += n;
+        html_raw(h, *s ? "<wbr>" : "");
+    }
+    html_raw(h, "</code>");
+}
+
 /* A line breaks before a parameter, never inside of its name. */
 void html_command(struct html *h, const char *text)
 {

@@ -18,14 +18,14 @@ static void proofs(struct html *h, const struct finding *f)
 {
     if (!f->n_evidence)
         return;
-    html_raw(h, "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Source</th><th "
+    html_raw(h, "<div class=\"scroll\"><table class=\"proofs\"><thead><tr><th scope=\"col\">Source</th><th "
                 "scope=\"col\">Asked</th><th "
                 "scope=\"col\">Seen</th><th scope=\"col\">Wanted</th><th "
                 "scope=\"col\">When</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < f->n_evidence; i++) {
         const struct proof *p = &f->evidence[i];
         html_rawf(h, "<tr><td>%s</td><td>", evidence_source_name(p->source));
-        html_element(h, "code", p->subject);
+        html_code(h, p->subject);
         html_raw(h, "</td>");
         html_element(h, "td", p->observed);
         html_element(h, "td", p->expected);

@@ -203,7 +203,7 @@ static void observations(struct html *h, const struct observation *const *o, siz
         html_element(h, "td", x->by_name);
         html_rawf(h, "<td><span class=\"tag %s\">%s</span></td><td>", class_of(x->outcome),
                   outcome_name(x->outcome));
-        html_element(h, "code", x->subject);
+        html_code(h, x->subject);
         html_raw(h, "</td>");
         html_element(h, "td", x->detail);
         html_raw(h, "<td class=\"num\">");

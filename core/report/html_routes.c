@@ -211,8 +211,10 @@ static void status(const struct report *r, const struct report_location *l, char
         str_fmt(out + len, cap - len, " and %u more fail", fails - 2);
     else if (fails)
         str_fmt(out + len, cap - len, fails == 1 ? " fails" : " fail");
+    else if (works < all)
+        str_fmt(out, cap, "%u of %u protocols work, %u not known", works, all, all - works);
     else
-        str_fmt(out, cap, "%u of %u protocols work", works, all);
+        str_fmt(out, cap, "all %u protocols work", all);
 }
 
 static void far_box(struct html *h, const struct report_location *l, int y, bool judged)

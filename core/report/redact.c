@@ -407,7 +407,7 @@ enum err redact(struct redactor *r, const char *s, size_t len, struct buf *out)
 {
     if (!r)
         return buf_add(out, s, len);
-    bool starts = true;
+    bool starts = true, replaced = false;
     for (size_t i = 0; i < len;) {
         size_t n;
         const char *to = NULL;
@@ -422,6 +422,10 @@ enum err redact(struct redactor *r, const char *s, size_t len, struct buf *out)
             to = w->to;
             n = w->len;
         }
+        /* a name found inside of a word: the rest must not make another name together with what took its place */
+        if (replaced && is_alnum(to ? to[0] : s[i]))
+            buf_addc(out, '_');
+        replaced = to != NULL;
         if (to) {
             buf_adds(out, to);
             i += n;

@@ -18,7 +18,7 @@ enum err redactor_new(struct redactor **out, const struct org *org, const struct
 void redactor_free(struct redactor **r);
 /* One more name of which the kind says how it is replaced: "host", "user", "site". Ignored when it is known. */
 void redactor_add(struct redactor *r, const char *name, const char *kind);
-/* Appends text with all names replaced; r NULL: as it is. */
+/* Appends text with all names replaced; r NULL: as it is. What followed a name inside of a word is set apart by "_". */
 enum err redact(struct redactor *r, const char *text, size_t len, struct buf *out);
 
 #endif

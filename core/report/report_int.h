@@ -13,7 +13,7 @@ struct tally {
     unsigned works, fails, unknown, not_offered;
 };
 struct tally report_tally(const struct report *r, enum protocol p);
-/* All protocols with a route: no when one fails, else unknown when one is. */
+/* All protocols with a route: no when one fails, else unknown when one is (POP3 and IMAP4 left out: they always are). */
 enum tri report_location_works(const struct report *r, const struct report_location *l);
 
 struct seen_certificate {

@@ -123,6 +123,34 @@ static void outlook_anywhere(struct route_work *w, const struct server *s)
     }
 }
 
+/* Web services and Autodiscover: chosen by their URL, then logged on to with Kerberos. */
+static void web_services(struct route_work *w, const struct server *s, enum protocol p)
+{
+    const struct vdir *v = server_vdir(s, p);
+    if (!v)
+        return;
+    enum tri windows = judge_has_windows(v);
+    add(w, "proxy-auth", s, windows,
+        windows == TRI_NO        ? "its methods do not include Windows authentication"
+        : windows == TRI_UNKNOWN ? "the directory does not show its methods"
+                                 : NULL);
+    if (windows != TRI_NO)
+        return;
+    w->out->status = 401;
+    route_say(w, "%s of %s offers %s and no Windows authentication: it answers 401 (rule proxy-auth).",
+              protocol_words(p), s->name, methods_text(w, v));
+}
+
+/* Neither the directory nor a rule says whether the service runs, and setup leaves it off. */
+static void mail(struct route_work *w, const struct server *s, enum protocol p)
+{
+    w->open = true;
+    route_say(w,
+              "Whether %s runs on %s the directory does not say, and setup leaves it off: casbridge probe %s "
+              "--protocol %s tells.",
+              protocol_words(p), s->name, s->name, protocol_id(p));
+}
+
 void route_preconditions(struct route_work *w)
 {
     struct route_decision *d = w->out;
@@ -142,6 +170,10 @@ void route_preconditions(struct route_work *w)
         }
         return;
     }
+    if (p == PROTOCOL_POP || p == PROTOCOL_IMAP) {
+        mail(w, s, p);
+        return;
+    }
     if (!generation_is_legacy(s->generation)) {
         kerberos_hop(w, s);
         return;
@@ -153,8 +185,9 @@ void route_preconditions(struct route_work *w)
     /* the rule speaks of a server's three virtual directories at once, the hop needs one */
     if (p == PROTOCOL_OWA || p == PROTOCOL_ECP || p == PROTOCOL_EAS)
         add(w, "internal-url", s, judge_has_internal_url(s, p), NULL);
-    if (p != PROTOCOL_POP && p != PROTOCOL_IMAP)
-        kerberos_hop(w, s);
+    if (p == PROTOCOL_EWS || p == PROTOCOL_AUTODISCOVER)
+        web_services(w, s, p);
+    kerberos_hop(w, s);
 }
 
 /* ---- conflicts of routing.md section 11 that touch a row */

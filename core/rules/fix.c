@@ -215,6 +215,21 @@ const struct fix *fix_owa_forms(struct rule_run *run, const struct vdir *v)
     return fix_end(run, f, e);
 }
 
+const struct fix *fix_windows_auth(struct rule_run *run, const struct vdir *v)
+{
+    struct fix *f = fix_new(run, v->server,
+                            v->protocol == PROTOCOL_EWS ? "Set-WebServicesVirtualDirectory"
+                                                        : "Set-AutodiscoverVirtualDirectory");
+    if (!f)
+        return NULL;
+    enum err e = cmdlet_string(&f->cmdlet, "Identity", identity(run, v));
+    if (!e)
+        e = cmdlet_bool(&f->cmdlet, "WindowsAuthentication", true);
+    f->automatic = false;
+    f->choice = "clients of that virtual directory are offered Windows authentication too";
+    return fix_end(run, f, e);
+}
+
 const struct fix *fix_vdir_url(struct rule_run *run, const struct vdir *v, const char *param, const char *url,
                                bool automatic)
 {

@@ -24,6 +24,13 @@ enum tri judge_oa_has_windows(const struct vdir *v)
     return v->iis_auth & JUDGE_WINDOWS ? TRI_YES : TRI_NO;
 }
 
+enum tri judge_has_windows(const struct vdir *v)
+{
+    if (!v->has_iis_auth || v->iis_auth == 0)
+        return TRI_UNKNOWN;
+    return v->iis_auth & JUDGE_WINDOWS ? TRI_YES : TRI_NO;
+}
+
 enum tri judge_oa_has_name(const struct vdir *v, const char *const *names, size_t n)
 {
     if (n == 0)

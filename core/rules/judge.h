@@ -14,6 +14,8 @@
 enum tri judge_oa_is_enabled(const struct server *s);
 /* The IIS methods of its Outlook Anywhere include NTLM or another that turns Windows authentication on. */
 enum tri judge_oa_has_windows(const struct vdir *v);
+/* The same of any virtual directory; unknown when the directory does not say. */
+enum tri judge_has_windows(const struct vdir *v);
 /* Its external host name is one of names; unknown when n is 0. */
 enum tri judge_oa_has_name(const struct vdir *v, const char *const *names, size_t n);
 /* Forms authentication: bit Fba in either attribute. */

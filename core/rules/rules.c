@@ -91,6 +91,12 @@ static const struct rule catalogue[] = {
       "clean-ups remove it. On 2013 and later it belongs to the back end alone.",
       "routing.md 3.6, 5, 11 (7); migration.md 6 (15)"},
      judge_nlb_bypass},
+    {{"proxy-auth", SEVERITY_ERROR, "2010 web services offer Windows authentication",
+      "The new CAS passes web services and Autodiscover of a 2010 mailbox on with Kerberos and knows no "
+      "other "
+      "method. Without Windows authentication there calendars, free/busy and profile set-up fail with 401.",
+      "routing.md 3; routing.csv R0047, R0049"},
+     judge_proxy_auth},
     {{"fba-match", SEVERITY_WARNING, "Forms authentication on both sides of a redirect",
       "Single sign-on from the new CAS's Outlook Web App to an old one needs forms authentication on both. "
       "Otherwise users log on "

@@ -112,6 +112,8 @@ const struct fix *fix_oa_offloading(struct rule_run *run, const struct vdir *v, 
 const struct fix *fix_rpc_encryption(struct rule_run *run, const struct server *s, bool required);
 /* Forms logon on; NULL when the version has no way to write it exactly. */
 const struct fix *fix_owa_forms(struct rule_run *run, const struct vdir *v);
+/* Windows authentication on, of web services or Autodiscover; for a person to choose. */
+const struct fix *fix_windows_auth(struct rule_run *run, const struct vdir *v);
 /* One string parameter of a Set- cmdlet of that virtual directory's family. */
 const struct fix *fix_vdir_url(struct rule_run *run, const struct vdir *v, const char *param, const char *url,
                                bool automatic);
@@ -137,6 +139,7 @@ void judge_certificate(struct rule_run *run);
 void judge_legacy_namespace(struct rule_run *run);
 void judge_internal_url(struct rule_run *run);
 void judge_nlb_bypass(struct rule_run *run);
+void judge_proxy_auth(struct rule_run *run);
 void judge_fba_match(struct rule_run *run);
 void judge_url_server_name(struct rule_run *run);
 void judge_autodiscover_scp(struct rule_run *run);

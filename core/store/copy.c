@@ -1,14 +1,21 @@
-/* From one store into another, record by record, the chain as it is. */
+/* From one store into another, the chain as it is. */
 #include "core/store/store_int.h"
 
 #include "core/base/str.h"
 
 #include <string.h>
 
+/* What is held in memory before it is written: one record may be 650 KB. */
+#define BATCH_RECORDS 500
+#define BATCH_BYTES   ((size_t)1 << 20)
+
 struct copying {
     struct store *to;
+    const struct stop *stop;
     struct store_copied *done;
     int64_t last_accepted;
+    journal_records batch;
+    size_t bytes;
 };
 
 static enum err take_counts(void *arg, const struct store_row *row, struct errinfo *ei)
@@ -36,15 +43,33 @@ enum err store_count(struct store *s, struct store_copied *out, struct errinfo *
     return e;
 }
 
+static enum err write_batch(struct copying *c, struct errinfo *ei)
+{
+    enum err e = journal_insert_many(c->to, &c->batch, ei);
+    c->done->records += e == ERR_OK ? (int64_t)c->batch.n : 0;
+    journal_records_free(&c->batch);
+    c->bytes = 0;
+    return e == ERR_OK ? stop_check(c->stop, ei, "copying") : e;
+}
+
+static size_t row_bytes(const struct store_row *row)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < row->n; i++)
+        n += row->v[i] ? strlen(row->v[i]) : 0;
+    return n;
+}
+
 static enum err copy_record(void *arg, const struct store_row *row, struct errinfo *ei)
 {
     struct copying *c = arg;
     struct journal_record r = {0};
-    enum err e = journal_take_row(row, &r) ? journal_insert(c->to, &r, ei)
-                                           : err_set(ei, ERR_NOMEM, NULL, "no memory for a journal record");
-    c->done->records += e == ERR_OK;
-    journal_record_fini(&r);
-    return e;
+    if (!journal_take_row(row, &r) || !VEC_PUSH(&c->batch, BATCH_RECORDS, r)) {
+        journal_record_fini(&r);
+        return err_set(ei, ERR_NOMEM, NULL, "no memory for a journal record");
+    }
+    c->bytes += row_bytes(row);
+    return c->batch.n == BATCH_RECORDS || c->bytes >= BATCH_BYTES ? write_batch(c, ei) : ERR_OK;
 }
 
 /* Rows that are taken over as they are: values in the order of the columns. */
@@ -98,6 +123,15 @@ static enum err copy_last_number(struct copying *c, struct store *from, struct e
     return e == ERR_OK ? store_run(c->to, STORE_ACCEPT_NEXT, n, 1, NULL, NULL, ei) : e;
 }
 
+static enum err check_copy(struct store *to, struct errinfo *ei)
+{
+    size_t n = 0;
+    enum err e = journal_verify_locked(to, &n, ei);
+    if (e != ERR_OK)
+        err_wrap(ei, "the copy in %s", to->path);
+    return e;
+}
+
 static enum err copy_all(struct store *from, struct copying *c, struct errinfo *ei)
 {
     const struct store_value any[] = {STORE_TEXT(NULL), STORE_NUMBER(0)};
@@ -117,6 +151,8 @@ static enum err copy_all(struct store *from, struct copying *c, struct errinfo *
     if (e == ERR_OK)
         e = store_run(from, STORE_READ_ALL, NULL, 0, copy_record, c, ei);
     if (e == ERR_OK)
+        e = write_batch(c, ei);
+    if (e == ERR_OK)
         e = store_run(from, STORE_ACCEPTED, any, 2, copy_accepted, c, ei);
     if (e == ERR_OK)
         e = copy_last_number(c, from, ei);
@@ -124,31 +160,30 @@ static enum err copy_all(struct store *from, struct copying *c, struct errinfo *
         e = store_run(from, STORE_PROGRESS, any, 1, copy_progress, c, ei);
     if (e == ERR_OK)
         e = store_run(from, STORE_EVIDENCE, any, 1, copy_evidence, c, ei);
-    if (e == ERR_OK) {
-        e = journal_verify_locked(c->to, &n, ei);
-        if (e != ERR_OK)
-            err_wrap(ei, "the copy in %s", c->to->path);
-    }
     return e;
 }
 
-enum err store_copy(struct store *from, struct store *to, struct store_copied *out, struct errinfo *ei)
+enum err store_copy(struct store *from, struct store *to, const struct stop *stop, struct store_copied *out,
+                    struct errinfo *ei)
 {
     struct store_copied done = {0};
-    struct copying c = {.to = to, .done = &done};
+    struct copying c = {.to = to, .stop = stop, .done = &done};
     struct errinfo own = {0};
     ei = ei ? ei : &own;
     pthread_mutex_lock(&from->mutex);
     pthread_mutex_lock(&to->mutex);
-    enum err e = store_begin(to, STORE_TURN_WRITE, ei);
+    enum err e = store_begin(to, STORE_TURN_FILL, ei);
     if (e == ERR_OK) {
         e = store_begin(from, STORE_TURN_READ, ei);
         if (e == ERR_OK)
             e = store_end(from, copy_all(from, &c, ei), ei);
+        if (e == ERR_OK)
+            e = check_copy(to, ei);
         e = store_end(to, e, ei);
     }
     pthread_mutex_unlock(&to->mutex);
     pthread_mutex_unlock(&from->mutex);
+    journal_records_free(&c.batch);
     if (e == ERR_OK)
         *out = done;
     return e;

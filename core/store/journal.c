@@ -3,6 +3,7 @@
 #include "core/base/clock.h"
 #include "core/base/str.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,17 @@ enum err journal_head(struct store *s, int64_t *id, char hash[static 65], struct
     return ERR_OK;
 }
 
+static enum err move_head(struct store *s, const struct journal_record *r, struct errinfo *ei)
+{
+    const struct store_value head[] = {STORE_NUMBER(r->id), STORE_TEXT(r->hash)};
+    enum err e = store_run(s, STORE_HEAD_MOVE, head, ARRAY_LEN(head), NULL, NULL, ei);
+    if (e == ERR_OK) {
+        s->turn.id = r->id;
+        str_copy(s->turn.hash, sizeof s->turn.hash, r->hash);
+    }
+    return e;
+}
+
 enum err journal_insert(struct store *s, const struct journal_record *r, struct errinfo *ei)
 {
     const struct store_value values[] = {
@@ -106,14 +118,19 @@ enum err journal_insert(struct store *s, const struct journal_record *r, struct 
         STORE_TEXT(r->why),    STORE_TEXT(r->cmdlet), STORE_TEXT(r->before), STORE_TEXT(r->after),
         STORE_TEXT(r->detail), STORE_TEXT(r->hash),   STORE_TEXT(r->prev),
     };
-    const struct store_value head[] = {STORE_NUMBER(r->id), STORE_TEXT(r->hash)};
     enum err e = store_run(s, STORE_APPEND, values, ARRAY_LEN(values), NULL, NULL, ei);
-    if (e == ERR_OK)
-        e = store_run(s, STORE_HEAD_MOVE, head, ARRAY_LEN(head), NULL, NULL, ei);
-    if (e == ERR_OK) {
-        s->turn.id = r->id;
-        str_copy(s->turn.hash, sizeof s->turn.hash, r->hash);
+    return e == ERR_OK ? move_head(s, r, ei) : e;
+}
+
+enum err journal_insert_many(struct store *s, const journal_records *r, struct errinfo *ei)
+{
+    enum err e = ERR_OK;
+    if (s->turn.many && r->n) {
+        e = s->backend->append_many(s, r->v, r->n, ei);
+        return e == ERR_OK ? move_head(s, &r->v[r->n - 1], ei) : e;
     }
+    for (size_t i = 0; e == ERR_OK && i < r->n; i++)
+        e = journal_insert(s, &r->v[i], ei);
     return e;
 }
 
@@ -157,7 +174,8 @@ bool journal_take_row(const struct store_row *row, struct journal_record *r)
                             &r->from, &r->why, &r->cmdlet, &r->before, &r->after,  &r->detail};
     r->id = store_row_number(row, 0);
     r->at = store_row_number(row, 2);
-    r->step = (int)store_row_number(row, 3);
+    int64_t step = store_row_number(row, 3);
+    r->step = step == (int)step ? (int)step : INT_MIN; /* a number that no record has: its hash cannot fit */
     str_copy(r->hash, sizeof r->hash, row->v[13] ? row->v[13] : "");
     str_copy(r->prev, sizeof r->prev, row->v[14] ? row->v[14] : "");
     bool ok = true;

@@ -3,8 +3,10 @@
 #include "core/base/clock.h"
 #include "core/base/str.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +33,8 @@ static bool read_small(const char *path, char *out, size_t cap)
 }
 
 /* Field 22 of /proc/PID/stat, clock ticks since boot: with the pid it names one process for ever. proc(5): the second field
-   may hold spaces and parentheses, so count from the last one. */
+   may hold spaces and parentheses, so count from the last one. The third is its state: one that was killed stays there, as a zombie,
+   until its parent asks, which may be never. */
 static bool start_time(int64_t pid, int64_t *out)
 {
     char path[64], text[1024];
@@ -39,6 +42,8 @@ static bool start_time(int64_t pid, int64_t *out)
     if (!read_small(path, text, sizeof text))
         return false;
     char *p = strrchr(text, ')');
+    if (p && p[1] == ' ' && (p[2] == 'Z' || p[2] == 'X'))
+        return false;
     for (int field = 2; p && field < 22; field++)
         if ((p = strchr(p + 1, ' ')) == NULL)
             return false;
@@ -73,7 +78,47 @@ bool store_process_may_live(const struct store_process *holder, const struct sto
         return false; /* the host was started again since */
     if (strcmp(holder->place, self->place) != 0)
         return true; /* another pid namespace: its pids mean nothing here */
-    return start_time(holder->pid, &started) && started == holder->started;
+    if (start_time(holder->pid, &started))
+        return started == holder->started;
+    return kill((pid_t)holder->pid, 0) < 0 && errno == EPERM; /* another user's, which /proc may hide */
+}
+
+/*
+ * When the row cannot be removed (a full disk) it stays behind while this process lives on. Whether one of its stores still holds that
+ * lock only it can know; to others it is a holder that lives.
+ */
+static pthread_mutex_t holders_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct store *holders;
+
+static void let_go(struct store *s)
+{
+    pthread_mutex_lock(&holders_mutex);
+    for (struct store **p = &holders; *p; p = &(*p)->next_holder)
+        if (*p == s) {
+            *p = s->next_holder;
+            break;
+        }
+    pthread_mutex_unlock(&holders_mutex);
+}
+
+static void hold(struct store *s, int64_t since)
+{
+    let_go(s);
+    pthread_mutex_lock(&holders_mutex);
+    s->held_since = since;
+    s->next_holder = holders;
+    holders = s;
+    pthread_mutex_unlock(&holders_mutex);
+}
+
+static bool is_held_here(int64_t since)
+{
+    bool found = false;
+    pthread_mutex_lock(&holders_mutex);
+    for (const struct store *p = holders; p && !found; p = p->next_holder)
+        found = p->held_since == since;
+    pthread_mutex_unlock(&holders_mutex);
+    return found;
 }
 
 static void copy_column(const struct store_row *row, size_t i, char *out, size_t cap)
@@ -136,6 +181,15 @@ static bool is_us(const struct store *s, const struct store_process *p)
            strcmp(p->place, s->self.place) == 0;
 }
 
+static enum err may_live(struct store *s, const struct holder *h, bool *alive, struct errinfo *ei)
+{
+    if (is_us(s, &h->process) && !is_held_here(h->since)) {
+        *alive = false;
+        return ERR_OK;
+    }
+    return s->backend->lock_alive(s, &h->process, alive, ei);
+}
+
 static enum err take(struct store *s, const char *who, const char *reason, bool force, struct errinfo *ei)
 {
     struct holder h;
@@ -144,7 +198,7 @@ static enum err take(struct store *s, const char *who, const char *reason, bool 
     int64_t now = clock_unix();
     enum err e = read_holder(s, &h, ei);
     if (e == ERR_OK && h.held)
-        e = s->backend->lock_alive(s, &h.process, &alive, ei);
+        e = may_live(s, &h, &alive, ei);
     if (e != ERR_OK)
         return e;
     if (alive && !force)
@@ -184,7 +238,9 @@ static enum err lock(struct store *s, const char *who, const char *reason, bool 
         e = store_end(s, take(s, safe_who, safe_reason, force, ei), ei);
     if (e == ERR_OK && s->lock_session != s->session) /* recorded, but on a connection that is gone */
         e = lost_with_connection(s, ei);
-    if (e != ERR_OK) {
+    if (e == ERR_OK)
+        hold(s, s->locked_since);
+    else {
         if (memcmp(&self, &s->self, sizeof self) != 0)
             s->backend->lock_drop(s);
         s->self = self;
@@ -238,6 +294,7 @@ void store_unlock(struct store *s)
         s->backend->lock_drop(s);
     }
     s->locked_since = 0;
+    let_go(s);
     pthread_mutex_unlock(&s->mutex);
 }
 
@@ -258,7 +315,7 @@ enum err store_lock_holder(struct store *s, struct store_holder *out, struct err
     if (e == ERR_OK) {
         e = read_holder(s, &h, ei);
         if (e == ERR_OK && h.held)
-            e = s->backend->lock_alive(s, &h.process, &alive, ei);
+            e = may_live(s, &h, &alive, ei);
         e = store_end(s, e, ei);
     }
     pthread_mutex_unlock(&s->mutex);

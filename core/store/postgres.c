@@ -169,21 +169,30 @@ static enum err run(struct store *s, enum store_statement which, const struct st
     }
 }
 
+/*
+ * Whoever writes holds the chain's head from the first moment: appends stand in a row, and after a lost connection the next turn begins
+ * only once that one's fate is sealed. Who reads or fills a store may take long: rows keep moving, or we leave; a store that is filled
+ * is idle while the one it is filled from is checked.
+ */
+static const char *const beginnings[] = {
+    [STORE_TURN_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0",
+    [STORE_TURN_WRITE] = "BEGIN; SELECT one FROM head FOR UPDATE",
+    [STORE_TURN_FILL] =
+        "BEGIN; SET LOCAL statement_timeout = 0;"
+        " SET LOCAL idle_in_transaction_session_timeout = 600000; SELECT one FROM head FOR UPDATE",
+};
+
 static enum err begin(struct store *s, enum store_turn t, struct errinfo *ei)
 {
     struct store_server *p = s->handle;
-    /* Whoever writes holds the chain's head from the first moment: appends stand in a row, and after a lost connection the next turn
-       begins only once that one's fate is sealed. */
-    const char *text = t == STORE_TURN_WRITE
-                           ? "BEGIN; SELECT one FROM head FOR UPDATE"
-                           : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-                             " SET LOCAL statement_timeout = 0"; /* rows keep coming, or we leave */
     p->in_turn = false;
     for (int attempt = 0;; attempt++) {
         bool kept = p->conn != NULL;
         enum err e = pg_connect(s, ei);
         if (e == ERR_OK)
-            e = pg_query(s, text, NULL, 0, NULL, NULL, ei);
+            e = pg_query(s, beginnings[t], NULL, 0, NULL, NULL, ei);
+        if (e == ERR_OK && t == STORE_TURN_FILL)
+            e = pg_prepare_order(s, &s->turn.many, ei);
         if (e == ERR_OK)
             p->in_turn = true;
         else if (p->conn && pg_query(s, "ROLLBACK", NULL, 0, NULL, NULL, NULL) != ERR_OK && p->conn)
@@ -340,6 +349,7 @@ const struct store_backend store_postgres = {
     .commit = commit,
     .rollback = rollback,
     .run = run,
+    .append_many = pg_append_many,
     .lock_take = lock_take,
     .lock_drop = lock_drop,
     .lock_alive = lock_alive,

@@ -46,6 +46,12 @@ enum err pg_connect_error(struct store *s, struct errinfo *ei);
 /* Gives the connection up; what: what was under way. */
 enum err pg_lost(struct store *s, const char *what, struct errinfo *ei);
 
+/* In order, each following the one before: one statement. */
+enum err pg_append_many(struct store *s, const struct journal_record *r, size_t n,
+                        struct errinfo *ei) MUST_CHECK;
+/* Whether this journal takes many records by one statement. One that was made before it could is taught to, inside of the turn, if this
+   user owns it. */
+enum err pg_prepare_order(struct store *s, bool *many, struct errinfo *ei) MUST_CHECK;
 /* Makes the tables, or brings them to this layout, or says why that database is no store. */
 enum err pg_prepare_schema(struct store *s, struct errinfo *ei) MUST_CHECK;
 

@@ -22,6 +22,52 @@ bool store_is_postgres(const char *spec)
     return spec && (strncmp(spec, "postgresql://", 13) == 0 || strncmp(spec, "postgres://", 11) == 0);
 }
 
+/* What may differ between two addresses of one server: who asks there, for what, and how he is called. */
+static bool is_of_the_session(const char *keyword)
+{
+    static const char *const keywords[] = {"user", "dbname", "connect_timeout", "application_name",
+                                           "fallback_application_name"};
+    for (size_t i = 0; i < ARRAY_LEN(keywords); i++)
+        if (strcmp(keyword, keywords[i]) == 0)
+            return true;
+    return false;
+}
+
+static const char *said_or_default(const PQconninfoOption *options, const PQconninfoOption *usual,
+                                   const char *keyword)
+{
+    for (const PQconninfoOption *o = options; o->keyword; o++)
+        if (strcmp(o->keyword, keyword) == 0 && o->val && *o->val)
+            return o->val;
+    for (const PQconninfoOption *o = usual; o->keyword; o++)
+        if (strcmp(o->keyword, keyword) == 0)
+            return o->val && *o->val ? o->val : NULL;
+    return NULL;
+}
+
+static bool same_way(const PQconninfoOption *a, const PQconninfoOption *b, const PQconninfoOption *usual)
+{
+    for (const PQconninfoOption *o = usual; o->keyword; o++) {
+        const char *x = said_or_default(a, usual, o->keyword), *y = said_or_default(b, usual, o->keyword);
+        bool host = strcmp(o->keyword, "host") == 0;
+        if (!is_of_the_session(o->keyword) && !(host ? str_ieq(x, y) : str_eq(x, y)))
+            return false;
+    }
+    return true;
+}
+
+bool store_same_server(const char *a, const char *b)
+{
+    if (!store_is_postgres(a) || !store_is_postgres(b))
+        return false;
+    PQconninfoOption *x = PQconninfoParse(a, NULL), *y = PQconninfoParse(b, NULL), *usual = PQconndefaults();
+    bool same = x && y && usual && same_way(x, y, usual);
+    PQconninfoFree(x);
+    PQconninfoFree(y);
+    PQconninfoFree(usual);
+    return same;
+}
+
 static bool add(struct store_server *p, const char *keyword, const char *value)
 {
     if (p->n == PG_PARAMETERS_MAX)
@@ -98,10 +144,11 @@ enum err pg_parameters(struct store *s, const char *spec, const struct secret *p
 }
 
 /* A server at the other end may be configured in any way: what the store relies on is said to each session. Waiting is bounded on
-   both sides; synchronous_commit is only ever made stricter. */
+   both sides; synchronous_commit is only ever made stricter. A turn that waited for another's must see what that one wrote. */
 static const char session_text[] =
     "SET search_path = casbridge, pg_temp; SET statement_timeout = 10000; SET lock_timeout = 8000;"
     " SET idle_in_transaction_session_timeout = 60000; SET standard_conforming_strings = on;"
+    " SET default_transaction_isolation = 'read committed';"
     " SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;"
     " SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') = 'off'";

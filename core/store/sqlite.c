@@ -31,8 +31,10 @@ enum err sqlite_error(struct store *s, int rc, struct errinfo *ei, const char *w
     struct store_file *f = s->handle;
     enum err e = ERR_SYSTEM;
     const char *hint = NULL, *said = f->db ? sqlite3_errmsg(f->db) : sqlite3_errstr(rc);
+    int sys = f->db ? sqlite3_system_errno(f->db) : 0;
+    /* the files beside it may be what there is no room for: SQLite calls that an I/O error */
+    bool full = (rc & 0xff) == SQLITE_FULL || sys == ENOSPC || sys == EDQUOT;
     switch (rc & 0xff) {
-    case SQLITE_FULL: hint = "make room on the disk; nothing of this was kept"; break;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         e = ERR_LOCKED;
@@ -55,10 +57,14 @@ enum err sqlite_error(struct store *s, int rc, struct errinfo *ei, const char *w
     case SQLITE_MISUSE: e = ERR_INTERNAL; break;
     default: break;
     }
-    err_set(ei, e, hint, "the store %s: %s: %s", s->path, what, said);
+    if (full)
+        err_set(ei, ERR_SYSTEM, "make room on the disk; nothing of this was kept",
+                "the store %s: %s: the disk is full", s->path, what);
+    else
+        err_set(ei, e, hint, "the store %s: %s: %s", s->path, what, said);
     if (ei)
-        ei->sys = (rc & 0xff) == SQLITE_FULL ? ENOSPC : f->db ? sqlite3_system_errno(f->db) : 0;
-    return e;
+        ei->sys = full ? ENOSPC : sys;
+    return full ? ERR_SYSTEM : e;
 }
 
 static sqlite3_stmt *prepare(struct store *s, enum store_statement which, struct errinfo *ei, enum err *e)
@@ -96,6 +102,9 @@ static enum err hand_row(struct store *s, sqlite3_stmt *st, store_row_fn *row, v
         r.v[i] = (const char *)sqlite3_column_text(st, (int)i);
         if (!r.v[i] && sqlite3_column_type(st, (int)i) != SQLITE_NULL)
             return sqlite_error(s, SQLITE_NOMEM, ei, "cannot be read");
+        if (r.v[i] && strlen(r.v[i]) != (size_t)sqlite3_column_bytes(st, (int)i))
+            return err_set(ei, ERR_INPUT, "somebody changed it; compare it with a backup",
+                           "the store %s holds a text that goes on behind its end", s->path);
     }
     return row(arg, &r, ei);
 }
@@ -141,7 +150,7 @@ enum err sqlite_text(struct store *s, const char *text, struct errinfo *ei)
 
 static enum err begin(struct store *s, enum store_turn t, struct errinfo *ei)
 {
-    return sqlite_text(s, t == STORE_TURN_WRITE ? "BEGIN IMMEDIATE" : "BEGIN", ei);
+    return sqlite_text(s, t == STORE_TURN_READ ? "BEGIN" : "BEGIN IMMEDIATE", ei);
 }
 
 /* A commit that failed may have ended the transaction already (full disk): asking again would only replace the error. */
@@ -197,7 +206,9 @@ static enum err find_path(const char *spec, char **path, struct errinfo *ei)
         e = path_state(&b, "store.db", ei);
     else if (!*name || strcmp(name, ":memory:") == 0) /* SQLite would keep those two nowhere */
         e = err_set(ei, ERR_CONFIG, "write sqlite:FILE", "the store has no file's name");
-    else if (buf_adds(&b, name) != ERR_OK)
+    else if ((strncmp(name, "file:", 5) == 0 &&
+              buf_adds(&b, "./") != ERR_OK) || /* not a URI: a file called so */
+             buf_adds(&b, name) != ERR_OK)
         e = err_set(ei, ERR_CONFIG, NULL, "the store's path is too long");
     if (e == ERR_OK && !(*path = buf_take(&b)))
         e = err_set(ei, ERR_NOMEM, NULL, "no memory for a path");

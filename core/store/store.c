@@ -57,7 +57,8 @@ enum err store_number(struct store *s, enum store_statement which, const struct 
 enum err store_begin(struct store *s, enum store_turn t, struct errinfo *ei)
 {
     s->turn.id = 0;
-    s->turn.writes = t == STORE_TURN_WRITE;
+    s->turn.writes = t != STORE_TURN_READ;
+    s->turn.many = false;
     s->in_doubt = false;
     return s->backend->begin(s, t, ei);
 }

@@ -16,6 +16,7 @@
 #define CORE_STORE_STORE_H
 
 #include "core/base/err.h"
+#include "core/base/stop.h"
 #include "core/base/vec.h"
 
 #include <stdbool.h>
@@ -31,6 +32,9 @@ enum err store_open(struct store **out, const char *spec, struct errinfo *ei) MU
 /* The profile's store, with its store_password. Blocks when that is "ask". Of a profile that is read_only none is made: ERR_NOTFOUND
    when there is none yet. */
 enum err store_open_profile(struct store **out, const struct profile *p, struct errinfo *ei) MUST_CHECK;
+/* Two addresses of one PostgreSQL server, reached in the same way (TLS, port, certificates): only then is a password that was meant for
+   the one for the other too. NULL, and what is no address: false. */
+bool store_same_server(const char *spec, const char *other);
 void store_close(struct store **s);
 /* Is there one already? A command that only looks does not make one. A PostgreSQL store that was named counts as there. */
 bool store_exists(const char *spec);
@@ -45,9 +49,10 @@ const char *store_name(const struct store *s); /* file or address, to be shown *
  * Phases. Of a run (step 0): "begin" (after: {"organization", "plan", "target", "steps"}), "resume", "end" (after: {"status",
  * "done", "failed", "undone", "skipped"}). Of a step: "capture" (before: the raw values of the directory, detail: the step as in a
  * plan file), "intent" (about to be pushed), "result" (what the server said), "reread" (what the directory says), "verify" (what
- * the wire says), then one of "done", "skipped" or "failed"; after "failed" perhaps (its after then is {"put_back":true}) "undo" (the inverse is
- * about to be pushed) and "undone". Of no run: "lock",
- * "accept" and "unaccept" (why: the reason).
+ * the wire says), then one of "done", "skipped" or "failed". After of "failed" says what it left: {"unchanged":true}, the run changed
+ * nothing on the server; {"put_back":true}, "undo" follows (the inverse is about to be pushed), and "undone" when it is as before again;
+ * nothing, what the run did may be there, wholly or in part (detail says what is known). A step without an end is not known.
+ * Of no run: "lock", "accept" and "unaccept" (why: the reason).
  */
 struct journal_record {
     int64_t id; /* position in the chain, from 1 without gaps */
@@ -197,8 +202,9 @@ struct store_copied {
 };
 /* How much of each there is. */
 enum err store_count(struct store *s, struct store_copied *out, struct errinfo *ei) MUST_CHECK;
-/* Everything but the lock, into an empty store (else ERR_REFUSED): all or nothing. ERR_INPUT when the chain is broken. */
-enum err store_copy(struct store *from, struct store *to, struct store_copied *out,
+/* Everything but the lock, into an empty store (else ERR_REFUSED): all or nothing. ERR_INPUT when the chain is broken. stop (NULL: none)
+   ends it in the middle: ERR_INTERRUPTED or ERR_TIMEOUT. */
+enum err store_copy(struct store *from, struct store *to, const struct stop *stop, struct store_copied *out,
                     struct errinfo *ei) MUST_CHECK;
 
 #endif

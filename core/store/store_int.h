@@ -32,14 +32,16 @@ struct store {
     char *path;      /* what it is called where people read it; holds no password */
     bool must_exist; /* who only looks makes no store */
     struct store_process self;
-    int64_t locked_since;  /* 0: the lock is not ours */
-    unsigned session;      /* counts connections: a lock dies with the one it was taken on */
-    unsigned lock_session; /* when the lock was taken */
-    bool in_doubt;         /* the connection was lost while the answer to COMMIT was awaited */
+    int64_t locked_since;      /* 0: the lock is not ours */
+    unsigned session;          /* counts connections: a lock dies with the one it was taken on */
+    unsigned lock_session;     /* when the lock was taken */
+    struct store *next_holder; /* of the stores of this process that hold their lock */
+    int64_t held_since;        /* both of lock.c, under its own mutex */
+    bool in_doubt;             /* the connection was lost while the answer to COMMIT was awaited */
     struct {
         int64_t id; /* of its last record, 0: none was appended */
         char hash[65];
-        bool writes;
+        bool writes, many;
     } turn;
 };
 
@@ -69,6 +71,7 @@ typedef enum err store_row_fn(void *arg, const struct store_row *row, struct err
 enum store_turn {
     STORE_TURN_READ,  /* sees the store as it was at its beginning */
     STORE_TURN_WRITE, /* one at a time, whoever else has the store open */
+    STORE_TURN_FILL,  /* the same, into an empty store, for as long as it takes; append_many may be used */
 };
 
 struct store_backend {
@@ -82,6 +85,8 @@ struct store_backend {
     /* row NULL: rows are passed over. Outside of a turn a statement that only reads may be asked again on a new connection. */
     enum err (*run)(struct store *s, enum store_statement which, const struct store_value *values, size_t n,
                     store_row_fn *row, void *arg, struct errinfo *ei);
+    /* Many records by one statement, in order; NULL: cannot. Only while s->turn.many. The head is the caller's to move. */
+    enum err (*append_many)(struct store *s, const struct journal_record *r, size_t n, struct errinfo *ei);
     /* Gives s->self its identity as a holder; kept over the end of the turn. */
     enum err (*lock_take)(struct store *s, struct errinfo *ei);
     void (*lock_drop)(struct store *s);
@@ -114,6 +119,8 @@ enum err store_check_text(const char *name, const char *text, size_t max, struct
 /* Inside of a turn. */
 enum err journal_append_locked(struct store *s, struct journal_record *r, struct errinfo *ei) MUST_CHECK;
 enum err journal_insert(struct store *s, const struct journal_record *r, struct errinfo *ei) MUST_CHECK;
+/* The same for several that follow each other: by one statement where the turn allows it. */
+enum err journal_insert_many(struct store *s, const journal_records *r, struct errinfo *ei) MUST_CHECK;
 enum err journal_head(struct store *s, int64_t *id, char hash[static 65], struct errinfo *ei) MUST_CHECK;
 enum err journal_verify_locked(struct store *s, size_t *n, struct errinfo *ei) MUST_CHECK;
 /* of a row of STORE_COLUMNS; false when memory ran out, r is to be freed either way */

@@ -37,7 +37,10 @@ def attributes():
     """Those that the program asks for, from its own table."""
     with open(os.path.join(ground.ROOT, 'core/directory/entry.h'), encoding='utf-8') as f:
         table = f.read()
-    return [name for name, who in WANTED_BY.findall(table) if 'FOR_ORG' in who or 'FOR_COMPUTER' in who]
+    names = [name for name, who in WANTED_BY.findall(table) if 'FOR_ORG' in who or 'FOR_COMPUTER' in who]
+    if 'serialNumber' not in names or 'servicePrincipalName' not in names:
+        raise RuntimeError('core/directory/entry.h is not read right: ldapsearch would be asked for everything')
+    return names
 
 
 def read_ldap(g, table):
@@ -108,7 +111,7 @@ def commands(g, table):
         for name, *words in jobs:
             output = g.path(f'{name}.html' if name == 'report' else f'{name}.out')
             what = [g.path(f'before{size}.snap'), g.path(f'after{size}.snap')] if name == 'diff' else ['--output', output]
-            source = f'ldif:job{size}.ldif' if name == 'spn' else f'snapshot:after{size}.snap'  # a snapshot cannot be asked
+            source = f'ldif:job{size}.ldif' if name == 'spn' else f'snapshot:after{size}.snap'  # looked up, not recalled
             argv = [ground.built('casbridge'), '--source', source.replace(':', f':{g.dir}/'), *words, *what]
             sides[name, size] = Command(argv, env, g.path('said'), codes=(0, 1))
     taken = dict(zip(sides, alternate(list(sides.values()), g.dir, RUNS // 2)))

@@ -46,12 +46,14 @@ class Ground:
         return self
 
     def __exit__(self, *_):
-        with contextlib.suppress(FileNotFoundError):
-            self.processes.stop()
-        if self.claim:
-            self.claim.close()
-        shutil.rmtree(self.lab.run, ignore_errors=True)
-        shutil.rmtree(self.dir, ignore_errors=True)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                self.processes.stop()
+        finally:
+            if self.claim:
+                self.claim.close()
+            shutil.rmtree(self.lab.run, ignore_errors=True)
+            shutil.rmtree(self.dir, ignore_errors=True)
 
     def _start(self):
         env = self.processes.environment()

@@ -94,3 +94,4 @@ class Table:
 
     def end(self):
         print(f'\n{self.rows - self.missed} of {self.rows} reached')
+        summary.finish()

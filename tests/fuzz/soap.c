@@ -25,8 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     enum soap_op op = (enum soap_op)(data[0] % SOAP_OP_COUNT);
     wsman_output_init(&o);
-    enum err e =
-        soap_read(&r, op, "uuid:1", NULL, data + 1, size - 1, op == SOAP_OP_RECEIVE ? &o : NULL, &ei);
+    enum err e = soap_read(&r, op, "uuid:1", op == SOAP_OP_GET ? "MaxEnvelopeSizekb" : NULL, data + 1,
+                           size - 1, op == SOAP_OP_RECEIVE ? &o : NULL, &ei);
     ASSERT(e == ERR_OK || ei.what[0]);
     for (size_t i = 0; i < o.chunks.n; i++)
         ASSERT(o.chunks.v[i].at + o.chunks.v[i].len <= o.data.len);

@@ -70,6 +70,15 @@ static json_t *text_or_null(const char *s)
     return s ? json_string(s) : json_null();
 }
 
+static json_t *notes_of(const struct remote_result *r, const char *stream)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < r->notes.n; i++)
+        if (str_eq(r->notes.v[i].stream, stream))
+            json_array_append_new(list, json_string(r->notes.v[i].text));
+    return list;
+}
+
 static json_t *case_result(const struct remote_result *r, enum err err, const struct errinfo *ei,
                            const char *text)
 {
@@ -84,12 +93,13 @@ static json_t *case_result(const struct remote_result *r, enum err err, const st
                                         text_or_null(e->id), "category", text_or_null(e->category), "target",
                                         text_or_null(e->target)));
     }
-    return json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:o,s:s,s:o,s:o,s:o,s:o}", "err", err_name(err), "what",
-                     ei->what, "hint", ei->hint, "ok", err == ERR_OK && remote_result_ok(r), "sent", r->sent,
-                     "outcome_unknown", r->outcome_unknown, "exit_code",
+    return json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "err", err_name(err),
+                     "what", ei->what, "hint", ei->hint, "ok", err == ERR_OK && remote_result_ok(r), "sent",
+                     r->sent, "outcome_unknown", r->outcome_unknown, "exit_code",
                      r->has_exit_code ? json_integer(r->exit_code) : json_null(), "text", text, "output",
                      text_or_null(r->output), "objects", objects ? objects : json_null(), "warnings",
-                     warnings, "errors", errors);
+                     warnings, "errors", errors, "verbose", notes_of(r, "verbose"), "debug",
+                     notes_of(r, "debug"), "information", notes_of(r, "information"));
 }
 
 #endif

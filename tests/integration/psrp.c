@@ -5,6 +5,8 @@
  *     json [FILE...]     CLIXML, each value as a line of JSON
  *     replay          a recording of out-of-process lines ("> " ours, "< " the server's) on standard input; each pipeline is a line
  *                       { "state": "Completed", "output": [...], "errors": ["id | category | message"], "warnings": [...], ... }
+ *     say MINOR       cases as push has them: what is said to a server of protocol 2.MINOR, the pool's first messages and a pipeline a
+ *                     case, as lines of fragments in base64
  *     pipe CMD ARG... cases as push has them, in one pool of the server that CMD starts, results as push prints them and "objects"
  *     ask CMD ARG...  the same, but the server is told that there is a host with a user interface: it will call for it
  */
@@ -219,6 +221,87 @@ static int replay(void)
     return err == ERR_OK ? 0 : complain(err, &ei);
 }
 
+/* ---- what is said ---- */
+
+static enum err print_waiting(struct psrp *p)
+{
+    struct buf bytes, text;
+    struct psrp_packet packet;
+    buf_init(&bytes, DOCUMENT_MAX);
+    buf_init(&text, DOCUMENT_MAX);
+    enum err err = psrp_take(p, 1 << 20, &bytes, &packet) ? base64_encode(&text, buf_str(&bytes), bytes.len)
+                                                          : ERR_INTERNAL;
+    if (err == ERR_OK)
+        (void)puts(buf_str(&text));
+    buf_fini(&bytes);
+    buf_fini(&text);
+    return err;
+}
+
+/* A message of a server, in one fragment. */
+static enum err hear(struct psrp *p, uint32_t type, const char *clixml, struct errinfo *ei)
+{
+    static const struct psrp_guid none;
+    static uint64_t object = 1;
+    struct buf message, bytes;
+    buf_init(&message, 4096);
+    buf_init(&bytes, 4096);
+    enum err err = psrp_message_write(&message, type, psrp_pool_id(p), &none, clixml, strlen(clixml));
+    if (err == ERR_OK) {
+        message.data[0] = 1; /* to the client */
+        (void)psrp_fragment_write(&bytes, object++, 0, message.data, 0, message.len, 4096);
+        err = psrp_receive(p, buf_str(&bytes), bytes.len, ei);
+    }
+    buf_fini(&message);
+    buf_fini(&bytes);
+    return err;
+}
+
+static void nothing(void *arg, const struct psrp_event *e)
+{
+    (void)arg, (void)e;
+}
+
+static enum err say_case(struct psrp *p, json_t *one, struct errinfo *ei)
+{
+    struct arena arena;
+    struct cmdlet c;
+    arena_init(&arena, 16 << 20);
+    enum err err = one ? case_build(&c, &arena, one) : ERR_USAGE;
+    if (err == ERR_OK)
+        err = psrp_start(p, &c, ei);
+    if (err == ERR_OK)
+        err = print_waiting(p);
+    psrp_forget_pipeline(p);
+    arena_fini(&arena);
+    return err;
+}
+
+static int say(const char *minor)
+{
+    struct psrp *p = NULL;
+    struct errinfo ei = {0};
+    char capability[200], *line = NULL;
+    size_t cap = 0;
+    (void)str_fmt(capability, sizeof capability,
+                  "<Obj><MS><Version N=\"protocolversion\">2.%.3s</Version></MS></Obj>", minor);
+    enum err err = psrp_new(&p, 0, nothing, NULL, &ei);
+    if (err == ERR_OK)
+        err = print_waiting(p);
+    if (err == ERR_OK)
+        err = hear(p, PSRP_SESSION_CAPABILITY, capability, &ei);
+    if (err == ERR_OK)
+        err = hear(p, PSRP_RUNSPACEPOOL_STATE, "<Obj><MS><I32 N=\"RunspaceState\">2</I32></MS></Obj>", &ei);
+    while (err == ERR_OK && getline(&line, &cap, stdin) > 0) {
+        json_t *one = json_loads(line, 0, NULL);
+        err = say_case(p, one, &ei);
+        json_decref(one);
+    }
+    psrp_free(&p);
+    free(line);
+    return err == ERR_OK ? 0 : complain(err, &ei);
+}
+
 /* ---- a server on a pipe ---- */
 
 struct child {
@@ -382,8 +465,10 @@ int main(int argc, char **argv)
         return convert(str_eq(mode, "json"), argv + 2);
     if (str_eq(mode, "replay"))
         return replay();
+    if (str_eq(mode, "say") && argc > 2)
+        return say(argv[2]);
     if (str_eq(mode, "pipe") || str_eq(mode, "ask"))
         return pipe_to(argv + 2, str_eq(mode, "ask"));
-    fprintf(stderr, "psrp rewrite|json [FILE...] | replay | pipe|ask CMD ARG...\n");
+    fprintf(stderr, "psrp rewrite|json [FILE...] | replay | say MINOR | pipe|ask CMD ARG...\n");
     return 2;
 }

@@ -4,6 +4,7 @@ Everything lies in one folder; the controller's ports (88, 389, 636, 3268) canno
 needs root. What the controller's schema lacks of the lab's table is added, classes below the parents that the organisation really has.
 """
 import base64
+import contextlib
 import os
 import pathlib
 import re
@@ -162,12 +163,13 @@ class Controller:
 
     def stop(self):
         if self.process:
-            os.killpg(self.process.pid, 15)
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, 9)
-                self.process.wait(10)
+            with contextlib.suppress(ProcessLookupError):  # it did not come up: that is the failure to be shown
+                os.killpg(self.process.pid, 15)
+                try:
+                    self.process.wait(10)
+                except subprocess.TimeoutExpired:
+                    os.killpg(self.process.pid, 9)
+                    self.process.wait(10)
         self.process = None
 
     def system(self):
@@ -307,8 +309,8 @@ class Controller:
 
 
 def free_address():
-    for n in range(1, 200):
-        address = f'127.9.{n}.10'
+    for n in range(200):
+        address = f'127.9.{(os.getpid() + n) % 200 + 1}.10'  # another run beside this one has not taken its address yet
         if not any(open_port(address, port) for port in (88, 389, 636, 3268)):
             try:
                 with socket.socket() as s:

@@ -147,6 +147,27 @@ def test_interrupted_then_resumed(lab, tmp_path):
     assert lab.run('journal', 'verify').code == 0
 
 
+def test_a_ticket_of_ones_own(lab, tmp_path):
+    """Who did it is the ticket's owner, not the jump host's account; a ticket that ends too soon is named before anything is changed."""
+    lines = [line for line in lab.config.read_text().splitlines() if not line.startswith(('krb5_principal', 'krb5_keytab'))]
+    lab.config.write_text('\n'.join(lines) + f'\nkrb5_ccache = FILE:{tmp_path}/cc\n')
+    env = clean_env() | {'KRB5_CONFIG': str(lab.dir / 'krb5.conf')}
+
+    def kinit(life):
+        subprocess.run(['kinit', '-c', f'FILE:{tmp_path}/cc', '-l', life, '-k', '-t', lab.dir / 'keytabs/admin.keytab', 'admin@CONTOSO.LAB'],
+                       check=True, env=env)
+    kinit('100s')
+    file, plan = plan_of(lab, tmp_path)
+    assert plan['made_by'] == 'admin@CONTOSO.LAB'
+    done = lab.run('apply', file, '--yes', 'Fabrikam')
+    assert done.code == 7 and 'the Kerberos ticket ends in 1 min' in done.err, done.err
+    kinit('1h')
+    done = lab.run('apply', file, '--yes', ORG)
+    assert done.code == 0 and 'ticket' not in done.err, done.err
+    run, = lab.json('journal')
+    assert run['who'] == 'admin@CONTOSO.LAB'
+
+
 def test_misspelt_names_are_not_nothing_to_do(lab, tmp_path):
     """A rule or a server that nobody knows must not end with 0."""
     done = lab.run('plan', '--finding', 'oa-iis-aut')
@@ -205,11 +226,43 @@ def test_somebody_else_since(lab, tmp_path):
     set_ = ('exec', '--on', 'EXCAS01', '--', 'Set-OutlookAnywhere', '-Identity', 'EXCAS01\\Rpc (Default Web Site)', '-IISAuthenticationMethods', 'NTLM')
     assert lab.run(*set_).code == 0
     done = lab.run('--format', 'json', 'rollback', run, '--yes', ORG, timeout=180)
-    assert done.code == 0, done.err
+    assert done.code == 6 and 'not everything was put back: 1 of 2 steps left alone, the first: EXCAS01' in done.err, (done.code, done.err)
     skipped = [p for p in lines_of(done) if p['phase'] == 'skipped']
     assert [p['server'] for p in skipped] == ['EXCAS01'] and 'somebody changed it since' in skipped[0]['detail'] and 'ntlm' in skipped[0]['detail']
     iis = {s['name']: [v['iis_auth'] for v in s['virtual_directories'] if v['protocol'] == 'oa'] for s in lab.json('inventory')['servers']}
     assert iis['EXCAS01'] == [['ntlm']] and iis['E2K7CAS01'] == [['basic']]
+    # again: nothing is left that could be put back, so nobody is asked; still no success
+    done = lab.run('rollback', run)
+    assert done.code == 6 and f'To take run {run} back:' in done.err and 'Type its name' not in done.err, (done.code, done.err)
+    begun = lab.json('journal', lab.json('journal')[-1]['run'])
+    assert begun[0]['after']['rollback_of'] == run and begun[-1]['after']['status'] == 'failed'
+
+
+def test_server_goes_back_whole(lab, tmp_path):
+    """The last step of a server is not seen on its wire: the steps before it go back as well."""
+    lab.do('plant', 'legacy-url')
+    lab.config.write_text(lab.config.read_text() + 'legacy_namespace = legacy.contoso.lab\n')
+    lab.config.chmod(0o600)
+    first = directory(lab, tmp_path)
+    file, plan = plan_of(lab, tmp_path, '--server', 'E2K7CAS01', '--server', 'EXCAS02')
+    wire, url, other = plan['steps']
+    assert 'wire' in wire['verify'] and url['server'] == 'E2K7CAS01' and other['server'] == 'EXCAS02'
+    others = [url, wire, other]
+    for n, step in enumerate(others, 1):
+        step['n'] = n
+    plan['steps'] = others
+    file.write_text(json.dumps(plan))
+    (lab.dir / 'faults').mkdir(exist_ok=True)
+    (lab.dir / 'faults' / 'E2K7CAS01').write_text('no-poll\n')
+    done = lab.run('--format', 'json', 'apply', file, '--yes', ORG, timeout=240)
+    assert done.code == 6 and 'E2K7CAS01 (put back): the wire did not follow' in done.err, (done.code, done.err)
+    lines = lines_of(done)
+    assert [p['step'] for p in lines if p['phase'] == 'undone' and p['detail'].startswith('put back: ')] == [2, 1]
+    assert 'E2K7CAS01 is as it was before the run' in [p['detail'] for p in lines]
+    last = directory(lab, tmp_path)
+    assert {dn: (first[dn], last[dn]) for dn in first if first[dn] != last[dn]} == {}
+    again = lab.run('rollback', lines[0]['run'], '--yes', ORG)
+    assert again.code == 0 and 'is left to take back' in again.err
 
 
 def test_nudge(tmp_path):

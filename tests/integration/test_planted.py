@@ -12,7 +12,7 @@ from casbridge_lab.plant import PLANTS  # noqa: E402
 # those of one group break different things and are planted together
 GROUPS = [
     ['basic-only', 'duplicate-spn', 'foreign-spn', 'wrong-scp', 'legacy-url', 'no-forms', 'old-service-pack', 'unknown-version',
-     'old-certificate', 'no-internal-url', 'no-bypass-url', 'server-name-url', 'no-rpc-encryption'],
+     'old-certificate', 'no-internal-url', 'no-bypass-url', 'basic-web-services', 'server-name-url', 'no-rpc-encryption'],
     ['edited-iis', 'no-ticket', 'wrong-name-certificate', 'ssl-offloading'],
     ['no-outlook-anywhere', 'old-tls'],
     ['wrong-oa-name'],

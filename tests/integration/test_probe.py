@@ -53,6 +53,26 @@ def test_every_method_on_its_own(shared_lab):
     assert 'offers Basic only' in steps['logon-negotiate']['detail']
 
 
+def test_the_text_has_each_server_once(shared_lab):
+    done = shared_lab.run('probe', 'EXCAS01', 'E2K7CAS01', '--protocol', 'autodiscover', '--protocol', 'powershell', '--user', 'alice',
+                          '--password', 'env:PROBE_PASSWORD', env=env())
+    heads = [line for line in done.out.splitlines() if not line.startswith(' ')]
+    assert heads == ['test user', 'EXCAS01', 'E2K7CAS01', 'by the domain']
+
+
+def test_of_a_snapshot_only_what_is_asked_now(shared_lab, tmp_path):
+    file = tmp_path / 'org.snapshot'
+    assert shared_lab.run('snapshot', '-o', file, '--probe').code == 0
+    done = shared_lab.run('--source', f'snapshot:{file}', '--format', 'json', 'probe', 'EXCAS01')
+    assert {o['server'] for o in done.json()['observations']} == {'EXCAS01'}
+
+
+def test_a_user_nobody_knows(shared_lab):
+    done = shared_lab.run('probe', 'EXCAS01', '--user', 'nobody@contoso.lab')
+    assert done.code == 0 and 'nobody@contoso.lab' in done.err and done.out.startswith('EXCAS01')
+    assert shared_lab.run('probe', '--user', 'nobody@contoso.lab').code == 3
+
+
 def test_the_xml_is_worded_as_the_analyzers(shared_lab):
     done = shared_lab.run('--format', 'xml', 'probe', 'EX10NTLM', '--protocol', 'oa', '--protocol', 'imap', '--user', 'alice', '--password',
                           'env:PROBE_PASSWORD', env=env())

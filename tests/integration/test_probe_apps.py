@@ -79,6 +79,12 @@ def test_a_healthy_server_is_well_in_every_protocol(shared_lab, server, user):
     assert builds == {{'EX13CAS01': 'build 15.0.1497.2', 'E2K7CAS01': 'build 8.3.517'}.get(server, 'build 14.3.513')}
 
 
+def test_the_shell_lets_kerberos_in(shared_lab):
+    done = probe(shared_lab, 'EXCAS01', 'powershell')
+    found = {o['step']: o for o in done.json()['observations'] if o['protocol'] == 'powershell'}
+    assert found['logon-negotiate']['outcome'] == 'ok', found['logon-negotiate']
+
+
 def test_details_say_what_was_seen(shared_lab):
     found = seen(shared_lab, 'EXCAS01', *PROTOCOLS)
     for key, words in {

@@ -33,6 +33,7 @@ function Set-OutlookAnywhere {
         [bool]$SSLOffloading, [switch]$WhatIfLike, [long]$Number, [AllowNull()][object]$Nothing,
 %s)
     [IO.File]::AppendAllText("$env:PUSH_DIR/ran", "Set-OutlookAnywhere`n")
+    $PSCmdlet.WriteVerbose('Looking for the virtual directory.')
     if ($Identity -eq 'warn') { Write-Warning "It takes up to fifteen minutes until IIS follows; until then clients of this server are asked again and again." }
     if ($Identity -eq 'gone') {
         $e = [InvalidOperationException]::new("The operation couldn't be performed because object 'gone' couldn't be found on 'dc1.contoso.lab'.")
@@ -227,6 +228,12 @@ def test_errors_and_warnings(server):
     assert 'NoSuchParameter' in unknown['errors'][0]['message']
     assert missing['exit_code'] == 1 and missing['errors'][0]['id'] == 'CommandNotFoundException'
     assert missing['errors'][0]['target'] == 'Set-NoSuchThing'
+
+
+def test_what_it_says_besides(server):
+    got, = server.push([{'params': [['Identity', 'string', 'x'], ['Verbose', 'switch', None]]}])
+    assert got['ok'] and got['verbose'] == ['Looking for the virtual directory.'] and got['warnings'] == got['debug'] == []
+    assert json.loads(got['output'])['Identity'] == 'x'
 
 
 def test_without_its_snapin_the_cmdlet_does_not_run(server):

@@ -158,7 +158,7 @@ def test_diff_of_a_repair(lab):
 
 class Page(html.parser.HTMLParser):
     """Elements that are opened are closed, in order; the text is kept."""
-    EMPTY = {'meta', 'br', 'rect', 'line', 'path'}
+    EMPTY = {'meta', 'br', 'rect', 'line', 'path', 'wbr'}
 
     def __init__(self):
         super().__init__()

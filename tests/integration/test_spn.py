@@ -64,6 +64,19 @@ def test_from_an_export(shared_lab, tmp_path):
     assert rows(o)['mail.contoso.lab']['state'] == 'ok' and rows(o)['mail.contoso.lab']['ticket'] is None
 
 
+def test_from_a_snapshot(shared_lab, tmp_path):
+    whole, bare = tmp_path / 'whole.snapshot', tmp_path / 'bare.snapshot'
+    assert shared_lab.run('snapshot', '-o', whole, '--probe').code == shared_lab.run('snapshot', '-o', bare).code == 0
+
+    def states(*source):
+        done = shared_lab.run(*source, '--format', 'json', 'spn')
+        return done.code, {name: (r['state'], bool(r['ticket'])) for name, r in rows(done.json()).items()}
+
+    assert states('--source', f'snapshot:{whole}') == states()
+    nothing = shared_lab.run('--source', f'snapshot:{bare}', 'spn')
+    assert nothing.code == 3 and '--probe' in nothing.err and not nothing.out
+
+
 def test_no_ticket(lab):
     lab.do('plant', 'no-ticket')
     done = lab.run('--format', 'json', 'spn')

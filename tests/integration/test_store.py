@@ -291,6 +291,37 @@ def test_passwords(postgres, tmp_path):
     assert run('mysql://h/x').code == 3
 
 
+def test_password_goes_to_its_own_server(postgres, tmp_path):
+    """store copy names stores freely; the profile's password goes to the server that the profile names, and to nobody else."""
+    config, source = tmp_path / 'config.ini', f'sqlite:{tmp_path}/source.db'
+    ours, there = postgres.url(user='keeper'), postgres.url(user='keeper')
+    elsewhere = there.replace('127.0.0.1', 'localhost')         # the same server, but nobody could know
+    config.write_text(f'[p]\nstore = {ours}\nstore_password = env:STORE_WORD\n')
+    config.chmod(0o600)
+    env = {**clean_env(), 'STORE_WORD': SECRET, 'OTHER_WORD': SECRET}
+    plain = tmp_path / 'plain.ini'
+    plain.write_text(f'[p]\nstore = {source}\n')
+    plain.chmod(0o600)
+    assert casbridge('--config', plain, 'store').code == 0
+
+    def copy(*args):
+        done = casbridge('--config', config, 'store', 'copy', *args, env=env)
+        assert SECRET not in done.out + done.err
+        return done
+    refused = copy(source, elsewhere)
+    assert refused.code == 5 and 'only for the server' in refused.err and '--to-password' in refused.err, refused.err
+    refused = copy(elsewhere, source)
+    assert refused.code == 5 and '--from-password' in refused.err
+    refused = copy(source, there + '?sslmode=disable')          # its own server, but with less care
+    assert refused.code == 5 and '--to-password' in refused.err
+    plainly = copy(source, elsewhere, '--to-password', SECRET)
+    assert plainly.code == 2 and 'no reference' in plainly.err
+    assert postgres.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'casbridge'", there.rsplit('/', 1)[1]) == '0'
+    assert copy(source, elsewhere, '--to-password', 'env:OTHER_WORD').code == 0
+    assert copy(there, ours).code == 0                          # both on the profile's server
+    assert copy(elsewhere, source, '--from-password', 'env:OTHER_WORD').code == 0
+
+
 def test_tls(postgres, tmp_path):
     """What the address says about TLS is done: the server's name and authority are checked."""
     key, certificate, other = (postgres.data / 'server.key', postgres.data / 'server.crt', tmp_path / 'other.crt')

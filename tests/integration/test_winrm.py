@@ -1,17 +1,20 @@
 """exec --via winrm against the lab's listener, which was written apart from our client: logins, seals, faults, lost connections.
 
 The lab counts what really came: a command is never sent twice, and every shell is deleted."""
+import itertools
 import json
 import shutil
 import signal
 import socket
 import subprocess
 import time
+import xml.etree.ElementTree as ET
 
 import pytest
 
 from conftest import PROGRAM, ROOT, casbridge, clean_env
-from wsman_replay import SHELL, Session
+from test_winrm_hostile import SOAP, op_of, reply
+from wsman_replay import RSP, S, SHELL, W, Listener, Session
 
 HTTP, HTTPS = 'http://{fqdn}:10985/wsman', 'https://{fqdn}:10986/wsman'
 GET = ('Get-ExchangeServer', '-Identity', 'EXCAS01')
@@ -288,6 +291,54 @@ def test_a_refusal_in_the_clear_is_not_believed(remote, operation, url):
         message = hosts[0]['errors'][0]['message']
         known = operation == 'Command' and url == HTTPS # before Send, the Command was taken
         assert done.code == 6 and ('its outcome is not known' in message) == (not known), hosts
+
+
+@pytest.mark.parametrize('server,knob,left', [
+    ('EX13CAS01', 'winrm-drop-before', 0), ('EX13CAS01', 'winrm-drop-after', 0), ('EX13CAS01', 'winrm-deny-after', 0),
+    ('EXCAS01', 'winrm-drop-before', 0), ('EXCAS01', 'winrm-drop-after', 1), ('EXCAS01', 'winrm-deny-after', 2)])
+def test_a_shell_nobody_told_us_of(remote, server, knob, left):
+    """It is deleted by the name that was asked for. A 2010 server has given it another name: that does no harm."""
+    remote.knobs(f'{knob} Create', server=server)
+    before = remote.counts(server)[0]
+    done, hosts = remote.run(on=(server,), timeout=15)
+    counts, shells = remote.counts(server)
+    after = {k: v - before.get(k, 0) for k, v in counts.items()}
+    assert done.code == 6 and not after.get('Command') and after.get('Delete', 0) <= 2, (after, hosts)
+    assert len(shells) == left, (after, shells)
+
+
+def twice_on(remote, answer):
+    """Two runs over one session with a listener of ours: operations and the names of their shells, in order."""
+    def name(request):
+        root = ET.fromstring(request)
+        shell = root.find(f'{S}Body/{RSP}Shell')
+        return shell.get('ShellId') if shell is not None else next(e.text for e in root.iter(W + 'Selector'))
+    with Listener(answer) as listener:
+        config = remote.config(f'host.excas01.contoso.lab/{listener.port} = 127.0.0.1:{listener.port}',
+                               url=f'http://{{fqdn}}:{listener.port}/wsman', auth='none')
+        done = casbridge('--config', config, '--profile', 'lab', '--format', 'json', 'exec', '--on', 'EXCAS01', '--on', 'EXCAS01',
+                         '--parallel', '1', '--via', 'winrm', '--', *GET)
+        assert done.code == 0 and all(h['ok'] for h in done.json()), done.out
+        return [(op_of(r), name(r)) for r in listener.requests]
+
+
+def test_a_create_on_a_dying_connection(remote):
+    """Only a kept connection may have died of age: the shell that may be there is deleted, another one is asked for under another name."""
+    creates = itertools.count()
+    heard = twice_on(remote, lambda r, n: None if op_of(r) == 'create' and next(creates) == 1 else (200, SOAP, reply(r)))
+    once = ['create', 'command', 'receive', 'delete']
+    assert [op for op, _ in heard] == once + ['create', 'delete'] + once, heard
+    names = [name for op, name in heard if op == 'create']
+    assert len(set(names)) == 3 and heard[5][1] == names[1], heard
+
+
+def test_a_server_that_takes_no_names(remote):
+    fault = ('<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value xmlns:w="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd">'
+             'w:SchemaValidationError</s:Value></s:Subcode></s:Code><s:Reason><s:Text>x</s:Text></s:Reason></s:Fault>')
+    heard = twice_on(remote, lambda r, n: (500, SOAP, reply(r, fault)) if 'ShellId="' in r and op_of(r) == 'create' else
+                     (200, SOAP, reply(r)))
+    assert [op for op, _ in heard] == ['create', 'create', 'command', 'receive', 'delete'] * 2, heard
+    assert [bool(name) for op, name in heard if op == 'create'] == [True, False] * 2
 
 
 def test_a_command_that_took_too_long_to_start(remote):

@@ -8,8 +8,9 @@
  *   { "op": "send", "stream": "stdin", "id": ..., "data": "base64", "end": true }
  *   { "op": "receive", "id": ..., "streams": "...", "options": [...] }
  *   { "op": "signal", "id": "...", "signal": 0..3 }   { "op": "delete" }   { "op": "envelope", "bytes": 512000 }
+ *   { "op": "get", "resource": "...", "of_shell": false, "name": "MaxEnvelopeSizekb" }   { "op": "room", "bytes": 200000 }
  * and each line of standard output its result: err, what, hint, fault, shell_id, id, unknown; of a receive chunks, state, exit_code,
- * timed_out, gap. The session ends with the input, deleting what is still open.
+ * timed_out, gap; of get the value; of room how many bytes there is room for. The session ends with the input, deleting what is still open.
  */
 #include <jansson.h>
 #include <signal.h>
@@ -30,7 +31,7 @@ struct job {
     size_t n_options;
     struct buf data;
     struct wsman_output output;
-    char id[WSMAN_ID_MAX];
+    char id[WSMAN_ID_MAX], value[WSMAN_VALUE_MAX];
 };
 
 static const char *text(const struct job *j, const char *key)
@@ -129,6 +130,11 @@ static enum err run(struct job *j, struct errinfo *ei)
     if (str_eq(op, "signal"))
         return wsman_signal(j->w, text(j, "id"),
                             (enum wsman_signal)json_integer_value(json_object_get(j->in, "signal")), ei);
+    if (str_eq(op, "get"))
+        return wsman_get(j->w, text(j, "resource"), json_is_true(json_object_get(j->in, "of_shell")),
+                         text(j, "name"), j->value, ei);
+    if (str_eq(op, "room"))
+        return wsman_make_room(j->w, (size_t)json_integer_value(json_object_get(j->in, "bytes")), ei);
     if (str_eq(op, "delete"))
         return wsman_delete(j->w, ei);
     if (str_eq(op, "envelope")) {
@@ -169,6 +175,10 @@ static json_t *describe(struct job *j, enum err e, const struct errinfo *ei)
     json_t *r = json_pack("{s:s,s:s,s:s,s:o,s:s,s:s,s:b}", "err", err_name(e), "what", e ? ei->what : "",
                           "hint", e ? ei->hint : "", "fault", fault, "shell_id", wsman_shell_id(j->w), "id",
                           j->id, "unknown", wsman_outcome_unknown(j->w));
+    if (str_eq(text(j, "op"), "get"))
+        json_object_set_new(r, "value", e ? json_null() : json_string(j->value));
+    if (str_eq(text(j, "op"), "room"))
+        json_object_set_new(r, "room", json_integer((json_int_t)wsman_room(j->w)));
     if (str_eq(text(j, "op"), "receive")) {
         const struct wsman_output *o = &j->output;
         json_object_set_new(r, "chunks", chunks_of(o));

@@ -21,10 +21,11 @@ P = '{http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd}'
 RSP = '{http://schemas.microsoft.com/wbem/wsman/1/windows/shell}'
 X = '{http://schemas.xmlsoap.org/ws/2004/09/transfer}'
 F = '{http://schemas.microsoft.com/wbem/wsman/1/wsmanfault}'
+CONFIG = '{http://schemas.microsoft.com/wbem/wsman/1/config}'
 PS = '{http://schemas.microsoft.com/powershell}'
 SHELL = RSP[1:-1]
 OPS = {X[1:-1] + '/Create': 'create', SHELL + '/Command': 'command', SHELL + '/Receive': 'receive', SHELL + '/Send': 'send',
-       SHELL + '/Signal': 'signal', X[1:-1] + '/Delete': 'delete'}
+       SHELL + '/Signal': 'signal', X[1:-1] + '/Delete': 'delete', X[1:-1] + '/Get': 'get'}
 SIGNALS = [SHELL + '/signal/terminate', SHELL + '/signal/ctrl_c', SHELL + '/signal/ctrl_break', 'powershell/signal/ctrl_c']
 
 
@@ -60,7 +61,7 @@ def meaning(xml):
 
 
 def operation(xml):
-    """The recorded request as an operation of the helper; None: one we do not have (Disconnect, Get ...)."""
+    """The recorded request as an operation of the helper; None: one we do not have (Disconnect, Enumerate ...)."""
     root = ET.fromstring(xml)
     op = OPS.get(head(root, A + 'Action'))
     if not op:
@@ -87,6 +88,9 @@ def operation(xml):
     elif op == 'send':
         stream = body.find(f'{RSP}Send/{RSP}Stream')
         job.update(id=stream.get('CommandId'), stream=stream.get('Name'), data=stream.text, end=stream.get('End') == 'true')
+    elif op == 'get':
+        shell = bool(list(root.iter(W + 'Selector')))
+        job.update(resource=head(root, W + 'ResourceURI'), of_shell=shell, name='State' if shell else 'MaxEnvelopeSizekb')
     elif op == 'signal':
         signal = body.find(RSP + 'Signal')
         job.update(id=signal.get('CommandId'), signal=SIGNALS.index(signal.findtext(RSP + 'Code').lower()))
@@ -107,6 +111,10 @@ def understood(xml):
     command = root.findtext(f'{S}Body/{RSP}CommandResponse/{RSP}CommandId')
     if command:
         u['id'] = command
+    for told, name in ((f'{RSP}Shell', 'State'), (f'{CONFIG}Config', 'MaxEnvelopeSizekb')):
+        got = root.find(f'{S}Body/{told}')
+        if got is not None and head(root, A + 'Action').endswith('/GetResponse'):
+            u['value'] = got.findtext(told[:told.index('}') + 1] + name)
     received = root.find(f'{S}Body/{RSP}ReceiveResponse')
     if received is not None:
         u['chunks'] = [{'stream': s.get('Name'), 'command': s.get('CommandId') or '',

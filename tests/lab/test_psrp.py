@@ -1,12 +1,15 @@
 """Exchange's /PowerShell/ in the lab, with PowerShell's own client in front of it: once served by PowerShell's own
 engine, once by the lab's few lines of Python. Both must look the same to that client.
 """
+import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+import threading
+import time
 
 import pytest
 from conftest import HERE, LabUnderTest, lab_command
@@ -122,6 +125,14 @@ def test_the_full_language_endpoint_is_winrms(engine_lab, engine):
     assert shells(engine_lab)['shells'] == []
 
 
+def test_an_object_may_be_large(engine_lab, engine):
+    """More than a client may say at once."""
+    address, ca = engine_lab.hosts['excas01.contoso.lab'], engine_lab.config['trust']
+    script = {'script': "'y' * 17MB; 'after'"}
+    got = client(engine_lab, engine, f'https://{address}:10986/wsman', 'Microsoft.PowerShell', [script], 'admin:Passw0rd!lab', ca)
+    assert got[0]['state'] == 'Completed' and got[0]['output'][0].startswith('yyy') and got[0]['output'][1:] == ['after']
+
+
 def test_wrong_endpoints_and_versions(fresh, engine):
     knobs(fresh, 'winrm-no-auth')
     address = fresh.hosts['excas01.contoso.lab']
@@ -186,3 +197,28 @@ def test_a_session_that_dies_in_a_change(fresh, fresh_engine, engine):
                 pass
             assert lab.rpc_vdir('EXCAS01')['msExchInternalAuthenticationMethods'] == done, (lab.dir, knob)
             assert shells(lab)['shells'] == [] and shells(lab)['running'] == 0
+
+
+def test_a_command_that_hangs_does_not_hold_the_server(engine_lab, engine):
+    """A stop of WinRM takes seconds, whatever a pipeline says to being closed."""
+    address, ca = engine_lab.hosts['excas01.contoso.lab'], engine_lab.config['trust']
+
+    def hang():
+        script = {'script': '[System.Threading.Thread]::Sleep(25000)'}
+        with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
+            client(engine_lab, engine, f'https://{address}:10986/wsman', 'Microsoft.PowerShell', [script], 'admin:Passw0rd!lab', ca)
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    try:
+        until = time.monotonic() + 20
+        while not any(s['commands'] for s in shells(engine_lab)['shells']) and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(0.5)
+        begun = time.monotonic()
+        engine_lab.command('winrm-stop', 'EXCAS01')
+        assert time.monotonic() - begun < 10
+        assert shells(engine_lab)['shells'] == [] and shells(engine_lab)['running'] == 0
+    finally:
+        engine_lab.command('winrm-start', 'EXCAS01')
+        thread.join(60)

@@ -355,6 +355,8 @@ def test_mapi_and_powershell(lab):
     assert status == 200 and 'X-ResponseCode: 0' in text and 'PROCESSING' in text
     assert lab.curl('https://excas01.contoso.lab:10443/mapi/emsmdb/')[0] == 404
     assert offered(lab.curl('https://excas01.contoso.lab:10443/PowerShell/')[1]) == ['Negotiate', 'Kerberos']
+    assert lab.curl('https://excas01.contoso.lab:10443/PowerShell/', *NEGOTIATE)[0] == 405
+    assert lab.curl('https://excas01.contoso.lab:10443/PowerShell/', '--ntlm', '-u', f'alice:{PASSWORD}')[0] == 401
     assert lab.curl('https://e2k7cas01.contoso.lab:10443/PowerShell/')[0] == 404
 
 

@@ -109,6 +109,10 @@ static void hostile_text_is_made_visible(void **state)
     assert_string_equal(small, "abcdefg");
     str_show_fixed(small, sizeof small, "\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5", 9);
     assert_string_equal(small, "\xe6\x97\xa5...");
+    str_show_fixed(small, sizeof small, "a\x7f\n", 2);
+    assert_string_equal(small, "a\xe2\x90\xa1");
+    str_show_fixed(small, sizeof small, "a\xff", 2);
+    assert_string_equal(small, "a\xef\xbf\xbd");
     assert_false(str_copy(small, 5, "abc\xc3\xbc"));
     assert_string_equal(small, "abc");
     assert_false(str_fmt(small, 5, "abc%s", "\xc3\xbc"));

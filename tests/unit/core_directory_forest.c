@@ -27,7 +27,7 @@ static void test_forest(void **state)
         unsigned warnings;
     } cases[] = {
         {1, false, true, true, 1, 0},  /* nobody else to ask */
-        {3, true, true, true, 2, 0},   /* the second owner is in another domain */
+        {3, true, true, true, 2, 0},   /* the second owner is in a domain below this one */
         {3, false, true, false, 1, 1}, /* a port that is no catalogue's */
         {3, true, false, false, 1, 1}, /* nothing there */
         {0, true, true, true, 2, 0},   /* how many domains there are is not to be seen: ask */
@@ -98,6 +98,8 @@ static void test_mailboxes(void **state)
         {"CHILD\\zoe", 3, 1, true, ERR_OK, "zoe", NULL, 1}, /* not the one of that name here */
         {"Contoso\\alice", 3, 1, true, ERR_OK, "alice", NULL, 0},
         {"CONTOSO\\zoe", 3, 0, true, ERR_NOTFOUND, NULL, "no mailbox zoe on", 0},
+        /* below that domain, in one of its own */
+        {"PARENT\\zoe", 3, 0, true, ERR_NOTFOUND, NULL, "in the forest of", 1},
         {"OTHER\\zoe", 3, 1, true, ERR_NOTFOUND, NULL, "no domain other", 0},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

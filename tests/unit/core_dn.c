@@ -170,11 +170,30 @@ static void roles(void **state)
     }
 }
 
+static void domains(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *dn, *domain;
+    } cases[] = {
+        {"CN=WEB,CN=Computers,DC=child,DC=contoso,DC=lab", "DC=child,DC=contoso,DC=lab"},
+        {"cn=alice,ou=DC\\=x\\,DC=y,dc=contoso,dc=lab", "DC=contoso,DC=lab"},
+        {"DC=contoso,DC=lab", "DC=contoso,DC=lab"},
+        {"CN=alice, DC=contoso, DC=lab", "DC=contoso,DC=lab"},
+        {"CN=nowhere", NULL},
+        {"", NULL},
+        {NULL, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_true(dn_equal(dn_domain(cases[i].dn), cases[i].domain));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_dns), cmocka_unit_test(normal_form), cmocka_unit_test(parts),
         cmocka_unit_test(hosts),     cmocka_unit_test(protocols),   cmocka_unit_test(roles),
+        cmocka_unit_test(domains),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -253,6 +253,14 @@ static void unreached(void **state)
     ask_end(&a);
 }
 
+static void count_up(void *arg, const struct server *server, size_t done, size_t all)
+{
+    size_t *last = arg;
+    assert_non_null(server);
+    assert_int_equal(done, ++*last);
+    assert_true(done <= all && all == 9);
+}
+
 static void everybody(void **state)
 {
     (void)state;
@@ -264,8 +272,11 @@ static void everybody(void **state)
     fake_init(&f);
     story(&b);
     evidence_init(&e, (size_t)8 << 20);
-    const struct host_request req = {.transport = &f.t, .parallel = 3};
+    size_t last = 0;
+    const struct host_request req = {
+        .transport = &f.t, .parallel = 3, .progress = count_up, .progress_arg = &last};
     assert_int_equal(host_ask(b.org, NULL, 0, &req, NULL, &e, &ei), ERR_OK);
+    assert_int_equal(last, 9);
     for (size_t i = 0; i < b.org->n_servers; i++)
         assert_non_null(
             evidence_find(&e, OBSERVATION_BUILD, b.org->servers[i].name, PROTOCOL_UNKNOWN, "build"));

@@ -157,7 +157,7 @@ static void test_rollback_of_a_killed_run(void **state)
 {
     for (int n = 1;; n++) {
         struct scene *s = *state;
-        struct world_object first[16];
+        struct world_object first[WORLD_OBJECTS];
         char run[32];
         one_by_one(s, 3);
         memcpy(first, s->world->objects, sizeof first);
@@ -184,7 +184,7 @@ static void test_kill_the_rollback(void **state)
     for (int round = 0; round < 2; round++)
         for (int n = 1;; n++) {
             struct scene *s = *state;
-            struct world_object first[16];
+            struct world_object first[WORLD_OBJECTS];
             char run[32], back[32];
             one_by_one(s, 3);
             memcpy(first, s->world->objects, sizeof first);

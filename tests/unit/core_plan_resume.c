@@ -33,8 +33,8 @@ static void test_what_resume_finds(void **state)
     } rows[] = {
         {"1", "1", "capture intent reread intent result reread verify done", "3", ERR_OK},
         {"3", "1", "capture intent reread verify done", "3", ERR_OK},
-        {"16", "1", "capture intent reread skipped", "16", ERR_OK},
-        {"3", "2", "capture intent reread skipped", "3", ERR_OK},
+        {"16", "1", "capture intent reread skipped", "16", ERR_PARTIAL},
+        {"3", "2", "capture intent reread skipped", "3", ERR_PARTIAL},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct scene *s = *state;
@@ -88,7 +88,7 @@ static void use(struct scene *s, struct plan *p)
 static void test_there_and_back(void **state)
 {
     struct scene *s = *state;
-    struct world_object first[16];
+    struct world_object first[WORLD_OBJECTS];
     char run[32], back[32];
     memcpy(first, s->world->objects, sizeof first);
     assert_int_equal(apply(s), ERR_OK);
@@ -149,8 +149,11 @@ static void test_somebody_changed_it_since(void **state)
     buf_fini(&b);
     plan_free(&p);
     use(s, again);
-    if (apply(s) != ERR_OK)
-        fail_msg("%s", s->ei.what);
+    /* what is left of the run's changes is no success, to a script either */
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    assert_non_null(strstr(s->ei.what, "not everything was put back: 1 of 3 steps left alone"));
+    assert_non_null(strstr(s->ei.what, "EXCAS01: somebody changed it since"));
+    assert_string_equal(status(s), "failed");
     assert_outcome(s, 2, 0, 0, 1);
     assert_string_equal(iis(s, "EXCAS01"), "8195");
     assert_string_equal(iis(s, "E2K7CAS01"), "1");
@@ -364,6 +367,56 @@ static void test_lost_half_way(void **state)
     }
 }
 
+/* Somebody took the run back; somebody else sees that it never ended. What was taken back is not done again. */
+static void test_resume_after_a_rollback(void **state)
+{
+    struct scene *s = *state;
+    struct world_object first[WORLD_OBJECTS];
+    char run[32];
+    s->o.parallel = s->o.wave = 1;
+    memcpy(first, s->world->objects, sizeof first);
+    assert_true(apply_and_die(s, 4 + 5 + 2, false, NULL)); /* one server done, the next in hand */
+    last_run(s, run, sizeof run);
+    use(s, rollback(s, run, NULL));
+    assert_int_equal(s->plan->n_steps, 2);
+    if (apply(s) != ERR_OK)
+        fail_msg("%s", s->ei.what);
+    assert_memory_equal(first, s->world->objects, sizeof first);
+    int before = pushes(s);
+    assert_int_equal(resume(s, run, 0), ERR_PARTIAL);
+    assert_non_null(strstr(s->ei.what, "was taken back by run "));
+    assert_int_equal(pushes(s), before + 1); /* the third server, which nobody took back */
+    assert_string_equal(iis(s, "E2K7CAS01"), "1");
+    assert_string_equal(iis(s, "EXCAS01"), "1");
+    assert_string_equal(iis(s, "EXCAS02"), "3");
+    str_copy(s->out.run, sizeof s->out.run, run);
+    assert_string_equal(status(s), "done"); /* the rollback's, begun last */
+}
+
+static void lands_late(void *ctx, int ms)
+{
+    struct world *w = ctx;
+    world_sleep(ctx, ms);
+    if (w->now > 6000)
+        str_copy(world_oa(w, "E2K7CAS01")->iis, 32, "3");
+}
+
+/* Killed a moment ago: the cmdlet is on its way still, and "nothing to take back" would be wrong in ten seconds. */
+static void test_rollback_waits_for_what_was_sent(void **state)
+{
+    struct scene *s = *state;
+    char run[32];
+    s->o.parallel = s->o.wave = 1;
+    assert_true(apply_and_die(s, 5, false, NULL)); /* the intent */
+    last_run(s, run, sizeof run);
+    s->io.sleep_ms = lands_late;
+    struct plan *p = rollback(s, run, NULL);
+    assert_int_equal(p->n_steps, 1);
+    assert_string_equal(p->steps[0].server, "E2K7CAS01");
+    assert_null(p->steps[0].skip);
+    plan_free(&p);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
 
 int main(void)
@@ -383,6 +436,8 @@ int main(void)
         T(test_rollback_names_servers),
         T(test_rollback_after_undone),
         T(test_when_the_inverse_was_sent),
+        T(test_resume_after_a_rollback),
+        T(test_rollback_waits_for_what_was_sent),
     };
     log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,11 +98,11 @@ struct last {
     char path[128], text[APP_XML_TEXT_MAX], attribute[64];
 };
 
-static bool keep_attribute(void *arg, const char *path, const struct app_xml_attributes *a)
+static bool keep_attribute(void *arg, const char *path, const struct xml_attributes *a)
 {
     struct last *l = arg;
     (void)path;
-    (void)app_xml_attribute(a, "x", l->attribute, sizeof l->attribute);
+    (void)xml_attribute(a, "x", l->attribute, sizeof l->attribute);
     return true;
 }
 

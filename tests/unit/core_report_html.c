@@ -148,6 +148,9 @@ static void test_story(void **state)
         "@media print",
         "401, offers basic",
         "<title id=\"t1\">",
+        /* POP3 and IMAP4 nobody has looked at: said so, and no reason to doubt the place */
+        ">\xe2\x9c\x93 8 of 10 protocols work, 2 not known<",
+        "CN=HTTP,<wbr>CN=Protocols,<wbr>CN=EXCAS02,",
     };
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
         if (!strstr(html, wanted[i]))
@@ -193,7 +196,7 @@ static void test_tags_balance(void **state)
     observe(f, "EXCAS01", "401 <b>&amp;</b>");
     build(f, false);
     const char *p = write(f, HTML);
-    static const char *const empty[] = {"meta", "br", "rect", "line", "path", "!doctype"};
+    static const char *const empty[] = {"meta", "br", "rect", "line", "path", "wbr", "!doctype"};
     char open[64][16];
     size_t depth = 0;
     p = strstr(p, "</style>");
@@ -285,6 +288,9 @@ static void test_redact_text(void **state)
         {"HTTP/excas01.contoso.lab@CONTOSO.LAB", "HTTP/server-06.example@domain-01.example"},
         {"CONTOSO\\dave", "Organisation\\user-01"},
         {"davenport", "davenport"},
+        /* "...exampleXCAS01" would read as EXCAS01 */
+        {"CAS.contoso.labXCAS01", "CAS.domain-01.example_XCAS01"},
+        {"EXCAS01EXCAS02old", "server-06_server-07_old"},
         {"at 04:48:24Z, build 15.0.1497.2, 8.3.298.3", "at 04:48:24Z, build 15.0.1497.2, 8.3.298.3"},
         {"192.168.1.9, again 192.168.1.9", "address-01, again address-01"},
         {"", ""},

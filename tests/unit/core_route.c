@@ -32,9 +32,9 @@ static const struct expectation expectations[] = {
      "https://excas01.contoso.lab:443/Autodiscover/Autodiscover.xml", 2, TRI_YES, ROUTE_DOCUMENTED},
     {ALICE, PROTOCOL_POWERSHELL, ROUTE_PROXY, 0, 200, "EX13MBX01",
      "https://ex13mbx01.contoso.lab:444/PowerShell/", 2, TRI_YES, ROUTE_DOCUMENTED},
-    {ALICE, PROTOCOL_POP, ROUTE_PROXY, 0, 0, "EXCAS01", "excas01.contoso.lab:995", 2, TRI_YES,
+    {ALICE, PROTOCOL_POP, ROUTE_PROXY, 0, 0, "EXCAS01", "excas01.contoso.lab:995", 2, TRI_UNKNOWN,
      ROUTE_DOCUMENTED},
-    {ALICE, PROTOCOL_IMAP, ROUTE_PROXY, 0, 0, "EXCAS01", "excas01.contoso.lab:993", 2, TRI_YES,
+    {ALICE, PROTOCOL_IMAP, ROUTE_PROXY, 0, 0, "EXCAS01", "excas01.contoso.lab:993", 2, TRI_UNKNOWN,
      ROUTE_DOCUMENTED},
     /* bob: 2010 in a site that publishes nothing and has no Outlook Anywhere */
     {BOB, PROTOCOL_OA, ROUTE_PROXY, 0, 404, "EXCAS02", "https://excas02.contoso.lab:443/rpc/rpcproxy.dll", 2,
@@ -64,7 +64,7 @@ static const struct expectation expectations[] = {
     {CAROL, PROTOCOL_AUTODISCOVER, ROUTE_PROXY, 0, 200, "EX13MBX01",
      "https://ex13mbx01.contoso.lab:444/Autodiscover/Autodiscover.xml", 2, TRI_YES, ROUTE_DOCUMENTED},
     {CAROL, PROTOCOL_POWERSHELL, ROUTE_REFUSE, 0, 0, NULL, NULL, 1, TRI_NO, ROUTE_UNCONFIRMED},
-    {CAROL, PROTOCOL_IMAP, ROUTE_PROXY, 0, 0, "E2K7CAS01", "e2k7cas01.contoso.lab:993", 2, TRI_YES,
+    {CAROL, PROTOCOL_IMAP, ROUTE_PROXY, 0, 0, "E2K7CAS01", "e2k7cas01.contoso.lab:993", 2, TRI_UNKNOWN,
      ROUTE_DOCUMENTED},
     /* dave: 2013 */
     {DAVE, PROTOCOL_OA, ROUTE_PROXY, 0, 200, "EX13MBX01",
@@ -77,8 +77,8 @@ static const struct expectation expectations[] = {
      "https://ex13mbx01.contoso.lab:444/Microsoft-Server-ActiveSync/Proxy/", 2, TRI_YES, ROUTE_DOCUMENTED},
     {DAVE, PROTOCOL_OAB, ROUTE_PROXY, 0, 200, "EX13MBX01", "https://ex13mbx01.contoso.lab:444/OAB/", 2,
      TRI_UNKNOWN, ROUTE_DOCUMENTED},
-    {DAVE, PROTOCOL_POP, ROUTE_PROXY, 0, 0, "EX13MBX01", "ex13mbx01.contoso.lab:ProxyTargetPort", 2, TRI_YES,
-     ROUTE_DOCUMENTED},
+    {DAVE, PROTOCOL_POP, ROUTE_PROXY, 0, 0, "EX13MBX01", "ex13mbx01.contoso.lab:ProxyTargetPort", 2,
+     TRI_UNKNOWN, ROUTE_DOCUMENTED},
     /* erin: 2010 in another site that publishes the very same name: proxied, not redirected */
     {ERIN, PROTOCOL_OA, ROUTE_PROXY, 0, 200, "EX10NTLM", "https://ex10ntlm.contoso.lab:443/rpc/rpcproxy.dll",
      2, TRI_YES, ROUTE_DOCUMENTED},
@@ -118,6 +118,37 @@ static void the_story(void **state)
             assert_string_equal(c.d.hops[1].spn, spn);
             assert_string_equal(c.d.hops[1].from, "EX13CAS01");
         }
+        end(&c);
+    }
+}
+
+/* What the next hop cannot log on to does not work, whatever else is in order. */
+static void web_services_without_windows(void **state)
+{
+    (void)state;
+    static const struct {
+        enum protocol protocol;
+        auth_set methods;
+        enum tri works;
+        int status;
+    } cases[] = {
+        {PROTOCOL_EWS, AUTH_BASIC, TRI_NO, 401},
+        {PROTOCOL_AUTODISCOVER, AUTH_BASIC | AUTH_WSSECURITY, TRI_NO, 401},
+        {PROTOCOL_EWS, 0, TRI_UNKNOWN, 200},
+        {PROTOCOL_EWS, AUTH_WINDOWS, TRI_YES, 200},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct case_of c;
+        begin(&c);
+        mailbox(&c, ALICE);
+        c.r.protocol = cases[i].protocol;
+        struct vdir *v = builder_vdir(c.org, "EXCAS01", cases[i].protocol);
+        v->iis_auth = cases[i].methods;
+        v->has_iis_auth = cases[i].methods != 0;
+        decide(&c, NULL);
+        assert_int_equal(c.d.works, cases[i].works);
+        assert_int_equal(c.d.status, cases[i].status);
+        assert_int_equal(precondition(&c, "proxy-auth")->holds, cases[i].works);
         end(&c);
     }
 }
@@ -282,6 +313,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_story),
+        cmocka_unit_test(web_services_without_windows),
         cmocka_unit_test(preconditions_by_findings),
         cmocka_unit_test(conflicts),
         cmocka_unit_test(every_row),

@@ -112,6 +112,54 @@ static void nlb_bypass(void **state)
     }
 }
 
+/* The directory's methods (0: absent), and what the wire offers (0: not asked). */
+static void proxy_auth(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *server;
+        enum protocol protocol;
+        auth_set methods, wire;
+        char said;
+        const char *text; /* of the fix, or of why */
+    } cases[] = {
+        {"EXCAS01", PROTOCOL_EWS, AUTH_WINDOWS, 0, 'P', NULL},
+        {"EXCAS01", PROTOCOL_EWS, AUTH_NTLM | AUTH_WSSECURITY, AUTH_NEGOTIATE | AUTH_NTLM, 'P', NULL},
+        {"EXCAS01", PROTOCOL_EWS, AUTH_BASIC | AUTH_WSSECURITY, 0, 'F',
+         "Set-WebServicesVirtualDirectory -Identity 'EXCAS01\\EWS (Default Web Site)' "
+         "-WindowsAuthentication $true"},
+        {"EXCAS01", PROTOCOL_AUTODISCOVER, AUTH_BASIC, AUTH_BASIC, 'F',
+         "Set-AutodiscoverVirtualDirectory -Identity 'EXCAS01\\Autodiscover (Default Web Site)' "
+         "-WindowsAuthentication $true"},
+        {"EXCAS01", PROTOCOL_EWS, AUTH_WINDOWS, AUTH_BASIC, 'F', ""}, /* the directory is right already */
+        {"EXCAS01", PROTOCOL_EWS, AUTH_WINDOWS, AUTH_NTLM, 'F', ""},
+        {"EXCAS01", PROTOCOL_EWS, 0, 0, 'U', "absent"},
+        {"EXCAS01", PROTOCOL_EWS, 0, AUTH_BASIC, 'F', ""},
+        {"E2K7CAS01", PROTOCOL_EWS, AUTH_BASIC, AUTH_BASIC, '-', NULL},
+        {"EX13CAS01", PROTOCOL_EWS, AUTH_BASIC, AUTH_BASIC, '-', NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct bench t;
+        bench_init(&t, true);
+        struct vdir *v = builder_vdir(t.b.org, cases[i].server, cases[i].protocol);
+        v->iis_auth = cases[i].methods;
+        v->has_iis_auth = cases[i].methods != 0;
+        if (cases[i].wire)
+            challenge(&t, cases[i].server, cases[i].protocol, 401, cases[i].wire, NOW);
+        bench_run(&t);
+        print_message("case %zu\n", i);
+        assert_said(&t, "proxy-auth", cases[i].server, cases[i].said);
+        const struct finding *f = found(&t, "proxy-auth", cases[i].server);
+        if (f) {
+            assert_string_equal(fix_text(f), cases[i].text);
+            assert_int_equal(f->n_evidence, (cases[i].text[0] != '\0') + (cases[i].wire != 0));
+        } else if (cases[i].text) {
+            assert_non_null(strstr(unknown(&t, "proxy-auth", cases[i].server), cases[i].text));
+        }
+        bench_fini(&t);
+    }
+}
+
 static void server_names(void **state)
 {
     (void)state;
@@ -309,9 +357,16 @@ static void kb3140410(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(legacy_namespace), cmocka_unit_test(internal_url), cmocka_unit_test(nlb_bypass),
-        cmocka_unit_test(server_names),     cmocka_unit_test(scp),          cmocka_unit_test(forms),
-        cmocka_unit_test(offloading),       cmocka_unit_test(consistency),  cmocka_unit_test(rpc_encryption),
+        cmocka_unit_test(legacy_namespace),
+        cmocka_unit_test(internal_url),
+        cmocka_unit_test(nlb_bypass),
+        cmocka_unit_test(proxy_auth),
+        cmocka_unit_test(server_names),
+        cmocka_unit_test(scp),
+        cmocka_unit_test(forms),
+        cmocka_unit_test(offloading),
+        cmocka_unit_test(consistency),
+        cmocka_unit_test(rpc_encryption),
         cmocka_unit_test(kb3140410),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

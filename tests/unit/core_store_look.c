@@ -1,4 +1,4 @@
-/* A store that is only looked at, by a profile that is read_only. */
+/* Where a store is: one that is only looked at, a file with an odd name, a file system that is full. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,9 @@
 #include "core/model/profile.h"
 #define STORE_FIXTURE_BOTH
 #include "tests/unit/store_fixture.h"
+
+#include <sched.h>
+#include <sys/mount.h>
 
 /* Who only looks leaves no schema behind in a database, which may be the wrong one; and sees what is there. */
 static void test_a_look_makes_nothing(void **state)
@@ -44,10 +47,90 @@ static void test_a_look_makes_nothing(void **state)
     profile_fini(&p);
 }
 
+/* What SQLite might take for something else than a file: as a URI the first would be a store that is kept nowhere. */
+static void test_odd_names(void **state)
+{
+    struct store_fixture *f = *state;
+    static const char *const names[] = {"file:a?mode=memory", "file:b.db",  "file:///c.db",     "-d.db",
+                                        "e f%20#g?.db",       "./:memory:", "\xc3\xbc '\";.db", "h\ni.db"};
+    char spec[200], was[256];
+    assert_non_null(getcwd(was, sizeof was));
+    assert_int_equal(chdir(f->folder), 0);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct errinfo ei = {0};
+        struct store *s = NULL;
+        struct stat st;
+        size_t n = 0;
+        struct journal_record r = {.run = (char *)"r", .phase = (char *)"begin", .who = (char *)"ann"};
+        snprintf(spec, sizeof spec, "sqlite:%s", names[i]);
+        for (int k = 0; k < 2; k++) {
+            if (store_open(&s, spec, &ei) != ERR_OK || journal_append(s, &r, &ei) != ERR_OK)
+                fail_msg("%s: %s", names[i], ei.what);
+            assert_int_equal(journal_verify(s, &n, &ei), ERR_OK);
+            store_close(&s);
+        }
+        if (n != 2 || stat(names[i], &st) < 0 || !st.st_size)
+            fail_msg("%s: %zu records", names[i], n);
+    }
+    assert_int_equal(chdir(was), 0);
+}
+
+/* Not even the files beside the store find room: SQLite says "disk I/O error", which is no help to whoever has to do something. */
+static int on_a_full_disk(const struct store_fixture *f)
+{
+    struct errinfo ei = {0};
+    struct store *s = NULL;
+    char spec[200], path[160];
+    static char block[4096];
+    if (unshare(CLONE_NEWNS | (geteuid() ? CLONE_NEWUSER : 0)) < 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("tmpfs", f->folder, "tmpfs", 0, "size=512k") < 0)
+        return 77;
+    snprintf(spec, sizeof spec, "sqlite:%s/store.db", f->folder);
+    snprintf(path, sizeof path, "%s/filler", f->folder);
+    struct journal_record r = {.run = (char *)"r", .phase = (char *)"begin", .who = (char *)"ann"};
+    if (store_open(&s, spec, &ei) != ERR_OK || journal_append(s, &r, &ei) != ERR_OK)
+        return 1;
+    store_close(&s);
+    FILE *filler = fopen(path, "w");
+    while (filler && fwrite(block, 1, sizeof block, filler) == sizeof block && fflush(filler) == 0)
+        ;
+    if (filler)
+        fclose(filler);
+    if (store_open(&s, spec, &ei) != ERR_SYSTEM || ei.sys != ENOSPC || !strstr(ei.what, "the disk is full") ||
+        !strstr(ei.hint, "make room")) {
+        fprintf(stderr, "%s (%s)\n", ei.what, ei.hint);
+        return 2;
+    }
+    unlink(path);
+    size_t n = 0;
+    if (store_open(&s, spec, &ei) != ERR_OK || journal_verify(s, &n, &ei) != ERR_OK || n != 1)
+        return 3;
+    store_close(&s);
+    return 0;
+}
+
+static void test_full_disk(void **state)
+{
+    struct store_fixture *f = *state;
+    int status = 1;
+    store_close(&f->store);
+    pid_t child = fork(); /* what it mounts goes with it */
+    if (child == 0)
+        _exit(on_a_full_disk(f));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         POSTGRES(test_a_look_makes_nothing),
+        SQLITE(test_odd_names),
+        SQLITE(test_full_disk),
     };
     return store_fixture_run(tests, ARRAY_LEN(tests));
 }

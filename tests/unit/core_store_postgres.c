@@ -7,15 +7,10 @@
 #include <cmocka.h>
 
 #include "core/base/clock.h"
-#include "core/base/log.h"
-#include "core/base/path.h"
 #include "core/base/str.h"
-#include "core/model/profile.h"
 #define STORE_FIXTURE_BOTH
 #include "tests/unit/pg_gate.h"
 #include "tests/unit/store_fixture.h"
-
-#define SECRET_WORD "hunter2-very-secret"
 
 static enum err append(struct store *s, const char *phase, struct errinfo *ei)
 {
@@ -36,42 +31,6 @@ static size_t whole(struct store *s)
     return n;
 }
 
-static void assert_says_no_secret(const struct errinfo *ei)
-{
-    assert_null(strstr(ei->what, "hunter2"));
-    assert_null(strstr(ei->hint, "hunter2"));
-}
-
-/* Addresses that are refused before anybody is asked, and what they must not give away. */
-static void test_addresses(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *spec, *what;
-    } rows[] = {
-        {"postgresql://ann:" SECRET_WORD "@127.0.0.1/x", "holds a password"},
-        {"postgresql://127.0.0.1/x?password=" SECRET_WORD, "holds a password"},
-        {"postgres://127.0.0.1/x?sslpassword=" SECRET_WORD, "holds a password"},
-        {"postgresql://ann:" SECRET_WORD "%zz@127.0.0.1/x", "cannot be read"},
-        {"postgresql://127.0.0.1/x?no_such=" SECRET_WORD, "cannot be read"},
-        {"postgresql+tls://ann:" SECRET_WORD "@h/x", "no store is known"},
-        {"mysql://ann:" SECRET_WORD "@h/x", "no store is known for 'mysql'"},
-        {"ann:" SECRET_WORD "@h", "no store is known"},
-        {"sqlite:", "no file's name"},
-        {"sqlite::memory:", "no file's name"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct store *s = NULL;
-        struct errinfo ei = {0};
-        assert_int_equal(store_open(&s, rows[i].spec, &ei), ERR_CONFIG);
-        assert_null(s);
-        if (!strstr(ei.what, rows[i].what))
-            fail_msg("row %zu: %s", i, ei.what);
-        assert_true(ei.hint[0]);
-        assert_says_no_secret(&ei);
-    }
-}
-
 static void open_fails(const char *spec, enum err expected, const char *what)
 {
     struct store *s = NULL;
@@ -79,88 +38,6 @@ static void open_fails(const char *spec, enum err expected, const char *what)
     enum err e = store_open(&s, spec, &ei);
     if (e != expected || s || !strstr(ei.what, what) || !ei.hint[0])
         fail_msg("%s: %s, %s (%s)", spec, err_name(e), ei.what, ei.hint);
-}
-
-static void test_who_is_refused(void **state)
-{
-    struct store_fixture *f = *state;
-    char spec[240], port[8], other[32], sql[160];
-    snprintf(port, sizeof port, "%d", store_pg.port);
-    assert_true(pg_sql(&store_pg, NULL, "CREATE ROLE stranger LOGIN"));
-    assert_true(pg_sql(&store_pg, NULL, "CREATE ROLE keeper LOGIN PASSWORD '" SECRET_WORD "'"));
-    assert_true(pg_sql(&store_pg, NULL, "CREATE ROLE guest LOGIN"));
-    snprintf(spec, sizeof spec, "postgresql://stranger@127.0.0.1:%s/%s?gssencmode=disable", port,
-             f->database);
-    open_fails(spec, ERR_AUTH, "pg_hba.conf");
-    snprintf(spec, sizeof spec, "postgresql://nobody@127.0.0.1:%s/%s?gssencmode=disable", port, f->database);
-    open_fails(spec, ERR_AUTH, "role");
-    snprintf(spec, sizeof spec, "postgresql://casbridge@127.0.0.1:%s/none?gssencmode=disable", port);
-    open_fails(spec, ERR_CONFIG, "database");
-    snprintf(spec, sizeof spec, "postgresql://keeper@127.0.0.1:%s/%s?gssencmode=disable", port, f->database);
-    open_fails(spec, ERR_AUTH, "password");
-    snprintf(spec, sizeof spec, "postgresql://casbridge@127.0.0.1:%s/%s?sslmode=require", port, f->database);
-    open_fails(spec, ERR_TLS, "SSL"); /* TLS parameters get through */
-    /* let in, but no rights on what is there */
-    snprintf(spec, sizeof spec, "postgresql://guest@127.0.0.1:%s/%s?gssencmode=disable", port, f->database);
-    open_fails(spec, ERR_DENIED, "permission denied");
-    /* known, but kept out: of the database, for want of a connection, altogether */
-    assert_true(pg_database(&store_pg, NULL, other, sizeof other));
-    snprintf(sql, sizeof sql, "REVOKE CONNECT ON DATABASE %s FROM PUBLIC", other);
-    assert_true(pg_sql(&store_pg, NULL, sql));
-    snprintf(spec, sizeof spec, "postgresql://guest@127.0.0.1:%s/%s?gssencmode=disable", port, other);
-    open_fails(spec, ERR_DENIED, "permission denied");
-    snprintf(sql, sizeof sql, "GRANT CONNECT ON DATABASE %s TO PUBLIC; ALTER DATABASE %s CONNECTION LIMIT 0",
-             other, other);
-    assert_true(pg_sql(&store_pg, NULL, sql));
-    open_fails(spec, ERR_UNREACHABLE, "too many connections");
-    assert_true(pg_sql(&store_pg, NULL, "ALTER ROLE guest CONNECTION LIMIT 0"));
-    snprintf(spec, sizeof spec, "postgresql://guest@127.0.0.1:%s/%s?gssencmode=disable", port, f->database);
-    open_fails(spec, ERR_UNREACHABLE, "too many connections");
-    assert_true(pg_sql(&store_pg, NULL, "ALTER ROLE guest NOLOGIN"));
-    open_fails(spec, ERR_AUTH, "log in");
-    assert_true(pg_sql(&store_pg, NULL, "DROP ROLE stranger; DROP ROLE guest"));
-    open_fails("postgresql://casbridge@certificate.invalid/x", ERR_UNREACHABLE, "could not translate");
-    snprintf(spec, sizeof spec, "postgresql://casbridge@127.0.0.1:%d/x", pg_free_port());
-    open_fails(spec, ERR_UNREACHABLE, "refused");
-}
-
-/* The password by reference, as in a profile: env: and file:, right and wrong. */
-static void test_password_by_reference(void **state)
-{
-    struct store_fixture *f = *state;
-    struct profile p = {0};
-    struct errinfo ei = {0};
-    struct store *s = NULL;
-    char spec[240], ref[200], grant[200];
-    assert_true(pg_sql(&store_pg, NULL,
-                       "DROP ROLE IF EXISTS keeper; CREATE ROLE keeper LOGIN PASSWORD '" SECRET_WORD "'"));
-    snprintf(
-        grant, sizeof grant,
-        "GRANT USAGE ON SCHEMA casbridge TO keeper; GRANT ALL ON ALL TABLES IN SCHEMA casbridge TO keeper;"
-        "GRANT ALL ON ALL SEQUENCES IN SCHEMA casbridge TO keeper");
-    assert_true(pg_sql(&store_pg, f->database, grant));
-    snprintf(spec, sizeof spec, "postgresql://keeper@127.0.0.1:%d/%s?gssencmode=disable", store_pg.port,
-             f->database);
-    snprintf(ref, sizeof ref, "file:%s/password", f->folder);
-    assert_int_equal(path_write(ref + 5, SECRET_WORD "\n", sizeof SECRET_WORD, 0600, &ei), ERR_OK);
-    assert_int_equal(profile_set(&p, PROFILE_store, spec, &ei), ERR_OK);
-    assert_int_equal(profile_set(&p, PROFILE_store_password, ref, &ei), ERR_OK);
-    if (store_open_profile(&s, &p, &ei) != ERR_OK)
-        fail_msg("%s", ei.what);
-    assert_int_equal(append(s, "intent", &ei),
-                     ERR_OK); /* a user who may, with rights granted as the hint says */
-    assert_int_equal(store_lock(s, "keeper", "x", &ei), ERR_OK);
-    assert_null(strstr(store_name(s), "hunter2"));
-    store_close(&s);
-    setenv("STORE_TEST_WORD", "wrong-" SECRET_WORD, 1);
-    assert_int_equal(profile_set(&p, PROFILE_store_password, "env:STORE_TEST_WORD", &ei), ERR_OK);
-    assert_int_equal(store_open_profile(&s, &p, &ei), ERR_AUTH);
-    assert_says_no_secret(&ei);
-    assert_int_equal(profile_set(&p, PROFILE_store_password, SECRET_WORD, &ei),
-                     ERR_CONFIG); /* no reference */
-    profile_fini(&p);
-    assert_true(pg_sql(&store_pg, f->database, "DROP OWNED BY keeper"));
-    assert_true(pg_sql(&store_pg, NULL, "DROP ROLE keeper"));
 }
 
 static void test_what_is_no_store(void **state)
@@ -240,6 +117,37 @@ static void test_commit_is_synchronous(void **state)
     PGresult *r = PQexec(p->conn, "SHOW synchronous_commit");
     assert_string_equal(PQgetvalue(r, 0, 0), "on");
     PQclear(r);
+}
+
+/* Nor does a server's default make those who wait for their turn fail when it comes. */
+static void test_isolation_is_ours(void **state)
+{
+    struct store_fixture *f = *state;
+    char sql[120];
+    pid_t children[4];
+    store_close(&f->store);
+    snprintf(sql, sizeof sql, "ALTER DATABASE %s SET default_transaction_isolation = 'serializable'",
+             f->database);
+    assert_true(pg_sql(&store_pg, NULL, sql));
+    for (size_t i = 0; i < ARRAY_LEN(children); i++)
+        if ((children[i] = fork()) == 0) {
+            struct store *s = NULL;
+            struct errinfo ei = {0};
+            enum err e = store_open(&s, f->spec, &ei);
+            for (int k = 0; e == ERR_OK && k < 30; k++)
+                e = append(s, "intent", &ei);
+            if (e != ERR_OK)
+                fprintf(stderr, "%s\n", ei.what);
+            store_close(&s);
+            _exit(e == ERR_OK ? 0 : 1);
+        }
+    for (size_t i = 0; i < ARRAY_LEN(children); i++) {
+        int status = 1;
+        waitpid(children[i], &status, 0);
+        assert_int_equal(status, 0);
+    }
+    assert_int_equal(store_open(&f->store, f->spec, NULL), ERR_OK);
+    assert_int_equal(whole(f->store), 120);
 }
 
 /* A server that restarts between two calls: who reads does not notice, who holds the lock does. */
@@ -465,12 +373,10 @@ static void test_durable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ALONE(test_addresses),
-        POSTGRES(test_who_is_refused),
-        POSTGRES(test_password_by_reference),
         POSTGRES(test_what_is_no_store),
         POSTGRES(test_two_first_openers),
         POSTGRES(test_commit_is_synchronous),
+        POSTGRES(test_isolation_is_ours),
         POSTGRES(test_restart_between_calls),
         POSTGRES(test_cut_while_idle),
         POSTGRES(test_lost_at_every_message),

@@ -359,7 +359,8 @@ static void test_copy_there_and_back(void **state)
     fill(f->store);
     assert_int_equal(store_open(&other, spec, &ei), ERR_OK);
     assert_int_equal(store_open(&back, again, &ei), ERR_OK);
-    if (store_copy(f->store, other, &done, &ei) != ERR_OK || store_copy(other, back, &done, &ei) != ERR_OK)
+    if (store_copy(f->store, other, NULL, &done, &ei) != ERR_OK ||
+        store_copy(other, back, NULL, &done, &ei) != ERR_OK)
         fail_msg("%s", ei.what);
     assert_true(done.records == 24 && done.accepted == 2 && done.progress == 1 && done.evidence == 1);
     assert_same(f->store, other);
@@ -379,7 +380,7 @@ static void test_copy_there_and_back(void **state)
     assert_int_equal(journal_verify(back, &n, &ei), ERR_OK);
     assert_int_equal(n, 26);
     /* what is not empty is not touched */
-    assert_int_equal(store_copy(f->store, other, &done, &ei), ERR_REFUSED);
+    assert_int_equal(store_copy(f->store, other, NULL, &done, &ei), ERR_REFUSED);
     assert_non_null(strstr(ei.what, "not empty"));
     assert_int_equal(journal_verify(other, &n, &ei), ERR_OK);
     assert_int_equal(n, 25);
@@ -400,7 +401,7 @@ static void test_copy_of_a_broken_chain(void **state)
     assert_true(store_fixture_raw(f, "UPDATE journal SET who = 'nobody' WHERE id = 7"));
     snprintf(spec, sizeof spec, "sqlite:%s/other.db", f->folder);
     assert_int_equal(store_open(&to, spec, &ei), ERR_OK);
-    assert_int_equal(store_copy(f->store, to, &done, &ei), ERR_INPUT);
+    assert_int_equal(store_copy(f->store, to, NULL, &done, &ei), ERR_INPUT);
     assert_non_null(strstr(ei.what, "record 7"));
     assert_int_equal(store_count(to, &done, &ei), ERR_OK);
     assert_true(!done.records && !done.accepted);

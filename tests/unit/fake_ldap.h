@@ -212,7 +212,7 @@ static void fake_owners(int fd, int id, bool catalogue)
                                        NULL};
     fake_entry(fd, id, "CN=ASA,CN=Computers,DC=contoso,DC=lab", own);
     if (catalogue)
-        fake_entry(fd, id, "CN=WEB,CN=Computers,DC=child,DC=example", part);
+        fake_entry(fd, id, "CN=WEB,CN=Computers,DC=child,DC=contoso,DC=lab", part);
     fake_result(fd, id, LDAP_RES_SEARCH_RESULT, 0, NULL, "");
 }
 
@@ -220,14 +220,16 @@ static void fake_owners(int fd, int id, bool catalogue)
 static void fake_domains(const struct fake *f, int fd, int id, const char *raw, size_t raw_len)
 {
     static const char *const reference[] = {"objectClass", "crossRef", "nCName", "DC=x", NULL};
-    static const char *const named[][2] = {{"contoso", "DC=contoso,DC=lab"},
-                                           {"child", "DC=child,DC=example"}};
+    static const char *const named[][2] = {
+        {"contoso", "DC=contoso,DC=lab"},
+        {"child", "DC=child,DC=contoso,DC=lab"}, /* below it, as most are */
+        {"parent", "DC=lab"}};
     static const char attribute[] = "nETBIOSName";
     const char *name = memmem(raw, raw_len, attribute, sizeof attribute - 1);
     char dn[80];
     /* an assertion of equality: the value is an octet string of its own behind the name */
     if (name && name[sizeof attribute - 1] == '\x04') {
-        for (size_t i = 0; i < 2; i++) {
+        for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
             const char *const one[] = {"objectClass", "crossRef", "nCName", named[i][1], NULL};
             if (memcmp(name + sizeof attribute + 1, named[i][0], strlen(named[i][0])) == 0)
                 fake_entry(fd, id, "CN=D,CN=Partitions," FAKE_CONFIG, one);
@@ -273,7 +275,7 @@ static void fake_forest(struct fake *f, int fd, int id, const char *raw, size_t 
         fake_owners(fd, id, true);
     } else {
         if (memmem(raw, raw_len, "zoe", 3))
-            fake_entry(fd, id, "CN=zoe,CN=Users,DC=child,DC=example", user);
+            fake_entry(fd, id, "CN=zoe,CN=Users,DC=child,DC=contoso,DC=lab", user);
         fake_result(fd, id, LDAP_RES_SEARCH_RESULT, 0, NULL, "");
     }
 }
@@ -345,7 +347,7 @@ static bool fake_search(struct fake *f, int fd, int id, BerElement *ber, const c
         fake_root(f, fd, id);
     } else if (!text[0]) {
         fake_forest(f, fd, id, raw, raw_len);
-    } else if (strcmp(text, "DC=child,DC=example") == 0) {
+    } else if (strcmp(text, "DC=child,DC=contoso,DC=lab") == 0 || strcmp(text, "DC=lab") == 0) {
         fake_forest(f, fd, id, raw, raw_len);
     } else if (scope == LDAP_SCOPE_BASE) {
         fake_base(f, fd, id, text, wanted);

@@ -10,11 +10,14 @@
 #include "core/base/str.h"
 #include "core/plan/run_int.h"
 #include "tests/unit/org_builder.h"
+#include "tests/unit/plan_findings.h"
 #include "tests/unit/store_fixture.h"
 
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+
+#define WORLD_OBJECTS 32
 
 enum world_mode {
     WORLD_OBEYS,
@@ -42,6 +45,7 @@ struct world_object {
 struct world_server {
     char name[32];
     enum world_mode mode;
+    int only_push; /* the mode is of that push alone, counted from 1; 0: of all */
     bool wire_stuck, wire_silent;
     int lag_ms; /* the wire follows so long after a write */
     int64_t written_at;
@@ -53,7 +57,7 @@ struct world_server {
 struct world {
     pthread_mutex_t mutex;
     int64_t now;
-    struct world_object objects[16];
+    struct world_object objects[WORLD_OBJECTS];
     size_t n_objects;
     struct world_server servers[16];
     size_t n_servers;
@@ -66,7 +70,7 @@ struct world {
     const char *foreign_in_push; /* somebody changes that server meanwhile */
     const char *foreign_host;    /* its host name instead of its methods */
     /* The second controller, "dc2": a copy that is so long behind the last write. */
-    struct world_object replica[16];
+    struct world_object replica[WORLD_OBJECTS];
     int replica_lag_ms;
     int64_t replica_due;
     bool replica_dead;
@@ -85,13 +89,25 @@ static struct world_server *world_server(struct world *w, const char *name)
     return NULL;
 }
 
-static struct world_object *world_oa(struct world *w, const char *server)
+static struct world_object *world_object(struct world *w, const char *server, const char *rdn)
 {
     for (size_t i = 0; i < w->n_objects; i++)
-        if (strcmp(w->objects[i].server, server) == 0 && strncmp(w->objects[i].dn, "CN=Rpc (", 8) == 0)
+        if (strcmp(w->objects[i].server, server) == 0 && strncmp(w->objects[i].dn, rdn, strlen(rdn)) == 0)
             return &w->objects[i];
-    fail_msg("no Outlook Anywhere of %s", server);
+    fail_msg("no %s of %s", rdn, server);
     return NULL;
+}
+
+static struct world_object *world_oa(struct world *w, const char *server)
+{
+    return world_object(w, server, "CN=Rpc (");
+}
+
+static struct world_object *world_scp(struct world *w, const char *server)
+{
+    char rdn[64];
+    snprintf(rdn, sizeof rdn, "CN=%s,CN=Autodiscover", server);
+    return world_object(w, server, rdn);
 }
 
 BUILDER_UNUSED static struct world *world_new(const struct org *org)
@@ -118,6 +134,23 @@ BUILDER_UNUSED static struct world *world_new(const struct org *org)
             snprintf(o->flags, sizeof o->flags, "0");
         }
     }
+    for (size_t i = 0; i < org->n_scps; i++) {
+        struct world_object *o = &w->objects[w->n_objects++];
+        snprintf(o->server, sizeof o->server, "%s", org->scps[i].server_name);
+        snprintf(o->dn, sizeof o->dn, "%s", org->scps[i].dn);
+        snprintf(o->other, sizeof o->other, "%s", org->scps[i].url);
+        o->exists = true;
+    }
+    for (size_t i = 0; i < org->n_servers; i++) {
+        const struct server *s = &org->servers[i];
+        if (!s->has_rpc_client_access)
+            continue;
+        struct world_object *o = &w->objects[w->n_objects++];
+        snprintf(o->server, sizeof o->server, "%s", s->name);
+        snprintf(o->dn, sizeof o->dn, "CN=RpcClientAccess,CN=Protocols,%s", s->dn);
+        snprintf(o->flags, sizeof o->flags, "TRUE");
+        o->exists = true;
+    }
     return w;
 }
 
@@ -132,6 +165,8 @@ static char *world_slot(struct world_object *o, const char *attribute)
            : str_ieq(attribute, "msExchExternalAuthenticationMethods") ? o->client
            : str_ieq(attribute, "msExchExternalHostName")              ? o->host
            : str_ieq(attribute, "msExchRpcHttpFlags")                  ? o->flags
+           : str_ieq(attribute, "msExchEncryptionRequired")            ? o->flags
+           : str_ieq(attribute, "serviceBindingInformation")           ? o->other
                                                                        : NULL;
 }
 
@@ -262,6 +297,10 @@ static void world_obey(struct world_object *o, const struct cmdlet *c)
             snprintf(o->flags, sizeof o->flags, "%d", p->value.flag);
         else if (strcmp(p->name, "ExternalHostname") == 0 && p->value.kind == CMDLET_NULL)
             o->host[0] = '\0';
+        else if (strcmp(p->name, "EncryptionRequired") == 0)
+            snprintf(o->flags, sizeof o->flags, "%s", p->value.flag ? "TRUE" : "FALSE");
+        else if (strcmp(p->name, "AutoDiscoverServiceInternalUri") == 0)
+            snprintf(o->other, sizeof o->other, "%.95s", p->value.strings[0]);
         else if (strcmp(p->name, "ExternalHostname") == 0)
             snprintf(o->host, sizeof o->host, "https://%.70s/rpc", p->value.strings[0]);
     }
@@ -306,7 +345,12 @@ static enum err world_run(struct transport *self, const struct remote_target *ta
     ASSERT(built == ERR_OK);
     pthread_mutex_lock(&w->mutex);
     struct world_server *s = world_server(w, target->server);
-    struct world_object *o = world_oa(w, target->server), before = *o, obeyed = *o;
+    bool scp = strcmp(cmdlet->name, "Set-ClientAccessServer") == 0,
+         rpc = strcmp(cmdlet->name, "Set-RpcClientAccess") == 0;
+    struct world_object *o = scp   ? world_scp(w, target->server)
+                             : rpc ? world_object(w, target->server, "CN=RpcClientAccess")
+                                   : world_oa(w, target->server),
+                        before = *o, obeyed = *o;
     world_obey(&obeyed, cmdlet);
     if (strcmp(cmdlet->name, "Restart-Service") == 0) {
         /* no change; what is in the directory is on the wire at once */
@@ -340,11 +384,13 @@ static enum err world_run(struct transport *self, const struct remote_target *ta
         ASSERT(forced == ERR_OK);
         w->force_in_push = NULL;
     }
-    str_copy(s->wire_iis, sizeof s->wire_iis, before.exists ? before.iis : "");
-    s->written_at = w->now;
+    if (!scp && !rpc) {
+        str_copy(s->wire_iis, sizeof s->wire_iis, before.exists ? before.iis : "");
+        s->written_at = w->now;
+    }
     out->sent = true;
     out->elapsed_ms = 41;
-    switch (s->mode) {
+    switch (s->only_push && s->only_push != s->pushes ? WORLD_OBEYS : s->mode) {
     case WORLD_OBEYS: *o = obeyed; break;
     case WORLD_REFUSES: e = world_error(out, "Access is denied."); break;
     case WORLD_FAILS_HALFWAY:
@@ -408,67 +454,6 @@ BUILDER_UNUSED static struct plan_io world_io(struct world *w)
                             .now_ms = world_now,
                             .sleep_ms = world_sleep,
                             .recorded = world_recorded};
-}
-
-/* Findings as core/rules would make them. */
-BUILDER_UNUSED static struct fix *world_fix(struct findings *f, const char *id, const char *server,
-                                            const char *cmdlet)
-{
-    struct fix *fix = arena_alloc(&f->arena, sizeof *fix);
-    struct finding finding = {
-        .id = id, .severity = SEVERITY_ERROR, .server = server, .summary = "", .fix = fix};
-    *fix = (struct fix){.server = server, .automatic = true};
-    cmdlet_init(&fix->cmdlet, &f->arena, cmdlet);
-    VEC_PUSH(&f->found, 1000, finding);
-    return fix;
-}
-
-BUILDER_UNUSED static void add_auth_finding(struct findings *f, const char *server, auth_set client)
-{
-    static const char *const words[] = {"Basic", "NTLM"};
-    char identity[100];
-    snprintf(identity, sizeof identity, "%s\\Rpc (Default Web Site)", server);
-    struct cmdlet *c = &world_fix(f, "oa-iis-auth", server, "Set-OutlookAnywhere")->cmdlet;
-    cmdlet_string(c, "Identity", identity);
-    cmdlet_word(c, "ClientAuthenticationMethod", client == AUTH_NTLM ? "NTLM" : "Basic");
-    cmdlet_words(c, "IISAuthenticationMethods", words, 2);
-}
-
-BUILDER_UNUSED static void add_enable_finding(struct findings *f, const char *server)
-{
-    static const char *const words[] = {"Basic", "NTLM"};
-    struct cmdlet *c = &world_fix(f, "oa-enabled", server, "Enable-OutlookAnywhere")->cmdlet;
-    cmdlet_string(c, "Server", server);
-    cmdlet_word(c, "ClientAuthenticationMethod", "Basic");
-    cmdlet_string(c, "ExternalHostname", "mail.contoso.lab");
-    cmdlet_bool(c, "SSLOffloading", false);
-    cmdlet_words(c, "IISAuthenticationMethods", words, 2);
-}
-
-BUILDER_UNUSED static void add_hostname_finding(struct findings *f, const char *server, const char *host)
-{
-    char identity[100];
-    snprintf(identity, sizeof identity, "%s\\Rpc (Default Web Site)", server);
-    struct cmdlet *c = &world_fix(f, "oa-external-hostname", server, "Set-OutlookAnywhere")->cmdlet;
-    cmdlet_string(c, "Identity", identity);
-    cmdlet_string(c, "ExternalHostname", host);
-}
-
-/* The story's three findings, as a plan. */
-BUILDER_UNUSED static struct plan *story_plan(const struct org *org)
-{
-    struct findings f;
-    struct plan *p = NULL;
-    struct errinfo ei = {0};
-    findings_init(&f);
-    f.target = GENERATION_2013;
-    add_auth_finding(&f, "EXCAS01", AUTH_BASIC);
-    add_enable_finding(&f, "EXCAS02");
-    add_auth_finding(&f, "E2K7CAS01", AUTH_BASIC);
-    if (plan_build(&p, org, &f, NULL, "admin@CONTOSO.LAB", &ei) != ERR_OK)
-        fail_msg("plan_build: %s", ei.what);
-    findings_fini(&f);
-    return p;
 }
 
 #endif

@@ -190,8 +190,9 @@ static void test_streams_and_blocks(void **state)
                "<S S=\"debug\">DEBUG: deep</S></Objs>\r\nin between\r\n" HEAD E("late") "</Objs>");
     assert_int_equal(c.warnings.n, 1);
     assert_string_equal(c.warnings.v[0], "careful");
-    assert_int_equal(c.others.n, 2);
-    assert_string_equal(c.others.v[0], "VERBOSE: more");
+    assert_int_equal(c.notes.n, 2);
+    assert_string_equal(c.notes.v[0].stream, "verbose");
+    assert_string_equal(c.notes.v[0].text, "more");
     assert_int_equal(c.errors.n, 1);
     expect_error(&c, 0, "late", NULL, NULL, NULL);
     assert_non_null(strstr(c.plain, "native says hello"));
@@ -339,6 +340,17 @@ static void test_recorded(void **state)
     assert_int_equal(c.warnings.n, 1);
     assert_string_equal(c.warnings.v[0], "careful");
     clixml_fini(&c);
+    static const char *const notes[][3] = {{"pwsh/clixml/verboserecord.clixml", "verbose", "details"},
+                                           {"pwsh/clixml/informationrecord.clixml", "information", "text"}};
+    for (size_t i = 0; i < ARRAY_LEN(notes); i++) {
+        buf_reset(&text);
+        assert_true(read_fixture(&text, notes[i][0]));
+        decode(&c, buf_str(&text));
+        assert_int_equal(c.notes.n, 1);
+        assert_string_equal(c.notes.v[0].stream, notes[i][1]);
+        assert_string_equal(c.notes.v[0].text, notes[i][2]);
+        clixml_fini(&c);
+    }
     buf_fini(&text);
 }
 

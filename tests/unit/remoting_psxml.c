@@ -117,6 +117,11 @@ static void test_json(void **state)
         {"<Db>-1.7976931348623157E+308</Db>", "-1.7976931348623157E+308"},
         {"<Db>INF</Db>", "\"Infinity\""},
         {"<D>1.10</D>", "1.10"},
+        {"<D>9223372036854775807</D>", "9223372036854775807"},
+        {"<D>-9223372036854775809</D>", "\"-9223372036854775809\""},
+        {"<D>79228162514264337593543950335</D>", "\"79228162514264337593543950335\""},
+        {"<D>79228162514264337593543950335.0</D>", "79228162514264337593543950335.0"},
+        {"<Db>100000000000000000000</Db>", "\"100000000000000000000\""},
         {"<TS>-P1DT2H3M4.5S</TS>", "\"-1.02:03:04.5\""},
         {"<TS>PT0S</TS>", "\"00:00:00\""},
         {"<TS>P1D</TS>", "\"1.00:00:00\""},
@@ -141,6 +146,9 @@ static void test_json(void **state)
         {"<Obj RefId=\"0\"><QUE><S>first</S><S>second</S></QUE></Obj>", "[\"first\",\"second\"]"},
         {"<Obj RefId=\"0\"><DCT><En><S N=\"Value\">v</S><S N=\"Key\">k</S></En></DCT></Obj>",
          "{\"k\":\"v\"}"},
+        {"<Obj RefId=\"0\"><DCT><En><S N=\"Key\">a_x0000_b</S><S N=\"Value\">c_x0000_</S></En></DCT></Obj>",
+         "{\"a\\ufffdb\":\"c\\u0000\"}"},
+        {"<Obj RefId=\"0\"><MS><Nil N=\"_x0000_\" /></MS></Obj>", "{\"\\ufffd\":null}"},
         {"<Obj RefId=\"3\"><MS><Ref N=\"me\" RefId=\"3\" /></MS></Obj>", "{\"me\":{\"$ref\":3}}"},
         {"<PR><AV>a</AV><AI>1</AI><Nil /><PI>-1</PI><PC>50</PC><T>Processing</T><SR>-1</SR><SD>s</SD></PR>",
          "{\"Activity\":\"a\",\"ActivityId\":1,\"ParentActivityId\":-1,\"PercentComplete\":50,\"Type\":"
@@ -150,6 +158,31 @@ static void test_json(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         expect_json(rows[i].xml, rows[i].json);
+}
+
+/* However large an object is that is referred to: what stands there for the first time is shown. */
+static void test_json_repeated(void **state)
+{
+    static const char item[] = "<I32>1</I32>", leaf[] = "<Obj RefId=\"1\"><MS><S N=\"a\">1</S></MS></Obj>";
+    struct psxml_reader *r = NULL;
+    const struct ps_value *v;
+    struct buf text, out;
+    (void)state;
+    buf_init(&text, 8 << 20);
+    buf_init(&out, 8 << 20);
+    (void)buf_adds(&text, "<Obj RefId=\"0\"><LST>");
+    for (int i = 0; i <= PSJSON_MAX_REPEATED; i++)
+        (void)buf_adds(&text, item);
+    (void)buf_addf(&text, "%s<Ref RefId=\"1\" /><Ref RefId=\"0\" /></LST></Obj>", leaf);
+    assert_int_equal(text.failed, ERR_OK);
+    assert_int_equal(psxml_reader_new(&r, 64 << 20), ERR_OK);
+    assert_int_equal(psxml_read_one(r, text.data, text.len, &v, NULL), ERR_OK);
+    assert_int_equal(psjson_write(&out, v), ERR_OK);
+    static const char end[] = ",1,{\"a\":\"1\"},{\"a\":\"1\"},{\"$ref\":0}]";
+    assert_string_equal(out.data + out.len - (sizeof end - 1), end);
+    psxml_reader_free(&r);
+    buf_fini(&text);
+    buf_fini(&out);
 }
 
 static void expect_refused(const char *text, size_t len, enum err code, const char *why)
@@ -349,6 +382,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_any_cuts), cmocka_unit_test(test_json),
                                        cmocka_unit_test(test_refused),  cmocka_unit_test(test_limits),
                                        cmocka_unit_test(test_written),  cmocka_unit_test(test_not_written),
-                                       cmocka_unit_test(test_looking)};
+                                       cmocka_unit_test(test_looking),  cmocka_unit_test(test_json_repeated)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,7 +195,43 @@ static void test_written(void **state)
     soap_uuid(a);
     soap_uuid(b);
     assert_string_not_equal(a, b);
-    assert_int_equal(strlen(a), SOAP_UUID_MAX - 5);
+    unsigned n[4];
+    int end = 0;
+    assert_int_equal(sscanf(a, "uuid:%8X-%4X-4%3X-%4X-%*12[0-9A-F]%n", &n[0], &n[1], &n[2], &n[3], &end), 4);
+    assert_int_equal(end, strlen(a));
+    assert_int_equal(end, SOAP_UUID_MAX - 5);
+    assert_true(n[3] >= 0x8000 && n[3] <= 0xbfff);
+}
+
+static void test_a_setting(void **state)
+{
+#define CONFIG(body)                                                                                         \
+    HEAD(SOAP_NS_TRANSFER "/GetResponse") "<c:Config xmlns:c='urn:c'>" body "</c:Config>" TAIL
+    static const struct {
+        const char *xml, *value;
+        enum err err;
+    } rows[] = {
+        {CONFIG("<c:C1>150</c:C1><c:Client><c:C1>9</c:C1></c:Client>"), "150", ERR_OK},
+        {CONFIG("<c:Client><c:C1> a b </c:C1></c:Client>"), "a b", ERR_OK},
+        {CONFIG("<c:C12>1</c:C12>"), "", ERR_OK},
+        {CONFIG("<c:C1/>"), "", ERR_OK},
+        {HEAD(SOAP_NS_TRANSFER "/GetResponse") TAIL, "", ERR_PROTOCOL},
+        {HEAD(SOAP_NS_TRANSFER "/DeleteResponse") "<C1>1</C1>" TAIL, "", ERR_PROTOCOL},
+    };
+    struct soap_head h = {
+        .to = "http://x/", .message_id = ID, .session_id = ID, .resource = "urn:r", .max_envelope = 153600};
+    struct buf out;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct soap_reply r;
+        assert_int_equal(read_text(SOAP_OP_GET, rows[i].xml, &r), rows[i].err);
+        assert_string_equal(r.value, rows[i].value);
+    }
+    buf_init(&out, 65536);
+    assert_int_equal(soap_write_get(&out, &h), ERR_OK);
+    assert_non_null(strstr(out.data, "/transfer/Get</a:Action>"));
+    assert_null(strstr(out.data, "SelectorSet"));
+    buf_fini(&out);
 }
 
 /* ---- faults ---- */
@@ -304,6 +341,20 @@ static void read_file(const char *name, struct buf *out)
     }
 }
 
+/* Streams as "name: text", one after the other. */
+static void expect_output(const struct wsman_output *o, const char *file, const char *said)
+{
+    struct buf text;
+    buf_init(&text, 4096);
+    for (size_t i = 0; i < o->chunks.n; i++)
+        assert_int_equal(buf_addf(&text, "%s: %.*s\n", o->chunks.v[i].stream, (int)o->chunks.v[i].len,
+                                  o->data.data + o->chunks.v[i].at),
+                         ERR_OK);
+    if (strcmp(buf_str(&text), said) != 0)
+        fail_msg("%s: %s instead of %s", file, buf_str(&text), said);
+    buf_fini(&text);
+}
+
 static void test_recorded(void **state)
 {
     static const struct {
@@ -312,27 +363,38 @@ static void test_recorded(void **state)
         const char *id; /* shell or command */
         uint32_t fault;
         int exit_code;
+        const char *said; /* a fault's subcode and the beginning of its reason; or streams */
     } rows[] = {
-        {"masterzen/createShellResponse.xml", SOAP_OP_CREATE, "67A74734-DD32-4F10-89DE-49A060483810", 0, -1},
+        {"masterzen/createShellResponse.xml", SOAP_OP_CREATE, "67A74734-DD32-4F10-89DE-49A060483810", 0, -1,
+         NULL},
         {"masterzen/executeCommandResponse.xml", SOAP_OP_COMMAND, "1A6DEE6B-EC68-4DD6-87E9-030C0048ECC4", 0,
-         -1},
-        {"masterzen/executeCommandResponseWithError.xml", SOAP_OP_COMMAND, NULL, 2147942606u, -1},
-        {"masterzen/operationTimeoutResponse.xml", SOAP_OP_RECEIVE, NULL, 2150858793u, -1},
-        {"masterzen/doneCommandResponse.xml", SOAP_OP_RECEIVE, NULL, 0, 123},
-        {"masterzen/doneCommandExitCode0Response.xml", SOAP_OP_RECEIVE, NULL, 0, 0},
-        {"masterzen/outputResponse.xml", SOAP_OP_RECEIVE, NULL, 0, -1},
-        {"masterzen/singleOutputResponse.xml", SOAP_OP_RECEIVE, NULL, 0, -1},
+         -1, NULL},
+        {"masterzen/executeCommandResponseWithError.xml", SOAP_OP_COMMAND, NULL, 2147942606u, -1,
+         "InternalError: The filename or extension is too long."},
+        {"masterzen/operationTimeoutResponse.xml", SOAP_OP_RECEIVE, NULL, 2150858793u, -1,
+         "TimedOut: The WS-Management service cannot complete the operation within the time"},
+        {"masterzen/doneCommandResponse.xml", SOAP_OP_RECEIVE, NULL, 0, 123, NULL},
+        {"masterzen/doneCommandExitCode0Response.xml", SOAP_OP_RECEIVE, NULL, 0, 0, NULL},
+        {"masterzen/outputResponse.xml", SOAP_OP_RECEIVE, NULL, 0, -1,
+         "stdout: That's all folks!!!\nstderr: This is stderr, I'm pretty sure!\n"},
+        {"masterzen/singleOutputResponse.xml", SOAP_OP_RECEIVE, NULL, 0, -1, "stdout: That's all folks!!!\n"},
         {"winrb-stubs/responses/open_shell_v1.xml", SOAP_OP_CREATE,
-         "uuid:739990FF-1492-4CDD-80BB-6E07ADB06D85", 0, -1},
+         "uuid:739990FF-1492-4CDD-80BB-6E07ADB06D85", 0, -1, NULL},
         {"winrb-stubs/responses/open_shell_v2.xml", SOAP_OP_CREATE, "62DE33F0-8674-43D9-B6A5-3298012CC4CD", 0,
-         -1},
+         -1, NULL},
         {"winrb-stubs/responses/open_shell_omi.xml", SOAP_OP_CREATE, "74142DC5-E14D-4FCC-86ED-63DA3EE8407E",
-         0, -1},
-        {"winrb-stubs/responses/soap_fault_v1.xml", SOAP_OP_CREATE, NULL, 2150858778u, -1},
-        {"winrb-stubs/responses/soap_fault_v2.xml", SOAP_OP_COMMAND, NULL, 2150858778u, -1},
-        {"winrb-stubs/responses/soap_fault_omi.xml", SOAP_OP_DELETE, NULL, 0, -1},
-        {"winrb-stubs/responses/get_omi_config_response.xml", SOAP_OP_SEND, NULL, 0, -1},
-        {"winrb-stubs/responses/wmi_error_v2.xml", SOAP_OP_CREATE, NULL, 2150859173u, -1},
+         0, -1, NULL},
+        {"winrb-stubs/responses/soap_fault_v1.xml", SOAP_OP_CREATE, NULL, 2150858778u, -1,
+         "CannotProcessFilter: The specified class does not exist in the given namespace."},
+        {"winrb-stubs/responses/soap_fault_v2.xml", SOAP_OP_COMMAND, NULL, 2150858778u, -1,
+         "CannotProcessFilter: The specified class does not exist in the given namespace."},
+        {"winrb-stubs/responses/soap_fault_omi.xml", SOAP_OP_DELETE, NULL, 0, -1,
+         "InternalError: get-instance: instance name parameter is missing"},
+        {"winrb-stubs/responses/get_omi_config_response.xml", SOAP_OP_GET, NULL, 0, -1,
+         "InternalError: get-instance: instance name parameter is missing"},
+        {"winrb-stubs/responses/wmi_error_v2.xml", SOAP_OP_CREATE, NULL, 2150859173u, -1,
+         "QuotaLimit: The WS-Management service cannot process the request. This user is allowed a maximum "
+         "number of 30 concurrent shells"},
     };
     struct wsman_output o;
     struct buf xml;
@@ -352,7 +414,12 @@ static void test_recorded(void **state)
                      strstr(rows[i].file, "Timeout") || strstr(rows[i].file, "config");
         assert_int_equal(r.is_fault, fault);
         assert_int_equal(r.fault.code, rows[i].fault);
-        assert_true(!fault || r.fault.reason[0]);
+        char told[700];
+        str_fmt(told, sizeof told, "%s: %s", r.fault.subcode, r.fault.reason);
+        if (fault && strncmp(told, rows[i].said, strlen(rows[i].said)) != 0)
+            fail_msg("%s: %s", rows[i].file, told);
+        if (!fault && rows[i].op == SOAP_OP_RECEIVE)
+            expect_output(&o, rows[i].file, rows[i].said ? rows[i].said : "");
         if (rows[i].id)
             assert_string_equal(rows[i].op == SOAP_OP_CREATE ? r.shell_id : r.command_id, rows[i].id);
         if (rows[i].exit_code >= 0)
@@ -372,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_refused),    cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_written),    cmocka_unit_test(test_fault_words),
         cmocka_unit_test(test_http_words), cmocka_unit_test(test_recorded),
+        cmocka_unit_test(test_a_setting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

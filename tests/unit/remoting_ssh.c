@@ -167,6 +167,33 @@ static void test_program_and_generation(void **state)
     assert_false(remote_result_ok(&f.result));
 }
 
+static size_t hung_up(void)
+{
+    char *log = sshd_read(&f.sshd, "log");
+    size_t n = 0;
+    for (const char *p = log; (p = strstr(p, "kex_exchange_identification: ")); p++)
+        n++;
+    free(log);
+    return n;
+}
+
+/* Nobody said by which way: the connection that found out is the one that is used. */
+static void test_chosen_way_goes_on(void **state)
+{
+    (void)state;
+    if (!have_sshd)
+        skip();
+    size_t before = hung_up();
+    f.ssh->free(f.ssh);
+    assert_int_equal(remoting_auto_new(&f.ssh, &f.profile, ask, &f, &f.ei), ERR_OK);
+    for (size_t n = 1; n <= 2; n++) {
+        assert_int_equal(run("ok"), ERR_OK);
+        assert_string_equal(f.result.via, "ssh");
+        assert_int_equal(runs(), n);
+    }
+    assert_int_equal(hung_up(), before);
+}
+
 static void test_transports_by_name(void **state)
 {
     (void)state;
@@ -208,6 +235,7 @@ int main(void)
         T(test_every_moment),
         T(test_signal),
         T(test_program_and_generation),
+        T(test_chosen_way_goes_on),
         cmocka_unit_test(test_transports_by_name),
     };
     return cmocka_run_group_tests(tests, set_up_group, tear_down_group);

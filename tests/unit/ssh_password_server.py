@@ -2,7 +2,8 @@
 
 usage: ssh_password_server.py DIR KIND     KIND: password, interactive, second-question, expired, none
 
-Writes its port to DIR/port once it listens and one line to DIR/attempts for every secret it was offered.
+Writes its port to DIR/port once it listens and one line to DIR/attempts for every secret it was offered. DIR/password: another password from
+then on.
 """
 
 import os
@@ -21,13 +22,21 @@ def note(what):
         f.write(what + "\n")
 
 
+def is_password(text):
+    try:
+        with open(DIR + "/password", encoding="utf-8") as f:
+            return text == f.read()
+    except FileNotFoundError:
+        return text == PASSWORD
+
+
 class Server(paramiko.ServerInterface):
     def get_allowed_auths(self, username):
         return {"password": "password,keyboard-interactive", "none": "hostbased"}.get(KIND, "keyboard-interactive")
 
     def check_auth_password(self, username, password):
         note("password " + password)
-        good = username == USER and password == PASSWORD
+        good = username == USER and is_password(password)
         return paramiko.AUTH_SUCCESSFUL if good else paramiko.AUTH_FAILED
 
     def check_auth_interactive(self, username, submethods):
@@ -40,7 +49,7 @@ class Server(paramiko.ServerInterface):
         note("answers " + "|".join(responses))
         if KIND == "second-question" and len(responses) == 2:
             return paramiko.InteractiveQuery("", "", ("Code: ", False))
-        good = list(responses) == ["", PASSWORD]
+        good = len(responses) == 2 and responses[0] == "" and is_password(responses[1])
         return paramiko.AUTH_SUCCESSFUL if good else paramiko.AUTH_FAILED
 
     def check_channel_request(self, kind, chanid):

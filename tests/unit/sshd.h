@@ -168,17 +168,18 @@ static inline bool sshd_prepare(struct sshd *s, const char *standin)
     return true;
 }
 
-/* Starts (again) with more lines of configuration: HostKey lines at least. Waits until it answers. HOME is the folder, so that what the
+/* Starts (again) with more lines of configuration, which come first and so count: HostKey lines at least. Waits until it answers. HOME is the folder, so that what the
    account's own shell does at its start (slow things, noisy ones) is no part of a test. */
 static inline void sshd_start(struct sshd *s, const char *config)
 {
     char text[4096], path[256];
     s->port = sshd_free_port();
-    str_fmt(text, sizeof text,
-            "ListenAddress 127.0.0.1\nPort %d\nPidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
-            "PasswordAuthentication no\nKbdInteractiveAuthentication no\nAuthorizedKeysFile %s/authorized\n"
-            "ForceCommand exec %s/standin %s\nSetEnv HOME=%s\nMaxStartups 100\n%s",
-            s->port, s->dir, s->dir, s->dir, s->dir, config);
+    str_fmt(
+        text, sizeof text,
+        "%sListenAddress 127.0.0.1\nPort %d\nPidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
+        "PasswordAuthentication no\nKbdInteractiveAuthentication no\nAuthorizedKeysFile %s/authorized\n"
+        "ForceCommand exec %s/standin %s\nSetEnv HOME=%s\nMaxStartups 100\n",
+        config, s->port, s->dir, s->dir, s->dir, s->dir);
     sshd_file(s, "config", text, 0600);
     str_fmt(path, sizeof path, "%s/config", s->dir);
     const char *argv[] = {"/usr/sbin/sshd", "-D", "-e", "-f", path, NULL};

@@ -20,8 +20,9 @@ static enum err parse(const char *const *argv, struct cli_options *g, struct che
     memset(g, 0, sizeof *g);
     memset(c, 0, sizeof *c);
     words->n = 0;
-    const struct arg_table tables[] = {{cli_global, g}, {check_specs, c}};
-    return args_parse(argc, argv, tables, 2, words, rest, ei);
+    static struct apply_options a;
+    const struct arg_table tables[] = {{cli_global, g}, {check_specs, c}, {apply_specs, &a}};
+    return args_parse(argc, argv, tables, 3, words, rest, ei);
 }
 
 static struct cli_options g;
@@ -57,6 +58,8 @@ static void mistakes_are_named(void **state)
         {{"--probe=yes"}, "takes no value", ""},
         {{"--timeout", "soon"}, "no number", ""},
         {{"-z"}, "unknown option -z", ""},
+        {{"--canary", "0"}, "--canary is 1 or more", "leave it out"},
+        {{"--max-fail=-1"}, "no number", "whole number"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const char *const *rest;

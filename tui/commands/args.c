@@ -58,9 +58,12 @@ static enum err store(const struct arg_spec *s, void *to, const char *value, str
     case ARG_FLAG: *(bool *)to = true; break;
     case ARG_TEXT: *(const char **)to = value; break;
     case ARG_INT:
+    case ARG_COUNT:
         if (!str_to_u64(value, strlen(value), &number) || number > INT_MAX)
             return err_set(ei, ERR_USAGE, "a whole number is wanted", "--%s: \"%.40s\" is no number", s->name,
                            value);
+        if (s->kind == ARG_COUNT && number == 0)
+            return err_set(ei, ERR_USAGE, "leave it out for what help says", "--%s is 1 or more", s->name);
         *(int *)to = (int)number;
         break;
     case ARG_LIST:

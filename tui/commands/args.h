@@ -11,10 +11,11 @@
 #include <stddef.h>
 
 enum arg_kind {
-    ARG_FLAG, /* bool */
-    ARG_TEXT, /* const char * */
-    ARG_INT,  /* int, 0 or more */
-    ARG_LIST, /* struct arg_list: repeatable */
+    ARG_FLAG,  /* bool */
+    ARG_TEXT,  /* const char * */
+    ARG_INT,   /* int, 0 or more */
+    ARG_COUNT, /* int, 1 or more */
+    ARG_LIST,  /* struct arg_list: repeatable */
 };
 
 #define ARG_MAX_VALUES 2048

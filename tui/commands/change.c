@@ -1,4 +1,5 @@
 /* casbridge apply, rollback, resume: the commands that change something. */
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/path.h"
 #include "core/base/str.h"
@@ -29,17 +30,17 @@
         {"force-lock", 0,                                                                                      \
          ARG_TEXT,     offsetof(struct apply_options, force_lock),                                             \
          "REASON",     "take the lock away from its holder; recorded"},                                        \
-        {"canary", 0,                                                                                          \
-         ARG_INT,  offsetof(struct apply_options, canary),                                                     \
-         "N",      "hosts done first, one by one (1)"},                                                        \
-        {"wave",  0,                                                                                           \
-         ARG_INT, offsetof(struct apply_options, wave),                                                        \
-         "N",     "hosts after the canary between two waits for all of them (8 times --parallel)"},            \
+        {"canary",  0,                                                                                         \
+         ARG_COUNT, offsetof(struct apply_options, canary),                                                    \
+         "N",       "hosts done first, one by one (1)"},                                                       \
+        {"wave",    0,                                                                                         \
+         ARG_COUNT, offsetof(struct apply_options, wave),                                                      \
+         "N",       "hosts after the canary between two waits for all of them (8 times --parallel)"},          \
         {"max-fail", 0,                                                                                        \
-         ARG_INT,    offsetof(struct apply_options, max_fail),                                                 \
+         ARG_COUNT,  offsetof(struct apply_options, max_fail),                                                 \
          "N",        "stop after so many failed hosts (1)"},                                                   \
     {                                                                                                          \
-        "parallel", 0, ARG_INT, offsetof(struct apply_options, parallel), "N", "hosts at once (8)"             \
+        "parallel", 0, ARG_COUNT, offsetof(struct apply_options, parallel), "N", "hosts at once (8)"           \
     }
 const struct arg_spec apply_specs[] = {APPLY_SPECS, {0}};
 const struct arg_spec rollback_specs[] = {
@@ -98,6 +99,8 @@ static void show_steps(const struct plan *plan)
     struct buf text, line;
     buf_init(&text, MAX_PLAN_FILE);
     buf_init(&line, 65536);
+    if (plan->rollback_of)
+        buf_addf(&text, "To take run %s back:\n", plan->rollback_of);
     for (size_t i = 0; i < plan->n_steps && i < SHOWN_STEPS; i++) {
         const struct plan_step *s = &plan->steps[i];
         buf_reset(&line);
@@ -140,6 +143,23 @@ static enum err confirm(const struct cli *cli, const char *yes, const struct pla
                                          "not confirmed: that is not its name");
 }
 
+/* Said before the first write: putting something back needs a login as well. */
+static void mind_ticket(struct cli *cli, int interval_s)
+{
+    struct krb_login *login = NULL;
+    struct errinfo ei;
+    if (!cli->krb_ready || profile_get(&cli->profile, PROFILE_krb5_keytab, NULL) ||
+        profile_get(&cli->profile, PROFILE_ldap_user, NULL) || krb_login_default(&login, &ei))
+        return;
+    int64_t end = krb_login_end(login), left = end - clock_unix(), may_take = 2LL * interval_s + 330;
+    if (end && left < may_take)
+        log_line(LOG_LEVEL_WARNING,
+                 "the Kerberos ticket ends in %lld min, and one server alone may take %lld min to be changed "
+                 "and verified: kinit first, or what fails then cannot be put back",
+                 (long long)(left > 0 ? left / 60 : 0), (long long)(may_take / 60));
+    krb_login_free(&login);
+}
+
 /* Everything a change needs, in the order that refuses earliest. */
 static enum err prepare(struct cli *cli, const struct apply_options *o, struct plan_apply_options *out,
                         struct errinfo *ei)
@@ -175,6 +195,7 @@ static enum err prepare(struct cli *cli, const struct apply_options *o, struct p
     out->max_fail = (unsigned)o->max_fail;
     out->parallel = (unsigned)o->parallel;
     out->poll_interval_s = profile_int(&cli->profile, PROFILE_poll_interval, 900);
+    mind_ticket(cli, out->poll_interval_s);
     out->stop = &cli->stop;
     out->progress = progress;
     return ERR_OK;
@@ -188,30 +209,44 @@ static void outcome_line(const struct plan_outcome *done)
         fprintf(stderr, "casbridge: run %s: %s\n", done->run, text);
 }
 
-/* run: that the plan takes back, NULL: it takes none back. */
-static enum err run_plan(struct cli *cli, const struct plan *plan, const char *run,
-                         const struct apply_options *o, struct plan_apply_options *a, struct errinfo *ei)
+static const char stopping[] = "casbridge: stopping: the servers in hand are finished first, that may take "
+                               "minutes; 'casbridge resume' goes on with the others\n";
+
+static enum err run_plan(struct cli *cli, const struct plan *plan, const struct apply_options *o,
+                         struct plan_apply_options *a, struct errinfo *ei)
 {
     struct shown shown = {cli, plan};
     struct plan_outcome done = {0};
     if (plan->n_steps == 0) {
-        if (run)
-            fprintf(stderr, "casbridge: nothing to take back: all that run %s changed is as it was before\n",
-                    run);
+        if (plan->rollback_of)
+            fprintf(stderr, "casbridge: nothing of run %s is left to take back: nothing was done\n",
+                    plan->rollback_of);
         else
             fprintf(stderr, "casbridge: the plan has no steps: nothing was done\n");
         return ERR_OK;
     }
-    char what[64];
-    size_t changes = 0;
-    for (size_t i = 0; i < plan->n_steps; i++)
-        changes += plan->steps[i].skip == NULL;
-    str_fmt(what, sizeof what, "%zu %s will be made", changes, changes == 1 ? "change" : "changes");
-    enum err e = confirm(cli, o->yes, plan, what, ei);
+    char what[80];
+    size_t changes = 0, servers = 0;
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        bool again = plan->steps[i].skip != NULL;
+        changes += !again;
+        for (size_t k = 0; k < i && !again; k++)
+            again = !plan->steps[k].skip && str_ieq(plan->steps[k].server, plan->steps[i].server);
+        servers += !again;
+    }
+    str_fmt(what, sizeof what, "%zu %s on %zu %s will be made", changes, changes == 1 ? "change" : "changes",
+            servers, servers == 1 ? "server" : "servers");
+    enum err e = ERR_OK;
+    if (changes)
+        e = confirm(cli, o->yes, plan, what, ei);
+    else if (cli->format == FORMAT_TEXT) /* everything is left out: nothing to ask about */
+        show_steps(plan);
     if (e)
         return e;
     a->arg = &shown;
+    atomic_store(&cli->on_stop, stopping);
     e = plan_apply(plan, a, &done, ei);
+    atomic_store(&cli->on_stop, NULL);
     outcome_line(&done);
     return e;
 }
@@ -240,7 +275,7 @@ COMMAND_RUN(cmd_apply)
         e = err_set(ei, ERR_REFUSED, "check --profile and --source",
                     "the plan is for the organisation %s, this is %s", plan->organization, cli->org->name);
     if (!e)
-        e = run_plan(cli, plan, NULL, o, &a, ei);
+        e = run_plan(cli, plan, o, &a, ei);
     if (a.transport)
         a.transport->free(a.transport);
     plan_free(&plan);
@@ -261,7 +296,7 @@ COMMAND_RUN(cmd_rollback)
     if (!e)
         e = plan_rollback(&plan, words->v[0], &a, &filter, ei);
     if (!e)
-        e = run_plan(cli, plan, words->v[0], o, &a, ei);
+        e = run_plan(cli, plan, o, &a, ei);
     if (a.transport)
         a.transport->free(a.transport);
     plan_free(&plan);
@@ -281,8 +316,10 @@ COMMAND_RUN(cmd_resume)
     if (!e)
         e = confirm(cli, o->yes, NULL, "what the run left open is looked at again, then carried on", ei);
     a.arg = &shown;
+    atomic_store(&cli->on_stop, stopping);
     if (!e)
         e = plan_resume(words->v[0], &a, &done, ei);
+    atomic_store(&cli->on_stop, NULL);
     outcome_line(&done);
     if (a.transport)
         a.transport->free(a.transport);

@@ -84,8 +84,8 @@ static void as_text(struct buf *out, const struct findings *f)
     }
     if (f->unknown.n)
         buf_adds(out, "\n");
-    buf_addf(out, "Exchange %s: %s. %zu findings, %zu passed, %zu unknown.\n", generation_name(f->target),
-             verdict_name(f->verdict), f->found.n, f->passed.n, f->unknown.n);
+    buf_addf(out, "Exchange %s: %s. %zu finding%s, %zu passed, %zu unknown.\n", generation_name(f->target),
+             verdict_text(f->verdict), f->found.n, f->found.n == 1 ? "" : "s", f->passed.n, f->unknown.n);
 }
 
 static void as_csv(struct buf *out, const struct findings *f)
@@ -178,15 +178,22 @@ COMMAND_RUN(cmd_check)
     return ERR_OK;
 }
 
-static void probe_text(struct buf *out, const struct evidence *e)
+/* Names that clients guess, which are no server's: asked once, beside the server whose turn it was. */
+static bool is_by_domain(const struct observation *o)
 {
-    const char *server = NULL;
+    return !o->server && o->by_name;
+}
+
+static void probe_part(struct buf *out, const struct evidence *e, bool by_domain)
+{
+    const char *last = NULL;
     for (size_t i = 0; i < e->items.n; i++) {
         const struct observation *o = &e->items.v[i];
-        /* of no server: names that clients guess, or who is tried */
-        const char *head = o->server ? o->server : o->by_name ? "by the domain" : "test user";
-        if (!server || !str_eq(server, head)) {
-            server = head;
+        const char *head = o->server ? o->server : by_domain ? "by the domain" : "test user";
+        if (is_by_domain(o) != by_domain)
+            continue;
+        if (!last || !str_eq(last, head)) {
+            last = head;
             cli_cell(out, head, 0);
             buf_adds(out, "\n");
         }
@@ -199,6 +206,12 @@ static void probe_text(struct buf *out, const struct evidence *e)
         cli_cell(out, o->detail, 0);
         buf_addf(out, "  (%d ms)\n", o->elapsed_ms);
     }
+}
+
+static void probe_text(struct buf *out, const struct evidence *e)
+{
+    probe_part(out, e, false);
+    probe_part(out, e, true);
 }
 
 /* Servers named by words; without any those of the user's mailbox; every CAS when there is no user either. The mailbox is looked up for
@@ -222,8 +235,12 @@ static enum err choose(struct cli *cli, const struct probe_options *o, const str
     if (!e)
         e = directory_mailbox(cli->directory, cli->org, o->user, box, &cli->stop, ei);
     *has_box = !e;
+    if (e == ERR_NOTFOUND && *n) { /* the servers can be asked all the same */
+        log_err(ei);
+        return ERR_OK;
+    }
     if (e || *n)
-        return *n && e == ERR_NOTFOUND ? ERR_OK : e;
+        return e;
     for (size_t i = 0; i < cli->org->n_servers && *n < ARG_MAX_VALUES; i++) {
         const struct server *s = &cli->org->servers[i];
         if (s->site && s->site == box->site && s->generation == box->generation && server_is_cas(s))
@@ -277,6 +294,7 @@ COMMAND_RUN(cmd_probe)
                                 .deep = true,
                                 .user = {.name = o->user, .password = &password},
                                 .parallel = (unsigned)profile_int(&cli->profile, PROFILE_parallel, 32)};
+    cli->fresh = true;
     enum err e = probe_protocols(o, &req.protocols, ei);
     if (!e)
         e = cli_read(cli, ei);

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +74,7 @@ enum err cli_read(struct cli *cli, struct errinfo *ei)
         cli->snapshot->org = NULL;
         log_line(LOG_LEVEL_WARNING, "%s: as of %s, not as of now", cli->org->source,
                  clock_rfc3339(cli->snapshot->facts.made_at, at));
-        if (evidence_merge(&cli->evidence, &cli->snapshot->evidence))
+        if (!cli->fresh && evidence_merge(&cli->evidence, &cli->snapshot->evidence))
             return err_set(ei, ERR_LIMIT, NULL, "there is more evidence than fits");
     }
     for (size_t i = 0; i < cli->org->n_notes; i++)
@@ -248,8 +249,11 @@ void cli_who(const struct cli *cli, char *who, size_t who_cap, char *from, size_
     char text[1024];
     const char *principal =
         cli->login ? krb_login_name(cli->login) : profile_get(&cli->profile, PROFILE_krb5_principal, NULL);
+    bool ticket = !principal && cli->krb_ready && !profile_get(&cli->profile, PROFILE_ldap_user, NULL);
     if (principal)
         str_copy(who, who_cap, principal);
+    else if (ticket && krb_login_default_name(who, who_cap))
+        ; /* several admins may share an account of the jump host */
     else if (getpwuid_r(geteuid(), &pw, text, sizeof text, &found) == 0 && found)
         str_copy(who, who_cap, found->pw_name);
     else
@@ -305,6 +309,15 @@ void cli_cell(struct buf *out, const char *value, int width)
         buf_addc(out, ' ');
 }
 
+bool cli_reader_gone(struct cli *cli)
+{
+    struct pollfd out = {STDOUT_FILENO, 0, 0};
+    bool to_file = cli->o.output && strcmp(cli->o.output, "-") != 0;
+    if (!to_file && poll(&out, 1, 0) > 0 && (out.revents & (POLLERR | POLLHUP)))
+        cli->reader_gone = true;
+    return cli->reader_gone;
+}
+
 enum err cli_flush(struct cli *cli, struct errinfo *ei)
 {
     enum err e = ERR_OK;
@@ -313,9 +326,11 @@ enum err cli_flush(struct cli *cli, struct errinfo *ei)
     if (cli->o.output && strcmp(cli->o.output, "-") != 0) {
         if (cli->out.len)
             e = path_write(cli->o.output, buf_str(&cli->out), cli->out.len, 0644, ei);
-    } else if (cli->out.len &&
+    } else if (cli->out.len && !cli->reader_gone &&
                (fwrite(buf_str(&cli->out), 1, cli->out.len, stdout) != cli->out.len || fflush(stdout) != 0)) {
-        e = err_errno(ei, ERR_SYSTEM, NULL, "cannot write to standard output");
+        cli->reader_gone = errno == EPIPE;
+        if (!cli->reader_gone)
+            e = err_errno(ei, ERR_SYSTEM, NULL, "cannot write to standard output");
     }
     buf_reset(&cli->out);
     return e;

@@ -35,8 +35,10 @@ struct cli {
     struct cli_options o;
     struct profile profile;
     enum format format;
-    struct stop stop; /* raised by SIGINT and SIGTERM; deadline from --timeout */
-    struct buf out;   /* the document; written at the end */
+    struct stop stop;              /* raised by SIGINT and SIGTERM; deadline from --timeout */
+    _Atomic(const char *) on_stop; /* NULL; what is said then: a whole line, static */
+    struct buf out;                /* the document; written at the end */
+    bool reader_gone;              /* of standard output */
     cli_transport_new *transport_new;
     /* made by the session functions below, freed by the caller of the command */
     struct org *org;
@@ -49,6 +51,8 @@ struct cli {
     struct findings findings;
     struct store *store;
     bool krb_ready;
+    bool
+        fresh; /* set before cli_read: a snapshot's evidence is left out, only what this run observes counts */
     bool recalled; /* evidence holds what the store had kept of the wire */
 };
 
@@ -123,8 +127,11 @@ enum err cli_json(struct cli *cli, json_t *document, struct errinfo *ei) MUST_CH
 void cli_csv(struct buf *out, const char *value, bool last);
 /* A cell of a text table, safe to show, padded to width columns (0: as it is). */
 void cli_cell(struct buf *out, const char *value, int width);
-/* Writes what is in cli->out to --output or standard output and empties it. */
+/* Writes what is in cli->out to --output or standard output and empties it. Where nobody reads standard output any more ("| head -1") the
+   rest is dropped without a word: the exit code stays the command's own. */
 enum err cli_flush(struct cli *cli, struct errinfo *ei) MUST_CHECK;
+/* Nobody reads standard output any more; for a command that would wait for more to write. */
+bool cli_reader_gone(struct cli *cli);
 
 #define COMMAND_RUN(name)                                                                                    \
     enum err name(struct cli *cli, const void *options, const struct arg_list *words,                        \
@@ -188,6 +195,9 @@ struct apply_options {
 struct journal_options {
     bool follow;
 };
+struct store_options {
+    const char *from_password, *to_password;
+};
 struct exec_options {
     struct arg_list on;
     const char *via;
@@ -202,7 +212,7 @@ struct proxy_options {
 };
 extern const struct arg_spec check_specs[], probe_specs[], route_specs[], plan_specs[], apply_specs[],
     rollback_specs[], exec_specs[], proxy_specs[], snapshot_specs[], report_specs[], accept_specs[],
-    journal_specs[];
+    journal_specs[], store_specs[];
 
 #define VERSION_STRING "0.1"
 

@@ -1,6 +1,7 @@
 /* casbridge exec: one cmdlet on many servers. */
 #include "core/base/clock.h"
 #include "core/base/job.h"
+#include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/report/json.h"
 #include "tui/commands/cli.h"
@@ -14,7 +15,7 @@ const struct arg_spec exec_specs[] = {
      "where; repeatable, or several after one --on"},
     {"via", 0, ARG_TEXT, offsetof(struct exec_options, via), "ssh|winrm|psrp",
      "transport; else the profile's, else by version and what answers"},
-    {"parallel", 0, ARG_INT, offsetof(struct exec_options, parallel), "N", "hosts at once (8)"},
+    {"parallel", 0, ARG_COUNT, offsetof(struct exec_options, parallel), "N", "hosts at once (8)"},
     {0},
 };
 
@@ -104,6 +105,17 @@ static bool host_ok(const struct host *h)
     return h->e == ERR_OK && remote_result_ok(&h->result);
 }
 
+/* "verbose", "debug", "information": a list each, where the command said something. */
+static void notes_json(json_t *o, const struct remote_result *r)
+{
+    for (size_t i = 0; i < r->notes.n; i++) {
+        const struct remote_note *n = &r->notes.v[i];
+        if (!json_object_get(o, n->stream))
+            json_object_set_new(o, n->stream, json_array());
+        json_array_append_new(json_object_get(o, n->stream), json_text(n->text));
+    }
+}
+
 static json_t *host_json(const struct host *h)
 {
     const struct remote_result *r = &h->result;
@@ -140,6 +152,7 @@ static json_t *host_json(const struct host *h)
     json_object_set_new(o, "output", output);
     json_object_set_new(o, "warnings", warnings);
     json_object_set_new(o, "errors", errors);
+    notes_json(o, r);
     json_object_set_new(o, "elapsed_ms", json_integer(r->elapsed_ms));
     return o;
 }
@@ -232,6 +245,14 @@ static void host_text(struct buf *out, const struct host *h)
         buf_addf(out, "error: %s%s%s\n", h->ei.what, h->ei.hint[0] ? ": " : "", h->ei.hint);
 }
 
+/* What was said besides is no part of the result: to standard error. */
+static void host_notes(const struct host *h)
+{
+    for (size_t i = 0; i < h->result.notes.n; i++)
+        log_line(LOG_LEVEL_INFO, "%s: %s: %s", h->target.server, h->result.notes.v[i].stream,
+                 h->result.notes.v[i].text);
+}
+
 /* A verb that only looks. */
 static bool only_reads(const char *cmdlet)
 {
@@ -293,6 +314,8 @@ COMMAND_RUN(cmd_exec)
             json_array_append_new(list, host_json(&hosts[i]));
         else
             host_text(&cli->out, &hosts[i]);
+        if (cli->format != FORMAT_JSON)
+            host_notes(&hosts[i]);
     }
     if (!e && cli->format == FORMAT_JSON)
         e = cli_json(cli, json_incref(list), ei);

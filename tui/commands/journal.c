@@ -188,7 +188,7 @@ static enum err show_after(struct cli *cli, struct store *store, struct followin
             e = cli_flush(cli, ei);
         if (!n)
             break;
-    } while (!e);
+    } while (!e && !cli->reader_gone);
     return e;
 }
 
@@ -213,7 +213,8 @@ static enum err follow(struct cli *cli, const char *run, struct errinfo *ei)
     struct store *own = cli->store;
     cli->store = NULL;
     e = store_watch_open(&w, own, ei);
-    while (!e && !f.ended && !(e = stop_check(&cli->stop, ei, "following the journal"))) {
+    while (!e && !f.ended && !cli_reader_gone(cli) &&
+           !(e = stop_check(&cli->stop, ei, "following the journal"))) {
         struct store_moved moved = {0};
         if (!look)
             e = store_watch_poll(w, FOLLOW_MS, &moved, ei);

@@ -165,7 +165,7 @@ static void side_line(struct buf *out, const char *label, const struct side *s)
     char at[CLOCK_TEXT_SIZE];
     buf_adds(out, label);
     cli_cell(out, s->org->source, 0);
-    buf_addf(out, ", %s, %s%s\n", clock_rfc3339(s->org->taken_at, at), verdict_name(s->findings.verdict),
+    buf_addf(out, ", %s, %s%s\n", clock_rfc3339(s->org->taken_at, at), verdict_text(s->findings.verdict),
              s->evidence.items.n ? "" : ", the wire was not asked");
 }
 

@@ -145,36 +145,54 @@ static void as_csv(struct buf *out, const struct spn_audit *a)
     buf_fini(&problems);
 }
 
+static enum err gather(struct cli *cli, const char *const *spaces, size_t n, struct errinfo *ei)
+{
+    struct errinfo why = {0};
+    enum err e = cli_directory(cli, ei);
+    if (!e)
+        e = spn_gather_owners(cli->directory, cli->org, spaces, n, &cli->evidence, &cli->stop, ei);
+    if (e)
+        return e;
+    if (cli_kerberos(cli, &why) || (!cli->login && krb_login_default(&cli->login, &why))) {
+        log_err(
+            &why); /* the owners are there all the same, and each name says that no ticket was asked for */
+        return ERR_OK;
+    }
+    return spn_gather_tickets(cli->login, cli->org, spaces, n, true, &cli->evidence, &cli->stop, ei);
+}
+
+/* What was looked up when the snapshot was taken. */
+static enum err recall(const struct cli *cli, struct errinfo *ei)
+{
+    for (size_t i = 0; i < cli->evidence.items.n; i++)
+        if (cli->evidence.items.v[i].kind == OBSERVATION_SPN)
+            return ERR_OK;
+    return err_set(ei, ERR_INPUT, "take it with --probe, or name the directory: --source ldap://HOST",
+                   "the snapshot does not hold who owns the service names");
+}
+
 COMMAND_RUN(cmd_spn)
 {
     static char names[SPN_MAX_NAMESPACES][SPN_NAME_MAX];
     const char *spaces[SPN_MAX_NAMESPACES];
-    struct errinfo why = {0};
     struct spn_audit audit;
     (void)options, (void)rest;
     if (words->n)
         return err_set(ei, ERR_USAGE, "casbridge help spn", "spn takes no words: %s", words->v[0]);
     enum err e = cli_read(cli, ei);
-    if (!e)
-        e = cli_directory(cli, ei);
     if (e)
         return e;
     size_t n = spn_namespaces(&cli->profile, cli->org, names);
     for (size_t i = 0; i < n; i++)
         spaces[i] = names[i];
-    e = spn_gather_owners(cli->directory, cli->org, spaces, n, &cli->evidence, &cli->stop, ei);
+    e = cli->snapshot ? recall(cli, ei) : gather(cli, spaces, n, ei);
     if (e)
-        return e;
-    if (cli_kerberos(cli, &why) || (!cli->login && krb_login_default(&cli->login, &why)))
-        log_err(
-            &why); /* the owners are there all the same, and each name says that no ticket was asked for */
-    else if ((e = spn_gather_tickets(cli->login, cli->org, spaces, n, true, &cli->evidence, &cli->stop, ei)))
         return e;
     const struct spn_input in = {.org = cli->org,
                                  .evidence = &cli->evidence,
                                  .namespaces = spaces,
                                  .n_namespaces = n,
-                                 .now = clock_unix()};
+                                 .now = cli->snapshot ? cli->snapshot->facts.made_at : clock_unix()};
     e = spn_audit(&in, &audit, ei);
     if (e)
         return e;

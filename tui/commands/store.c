@@ -5,6 +5,7 @@
 #include "core/report/json.h"
 #include "tui/commands/cli.h"
 
+#include <stddef.h>
 #include <string.h>
 
 static json_t *copied_json(const struct store_copied *c)
@@ -117,24 +118,46 @@ static enum err status(struct cli *cli, struct errinfo *ei)
     return e;
 }
 
-/* With the profile's password: the same server's may serve. Only looked at, it is not made. */
-static enum err open_named(struct cli *cli, struct store **out, const char *spec, bool looks,
-                           struct errinfo *ei)
+const struct arg_spec store_specs[] = {
+    {"from-password", 0, ARG_TEXT, offsetof(struct store_options, from_password), "REF",
+     "copy: password of FROM (PostgreSQL): file:PATH, env:NAME, ask; else the profile's, at its own server "
+     "only"},
+    {"to-password", 0, ARG_TEXT, offsetof(struct store_options, to_password), "REF", "copy: password of TO"},
+    {0},
+};
+
+/*
+ * A store of the command line. The profile's password is for the server that the profile names: whoever is behind another address could
+ * ask for it in the clear. Only looked at, the store is not made.
+ */
+static enum err open_named(struct cli *cli, struct store **out, const char *spec, const char *ref,
+                           const char *option, bool looks, struct errinfo *ei)
 {
-    const char *ref = profile_get(&cli->profile, PROFILE_store_password, NULL);
+    const char *kept = profile_get(&cli->profile, PROFILE_store_password, NULL);
+    bool ours = store_same_server(spec, profile_get(&cli->profile, PROFILE_store, NULL));
     struct profile p = {0};
+    if (!ref && ours)
+        ref = kept;
     enum err e = profile_set(&p, PROFILE_store, spec, ei);
-    if (!e && ref)
-        e = profile_set(&p, PROFILE_store_password, ref, ei);
+    if (!e && ref && (e = profile_set(&p, PROFILE_store_password, ref, ei)))
+        e = err_set(ei, ERR_USAGE, "write file:PATH, env:NAME or ask", "--%s is no reference to a password",
+                    option);
     if (!e && looks)
         e = profile_set(&p, PROFILE_read_only, "yes", ei);
     if (!e)
         e = store_open_profile(out, &p, ei);
+    if (e == ERR_AUTH && kept && !ref)
+        err_hint(
+            ei,
+            "the profile's store_password is only for the server of the profile's store, reached as there: "
+            "give --%s, or PGPASSFILE",
+            option);
     profile_fini(&p);
     return e;
 }
 
-static enum err copy(struct cli *cli, const char *from_spec, const char *to_spec, struct errinfo *ei)
+static enum err copy(struct cli *cli, const struct store_options *o, const char *from_spec,
+                     const char *to_spec, struct errinfo *ei)
 {
     struct store *from = NULL, *to = NULL;
     struct store_copied done = {0};
@@ -143,22 +166,22 @@ static enum err copy(struct cli *cli, const char *from_spec, const char *to_spec
     if (cli_read_only(cli))
         return err_set(ei, ERR_REFUSED, "drop --read-only, or read_only from the profile",
                        "the copy is a new store, and this is read-only");
-    enum err e = open_named(cli, &from, from_spec, true, ei);
+    enum err e = open_named(cli, &from, from_spec, o->from_password, "from-password", true, ei);
     if (!e)
-        e = open_named(cli, &to, to_spec, false, ei);
+        e = open_named(cli, &to, to_spec, o->to_password, "to-password", false, ei);
     cli_who(cli, who, sizeof who, host, sizeof host);
     if (!e && !(e = store_lock(from, who, "store copy",
                                ei))) /* what a run appends meanwhile would be left behind */
         locked = true;
     if (!e)
-        e = store_copy(from, to, &done, ei);
+        e = store_copy(from, to, &cli->stop, &done, ei);
     if (locked)
         store_unlock(from);
     if (!e && cli->format == FORMAT_JSON) {
-        json_t *o = copied_json(&done);
-        json_object_set_new(o, "from", json_text(store_name(from)));
-        json_object_set_new(o, "to", json_text(store_name(to)));
-        e = cli_json(cli, o, ei);
+        json_t *said = copied_json(&done);
+        json_object_set_new(said, "from", json_text(store_name(from)));
+        json_object_set_new(said, "to", json_text(store_name(to)));
+        e = cli_json(cli, said, ei);
     } else if (!e) {
         buf_adds(&cli->out, "Copied to ");
         cli_cell(&cli->out, store_name(to), 0);
@@ -175,12 +198,13 @@ static enum err copy(struct cli *cli, const char *from_spec, const char *to_spec
 
 COMMAND_RUN(cmd_store)
 {
-    (void)options, (void)rest, (void)code;
+    const struct store_options *o = options;
+    (void)rest, (void)code;
     const char *verb = words->n ? words->v[0] : "status";
     if (strcmp(verb, "status") == 0 && words->n <= 1)
         return status(cli, ei);
     if (strcmp(verb, "copy") == 0 && words->n == 3)
-        return copy(cli, words->v[1], words->v[2], ei);
+        return copy(cli, o, words->v[1], words->v[2], ei);
     return err_set(ei, ERR_USAGE, "casbridge store status, casbridge store copy FROM TO",
                    strcmp(verb, "copy") == 0 ? "copy wants two stores" : "store wants status or copy");
 }

@@ -52,7 +52,7 @@ const struct command commands[] = {
     {"journal", "[RUN] [--follow] | verify", "runs and their records, as they come; the hash chain checked",
      journal_specs, sizeof(struct journal_options), FORMATS_TEXT_JSON, false, cmd_journal},
     {"store", "[status | copy FROM TO]", "where journal, lock and progress are kept; all of it into another",
-     NULL, 0, FORMATS_TEXT_JSON, false, cmd_store},
+     store_specs, sizeof(struct store_options), FORMATS_TEXT_JSON, false, cmd_store},
     {"exec", "--on SERVER... [--via ssh] -- CMDLET [-Param Value]...", "one cmdlet on many servers",
      exec_specs, sizeof(struct exec_options), FORMATS_TEXT_JSON, false, cmd_exec},
     {"proxy", "--listen ADDR:PORT (--arrive SERVER | --upstream https://HOST)",

@@ -36,6 +36,8 @@ const char *action_why_not(struct ui *ui, enum action a)
                                               : NULL;
     case ACTION_PROBE:
     case ACTION_ASK:
+        if (a == ACTION_ASK && !s->config->transport_new)
+            return "no way to reach the servers is configured";
         return !s->world                      ? "no organisation has been read yet"
                : s->tasks[TASK_PROBE].running ? "the servers are being asked"
                                               : NULL;

@@ -34,6 +34,7 @@ def main(wanted):
             summary.record(f'{one.name}: {one.work}', r.what, r.reached, f'{r.ratio:.2f}x, reach {r.reach:g}x')
             missed += not r.reached
         print(f'    {note}', flush=True)
+    summary.finish()
     load = os.getloadavg()[0]
     print(f'load {load:.1f} on {os.cpu_count()} cores' + ('; others were at work' if load > os.cpu_count() + 1 else ''))
     return 1 if missed else 0

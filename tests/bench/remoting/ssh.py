@@ -64,6 +64,8 @@ def ground():
         f'{listen}HostKey {folder}/host\nPidFile none\nStrictModes no\nUsePAM {"yes" if account_is_locked(user) else "no"}\n'
         f'AuthorizedKeysFile {folder}/authorized\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n'
         f'PermitRootLogin prohibit-password\nUseDNS no\nPrintMotd no\nPrintLastLog no\nMaxStartups 500\nForceCommand echo done\n'
+        # or the account's shell reads its .bashrc, whatever that may start
+        'SetEnv SHLVL=2\n'
         # ssh's own first choice is post-quantum, and costs it 65 ms a host that libssh2 cannot spend: both do the same here
         f'KexAlgorithms curve25519-sha256\n')
     key = ' '.join((folder / 'host.pub').read_text().split()[:2])

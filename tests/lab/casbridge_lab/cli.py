@@ -55,6 +55,7 @@ KINDS = (
     'legacy-url',
     'no-internal-url',
     'no-bypass-url',
+    'basic-web-services',
     'no-forms',
     'server-name-url',
     'wrong-scp',

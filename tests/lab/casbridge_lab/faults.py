@@ -1,5 +1,5 @@
-"""Misbehaviour on request: one file DIR/faults/SERVER, a knob a line, read anew each time. README.md lists
-the knobs.
+"""Misbehaviour on request: one file DIR/faults/SERVER, a knob a line, read anew each time unless look()
+was called. README.md lists the knobs.
 """
 import re
 
@@ -23,6 +23,7 @@ KNOBS = {
     'winrm-close-after': 'number',
     'winrm-max-shells': 'number',
     'winrm-max-commands': 'number',
+    'winrm-max-envelope': 'number',
     'winrm-throttle': 'number',
     'winrm-redirect': 'text',
     'winrm-identity-change': 'flag',
@@ -50,8 +51,16 @@ _NUMBER = re.compile(r'[0-9]+(\.[0-9]+)?')
 class Faults:
     def __init__(self, lab, server):
         self.path = lab.fault_file(server)
+        self.seen = None
+
+    def look(self):
+        """From here to the next look() the knobs stay as they are now: for who asks for many at a time."""
+        self.seen = None
+        self.seen = self._read()
 
     def _read(self):
+        if self.seen is not None:
+            return self.seen
         try:
             with open(self.path, encoding='utf-8') as f:
                 lines = f.read().splitlines()

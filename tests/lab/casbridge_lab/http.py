@@ -149,10 +149,16 @@ class Connection:
         self.context = None  # a handshake under way
         self.plain = False  # without TLS
 
+    @property
+    def gone(self):
+        """The client does not wait any longer."""
+        return self.reader.at_eof() or self.reader.exception() is not None
+
     async def read_head(self, idle):
         """The next request, or None when the client is done. Raises BadRequest, asyncio.TimeoutError."""
         try:
-            head = await asyncio.wait_for(self.reader.readuntil(b'\r\n\r\n'), idle)
+            async with asyncio.timeout(idle):
+                head = await self.reader.readuntil(b'\r\n\r\n')
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
         except asyncio.LimitOverrunError:

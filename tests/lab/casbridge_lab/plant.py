@@ -112,6 +112,11 @@ def _no_outlook_anywhere(g):
     control.ask(g.lab, command='poll', server='EX10NTLM')
 
 
+def _basic_web_services(g):
+    g.vdir('EXCAS02', 'EWS', msExchInternalAuthenticationMethods=org.BASIC)
+    control.ask(g.lab, command='refresh')
+
+
 def _no_forms(g):
     g.vdir(
         'E2K7CAS01',
@@ -210,6 +215,11 @@ PLANTS = {
         (('nlb-bypass-url', NTLM10),),
         'web services of EX10NTLM have no InternalNLBBypassUrl',
         lambda g: g.vdir(NTLM10, 'EWS', msExchInternalNLBBypassHostName=None),
+    ),
+    'basic-web-services': Plant(
+        (('proxy-auth', 'EXCAS02'),),
+        'web services of EXCAS02 offer Basic only',
+        _basic_web_services,
     ),
     'no-forms': Plant(
         (('fba-match', 'E2K7CAS01'),), 'Outlook Web App of E2K7CAS01 takes no forms', _no_forms

@@ -30,8 +30,8 @@ class Malformed(Exception):
 class Joiner:
     """Fragments in, messages (type, pool, pipeline, data) out."""
 
-    def __init__(self):
-        self.parts = {}  # object id: (next fragment, bytes)
+    def __init__(self, limit=OBJECT_LIMIT):
+        self.limit, self.parts = limit, {}  # object id: (next fragment, bytes)
 
     def feed(self, data):
         out, at = [], 0
@@ -43,14 +43,14 @@ class Joiner:
             if length > len(data) - at or flags > 3:
                 raise Malformed('a fragment says more than it has')
             blob, at = data[at : at + length], at + length
-            expected, had = self.parts.pop(number, (0, b''))
+            expected, had = self.parts.pop(number, None) or (0, bytearray())
             if fragment != expected or bool(flags & 1) != (fragment == 0):
                 raise Malformed('fragments out of order')
             had += blob
-            if len(had) > OBJECT_LIMIT:
+            if len(had) > self.limit:
                 raise Malformed('an object without end')
             if flags & 2:
-                out.append(_message(had))
+                out.append(_message(bytes(had)))
             else:
                 self.parts[number] = (expected + 1, had)
         return out

@@ -44,7 +44,8 @@ class EnginePool:
     async def start(self):
         arguments = ['-s', '-NoLogo', '-InitialScript', engine.initial_script(self.lab)]
         arguments += ['-LanguageMode', 'NoLanguage'] if self.no_language else []
-        self.process = await self.spawner.start(kind='engine', server=self.server.name, arguments=arguments)
+        self.process = self.spawner.start(kind='engine', server=self.server.name, arguments=arguments)
+        await self.process.streams()
         self.reader = asyncio.ensure_future(self._read())
 
     async def _read(self):
@@ -100,14 +101,17 @@ class EnginePool:
         except EngineDied:
             pass
 
+    async def _farewell(self):
+        for pid in list(self.pipelines):
+            await self.close(pid)
+        await self._say(f"<Close PSGuid='{ZERO}' />", 'CloseAck', ZERO)
+
     async def end(self):
-        """Politely, then by force."""
+        """Politely, then by force: a pipeline may hold on for as long as it likes."""
         if self.process is None:
             return
         try:
-            for pid in list(self.pipelines):
-                await self.close(pid)
-            await asyncio.wait_for(self._say(f"<Close PSGuid='{ZERO}' />", 'CloseAck', ZERO), 2)
+            await asyncio.wait_for(self._farewell(), 2)
         except (EngineDied, asyncio.TimeoutError, ConnectionError):
             pass
         self.spawner.kill(self.process)

@@ -11,6 +11,7 @@ from .layout import HERE, SSH_PORT
 from .prereq import program
 from .slapd import answers
 
+# SHLVL: so deep down bash does not read the account's .bashrc, which may start anything
 CONF = '''ListenAddress {address}:{port}
 HostKey {dir}/ssh/host_{name}
 PidFile none
@@ -33,6 +34,7 @@ X11Forwarding no
 MaxStartups 200
 MaxSessions 100
 LogLevel INFO
+SetEnv SHLVL=2
 ForceCommand {command}
 '''
 CLIENT_KEY = 'id_ed25519'

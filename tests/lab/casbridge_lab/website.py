@@ -10,13 +10,14 @@ from . import appfaults, apps, org
 from .auth import Authenticator, Challenge
 from .faults import Faults
 from .http import HEAD_LIMIT, BadRequest, Connection, Response
-from .iis import Iis
+from .iis import Iis, Switches
 from .layout import ARRAY, DOMAIN, HTTP_PORT, HTTPS_PORT
 from .mail import MailServices
 from .rpch import RpcProxy
 
 IDLE = 120.0  # seconds an idle connection is kept, as http.sys does
 SERVER_HEADER = {2007: 'Microsoft-IIS/7.0', 2010: 'Microsoft-IIS/7.5', 2013: 'Microsoft-IIS/8.5'}
+NTLM = 'TlRMTVNTUA'  # how its messages begin, in base 64
 DENIED = (
     '<!DOCTYPE html><html><head><title>401 - Unauthorized: Access is denied.</title></head>'
     '<body><h2>401 - Unauthorized</h2></body></html>'
@@ -180,8 +181,8 @@ class WebSite:
             return '-', Response(404)
         if self.server.generation >= 2013 and request.path.lower().endswith('/healthcheck.htm'):
             return '-', Response(200, apps.HEALTH.format(self.server.fqdn))
-        if vdir.kind == 'PowerShell' and not request.get('authorization'):
-            raise Challenge(['Negotiate', 'Kerberos'])
+        if vdir.kind == 'PowerShell':
+            return await self._shell(connection, request)
         bent = vdir.forms and await appfaults.bend(self, vdir, request, '-')
         if bent:
             return '-', bent
@@ -223,6 +224,17 @@ class WebSite:
         if vdir is not None and vdir.kind == 'PowerShell' and what != 'ssl':
             raise Challenge(['Negotiate', 'Kerberos'])
         return Response(403, '<h2>403.4 - Forbidden: SSL is required to view this resource.</h2>')
+
+    async def _shell(self, connection, request):
+        """Kerberos alone, by WinRM's own module and not by a switch of IIS; what is behind it takes POST."""
+        scheme, _, value = (request.get('authorization') or '').partition(' ')
+        if scheme.lower() != 'negotiate' or value.strip().startswith(NTLM):
+            raise Challenge(['Negotiate', 'Kerberos'])
+        try:
+            user, headers = await self.authenticator.identify(connection, request, Switches(windows=True))
+        except Challenge:
+            raise Challenge(['Negotiate', 'Kerberos']) from None
+        return user, Response(405, headers=[*headers, ('Allow', 'POST')])
 
     async def _ws_security(self, request):
         await request.body()

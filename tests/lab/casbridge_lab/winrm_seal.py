@@ -9,7 +9,7 @@ import re
 import struct
 
 import gssapi
-from gssapi.raw import IOV, IOVBufferType, wrap_iov
+from gssapi.raw import IOV, IOVBufferType, unwrap, wrap, wrap_iov
 
 from .auth import KERBEROS, NTLM, TOKEN_LIMIT, ntlm_at_hand
 from .layout import DOMAIN
@@ -49,6 +49,7 @@ class Sealer:
     def __init__(self, context, scheme, lead=b'\t', boundary=b'--Encrypted Boundary'):
         self.context, self.scheme = context, scheme
         self.lead, self.boundary = lead, boundary
+        self.kerberos = context.mech == KERBEROS  # of the two only this one can wrap_iov
 
     def open(self, body):
         """Plain bytes of a multipart/encrypted body."""
@@ -64,7 +65,7 @@ class Sealer:
         if length > 256 or 4 + length > len(data):
             raise Unsealable('absurd header length')
         try:
-            plain, sealed, _ = self.context.unwrap(data[4:])
+            plain, sealed, _ = unwrap(self.context, data[4:])
         except gssapi.exceptions.GSSError as e:
             raise Unsealable(str(e)) from None
         if not sealed:
@@ -75,15 +76,12 @@ class Sealer:
 
     def _wrapped(self, plain, whole):
         """(header, ciphertext, padding)"""
-        if not whole:
-            try:
-                iov = IOV(IOVBufferType.header, plain, IOVBufferType.padding, std_layout=False)
-                wrap_iov(self.context, iov, confidential=True, qop=None)
-                return iov[0].value, iov[1].value, iov[2].value or b''
-            except (gssapi.exceptions.GSSError, NotImplementedError):
-                pass  # NTLM has no such call
-        token = self.context.wrap(plain, True)[0]
-        header = NTLM_SIGNATURE if self.context.mech != KERBEROS or len(token) - len(plain) < 32 else 60
+        if self.kerberos and not whole:
+            iov = IOV(IOVBufferType.header, plain, IOVBufferType.padding, std_layout=False)
+            wrap_iov(self.context, iov, confidential=True, qop=None)
+            return iov[0].value, iov[1].value, iov[2].value or b''
+        token = wrap(self.context, plain, True, None)[0]
+        header = NTLM_SIGNATURE if not self.kerberos or len(token) - len(plain) < 32 else 60
         return token[:header], token[header:], b''
 
     def seal(self, plain, charset='UTF-8', whole=False, spoil=False):

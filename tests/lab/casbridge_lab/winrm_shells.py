@@ -1,4 +1,4 @@
-"""Shells and what is done with them: Create, Command, Receive, Send, Signal, Delete. One table a server."""
+"""Shells and what is done with them: Create, Command, Receive, Send, Signal, Delete; Get of winrm/config. One table a server."""
 import asyncio
 import base64
 import binascii
@@ -16,6 +16,8 @@ CMD_LIMIT, PROCESS_LIMIT = 8191, 32767
 SHELLS = {2007: 5, 2010: 5, 2013: 30}  # MaxShellsPerUser
 EXCHANGE_SHELLS = 18  # PowerShellMaxConcurrency
 COMMANDS = 15  # MaxConcurrentCommandsPerShell
+ENVELOPE_KB = 500  # MaxEnvelopeSizekb of WinRM 3
+READERS = ('admin',)  # of winrm/config
 EXCHANGE, POWERSHELL = f'{soap.PS}/Microsoft.Exchange', f'{soap.PS}/Microsoft.PowerShell'
 TERMINATE = f'{RSP}/signal/terminate'
 INTERRUPTS = (
@@ -24,6 +26,7 @@ INTERRUPTS = (
     'powershell/signal/ctrl_c',
     f'{RSP}/powershell/signal/ctrl_c',
 )
+GATHER = 0.02  # seconds that output waits for more: a short command's comes in one answer with its end, as recorded
 SLICE = 0.25  # seconds between looks whether a waiting client is still there
 _GUID = re.compile('[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}')
 
@@ -37,7 +40,7 @@ class Command:
         self.id = number
         self.chunks, self.ended = [], []  # (stream, bytes); streams that ended and were not yet reported so
         self.open, self.code, self.process = set(), None, None
-        self.joiner = Joiner()
+        self.joiner = Joiner(256 << 20)  # what a server says is as long as it likes
         self.changed = asyncio.Event()
         self.reported = False  # Done was said
         self.died = False  # by a fault on request: nobody is told
@@ -54,6 +57,19 @@ class Command:
     @property
     def finished(self):
         return self.code is not None and not self.open
+
+    @property
+    def has_news(self):
+        return bool(self.chunks or self.ended or self.finished)
+
+    @property
+    def goes_on(self):
+        """A program that may say more at any moment."""
+        return self.process is not None and not self.finished and not self.died
+
+    @property
+    def size(self):
+        return sum(len(data) for _, data in self.chunks)
 
     def take(self, room):
         """What there is, as long as its base64 fits."""
@@ -101,14 +117,8 @@ class Shells:
     def __init__(self, lab, server, spawner, faults):
         self.lab, self.server, self.spawner, self.faults = lab, server, spawner, faults
         self.table = {}
-        self.tasks = set()
         self.until = {}  # user: when the throttled may ask again
         self.counts = {}  # operation: how often it was begun
-
-    def _task(self, work):
-        task = asyncio.ensure_future(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
     def shell(self, message, user):
         shell = self.table.get(message.shell_id)
@@ -128,6 +138,18 @@ class Shells:
         except EngineDied:
             await self.discard(message.shell_id)
             raise Fault('aborted') from None
+
+    # ---- the service's own settings
+
+    def envelope_kb(self):
+        return int(self.faults.number('winrm-max-envelope')) or ENVELOPE_KB
+
+    async def _get(self, message, user, connection, address, exchange):
+        if exchange or message.resource != soap.CONFIG:
+            raise Fault('no-resource', message.resource)
+        if user.split('@')[0].split('\\')[-1].lower() not in READERS:
+            raise Fault('denied')
+        return soap.configuration(self.envelope_kb())
 
     # ---- shells
 
@@ -150,7 +172,8 @@ class Shells:
         if message.resource not in known or (message.resource == POWERSHELL and not self.lab.engine):
             raise Fault('no-resource', message.resource)
         self._admit(user, exchange)
-        number = (wanted.get('ShellId') or str(uuid.uuid4())).upper()
+        proposed = wanted.get('ShellId') if self.server.generation >= 2013 else None  # WinRM 2.0 names them itself
+        number = (proposed or str(uuid.uuid4())).upper()
         if not _GUID.fullmatch(number) or number in self.table:
             raise Fault('no-shell')
         shell = Shell(number, message.resource, user, connection.peer)
@@ -228,16 +251,16 @@ class Shells:
             await shell.pool.command(number)
             await shell.pool.data(number, 'stdin', _base64(''.join(arguments)))
         else:
-            await self._run(shell, command, message, ' '.join([name, *arguments]).strip())
+            self._run(shell, command, message, ' '.join([name, *arguments]).strip())
         return f'<rsp:CommandResponse><rsp:CommandId>{number}</rsp:CommandId></rsp:CommandResponse>'
 
-    async def _run(self, shell, command, message, line):
+    def _run(self, shell, command, message, line):
         skip = _flag(message, 'WINRS_SKIP_CMD_SHELL', False)
         if len(line) > (PROCESS_LIMIT if skip else CMD_LIMIT):
             raise Fault('too-long')
         if skip and '\\' not in line.split(' ', 1)[0] and not line.startswith('%'):
             raise Fault('no-file')
-        command.process = process = await self.spawner.start(
+        command.process = self.spawner.start(
             kind='cmd',
             server=self.server.name,
             line=line,
@@ -246,20 +269,10 @@ class Shells:
         )
         command.open = {'stdout', 'stderr'}
         shell.commands[command.id] = command
-        for stream in ('stdout', 'stderr'):
-            self._task(self._pump(command, stream, getattr(process, stream)))
-        self._task(self._watch(shell, command))
+        command.process.listen(command.add, command.end)
+        command.process.code.add_done_callback(lambda code: self._ended(shell, command, code.result()))
 
-    async def _pump(self, command, stream, reader):
-        while True:
-            data = await reader.read(65536)
-            if not data:
-                break
-            command.add(stream, data)
-        command.end(stream)
-
-    async def _watch(self, shell, command):
-        code = await command.process.code
+    def _ended(self, shell, command, code):
         command.code = code if code >= 0 else 0xC000013A
         if code == -9 and command.id in shell.commands:  # not by us: a fault on request
             self.table.pop(shell.id, None)
@@ -275,26 +288,34 @@ class Shells:
         command = shell.command(desired.get('CommandId', ''))
         if command.reported:
             raise Fault('no-command')
-        until = time.monotonic() + message.timeout
         room = min(message.envelope, soap.SHELL_ENVELOPE_LIMIT) - 4096
-        while not (command.chunks or command.ended or command.finished):
-            dead = shell.pool.dead if shell.pool is not None else None
-            if command.died or (dead is not None and dead.is_set()):
-                await self.discard(shell.id)
-                raise Dropped()
-            if self.table.get(shell.id) is not shell:
-                raise Fault('aborted')
-            left = until - time.monotonic()
-            if left <= 0:
-                raise Fault('timed-out')
-            if connection.gone:
-                raise Dropped()
-            command.changed.clear()
-            try:
-                await asyncio.wait_for(command.changed.wait(), min(SLICE, left))
-            except asyncio.TimeoutError:
-                pass
+        until = time.monotonic() + message.timeout
+        while not command.has_news:
+            await self._wait(shell, command, connection, until)
+        gathered = min(until, time.monotonic() + GATHER)
+        while command.goes_on and command.size < room and time.monotonic() < gathered:
+            await self._wait(shell, command, connection, gathered)
         return self._received(command, room)
+
+    async def _wait(self, shell, command, connection, until):
+        """For anything that may be of interest, or a moment."""
+        dead = shell.pool.dead if shell.pool is not None else None
+        if command.died or (dead is not None and dead.is_set()):
+            await self.discard(shell.id)
+            raise Dropped()
+        if self.table.get(shell.id) is not shell:
+            raise Fault('aborted')
+        left = until - time.monotonic()
+        if left <= 0 and not command.has_news:
+            raise Fault('timed-out')
+        if connection.gone:
+            raise Dropped()
+        command.changed.clear()
+        try:
+            async with asyncio.timeout(max(0, min(SLICE, left))):
+                await command.changed.wait()
+        except TimeoutError:
+            pass
 
     @staticmethod
     def _received(command, room):
@@ -327,13 +348,7 @@ class Shells:
             if shell.pool is not None:
                 await shell.pool.data(command.id, name, data)
                 continue
-            try:
-                command.process.stdin.write(data)
-                await command.process.stdin.drain()
-                if stream.get('End', '').lower() == 'true':
-                    command.process.stdin.close()
-            except ConnectionError:
-                pass  # it reads no more
+            await command.process.feed(data, stream.get('End', '').lower() == 'true')
         return '<rsp:SendResponse/>'
 
     async def _signal(self, message, user, connection, address, exchange):

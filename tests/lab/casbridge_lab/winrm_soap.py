@@ -20,6 +20,7 @@ WSMID = 'http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd'
 PS = 'http://schemas.microsoft.com/powershell'
 ANONYMOUS = f'{A}/role/anonymous'
 CMD_URI = f'{RSP}/cmd'
+CONFIG = 'http://schemas.microsoft.com/wbem/wsman/1/config'
 SHELL_ENVELOPE_LIMIT = 512000
 DEFAULT_ENVELOPE = 153600
 MIN_ENVELOPE = 8192
@@ -27,6 +28,7 @@ MIN_ENVELOPE = 8192
 ACTIONS = {
     f'{X}/Create': 'Create',
     f'{X}/Delete': 'Delete',
+    f'{X}/Get': 'Get',
     f'{RSP}/Command': 'Command',
     f'{RSP}/Receive': 'Receive',
     f'{RSP}/Send': 'Send',
@@ -312,6 +314,14 @@ def identity(version):
         f'xmlns:wsmid="{WSMID}"><wsmid:ProtocolVersion>{W}</wsmid:ProtocolVersion><wsmid:ProductVendor>'
         f'Microsoft Corporation</wsmid:ProductVendor><wsmid:ProductVersion>{version}</wsmid:ProductVersion>'
         '</wsmid:IdentifyResponse></s:Body></s:Envelope>'
+    )
+
+
+def configuration(kb):
+    """The body that answers Get of winrm/config: what says how much is taken at once."""
+    return (
+        f'<cfg:Config xmlns:cfg="{CONFIG}"><cfg:MaxEnvelopeSizekb>{kb}</cfg:MaxEnvelopeSizekb>'
+        '<cfg:MaxTimeoutms>60000</cfg:MaxTimeoutms><cfg:MaxBatchItems>32000</cfg:MaxBatchItems></cfg:Config>'
     )
 
 

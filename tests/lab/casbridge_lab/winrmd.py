@@ -64,6 +64,7 @@ class Endpoint:
         foreign = self._tls(other)
 
         def choose(tls, name, context):
+            self.faults.look()
             tls.context = foreign if self.faults.has('winrm-identity-change') else mine
 
         mine.sni_callback = choose
@@ -104,10 +105,12 @@ class Endpoint:
         self.shells.counts.clear()
 
     def log(self, connection, operation, *words):
-        with open(self.log_file, 'a', encoding='utf-8') as f:
-            stamp = time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())
-            rest = ' '.join(str(w) for w in words)
-            f.write(f'{stamp} {connection.peer} {connection.kind} {connection.user or "-"} {operation} {rest}\n')
+        stamp = time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())
+        rest = ' '.join(str(w) for w in words)
+        line = f'{stamp} {connection.peer} {connection.kind} {connection.user or "-"} {operation} {rest}\n'
+        fd = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        os.write(fd, line.encode())
+        os.close(fd)
 
     # ---- connections
 
@@ -115,7 +118,7 @@ class Endpoint:
         task = asyncio.current_task()
         self.tasks.add(task)
         connection = Connection(reader, writer, COMMON)
-        connection.sealer, connection.gone = None, False
+        connection.sealer = None
         connection.kind = 'exchange' if exchange else 'https' if tls else 'http'
         linger = False
         try:
@@ -138,6 +141,7 @@ class Endpoint:
     async def _conversation(self, connection, port, tls, exchange):
         answered = 0
         while True:
+            self.faults.look()
             try:
                 request = await connection.read_head(self.faults.number('winrm-idle-close') or IDLE)
                 if request is None:
@@ -159,6 +163,7 @@ class Endpoint:
         return [('WWW-Authenticate', word) for word in ['Negotiate', 'Kerberos', *basic]]
 
     async def _respond(self, connection, request, port, tls, exchange):
+        self.faults.look()
         path = request.path.lower().rstrip('/')
         if path != ('/powershell' if exchange else '/wsman'):
             return Response(404, '')
@@ -223,6 +228,9 @@ class Endpoint:
 
     async def _soap(self, connection, request, body, headers, sealed, exchange, identify):
         message, shell = None, '-'
+        if len(body) > self.shells.envelope_kb() * 1024:
+            self.log(connection, '-', shell, '413')
+            return Response(413, b'', 'text/html', headers)
         try:
             message = soap.Message(body)
             if message.identify:
@@ -255,15 +263,12 @@ class Endpoint:
         if exchange and redirect:
             raise soap.Fault('redirect', redirect)
         address = f'{"https" if connection.kind == "https" else "http"}://{request.get("host")}{request.path}'
-        watch = asyncio.ensure_future(self._watch(connection)) if operation == 'Receive' else None
         try:
             body = await self.shells.handle(message, connection.user, connection, address, exchange)
         except Dropped:
             self.log(connection, operation, message.shell_id or '-', 'dropped')
             raise
-        finally:
-            if watch:
-                watch.cancel()
+        self.faults.look()
         if struck('winrm-drop-after'):
             self.log(connection, operation, message.shell_id or '-', 'done, dropped after')
             raise Dropped()
@@ -272,13 +277,6 @@ class Endpoint:
             raise Refused('as if nothing had happened')
         self.log(connection, operation, message.shell_id or '-', 'done')
         return soap.answer(message, body)
-
-    @staticmethod
-    async def _watch(connection):
-        """Notices that a client does not wait any longer."""
-        while not connection.reader.at_eof() and connection.reader.exception() is None:
-            await asyncio.sleep(0.2)
-        connection.gone = True
 
     def _answer(self, connection, status, text, headers, sealed):
         charset = 'UTF-16' if self.faults.has('winrm-utf16') else 'UTF-8'
@@ -325,7 +323,7 @@ class Daemon:
                         for s in e.shells.table.values()
                     ],
                     'operations': e.shells.counts,
-                    'running': len(self.spawner.processes),
+                    'running': self.spawner.running,
                 }
                 for name, e in self.endpoints.items()
             }
