@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/foreign.h"
 #include "core/base/str.h"
 #include "remoting/conv_int.h"
 
@@ -88,12 +89,14 @@ static enum err acquire_ntlm(struct conv *c, const struct conv_settings *s, stru
     gss_buffer_desc user = {strlen(s->user), (void *)(uintptr_t)s->user};
     gss_buffer_desc password = {s->password->len, s->password->bytes};
     gss_OID_set_desc set = {1, mechanism(c)}, ntlm = {1, (gss_OID)(uintptr_t)&conv_ntlm_oid};
+    FOREIGN_LEAKS_BEGIN(); /* gss-ntlmssp 1.2 forgets what it fetches from OpenSSL */
     major = gss_import_name(&minor, &user, GSS_C_NT_USER_NAME, &name);
     if (!GSS_ERROR(major))
         major = gss_acquire_cred_with_password(&minor, name, &password, GSS_C_INDEFINITE, &set,
                                                GSS_C_INITIATE, &c->cred, NULL, NULL);
     if (!GSS_ERROR(major) && c->scheme == CONV_SCHEME_NEGOTIATE)
         major = gss_set_neg_mechs(&minor, c->cred, &ntlm);
+    FOREIGN_LEAKS_END();
     gss_release_name(&ignored, &name);
     if (!GSS_ERROR(major))
         return ERR_OK;

@@ -38,6 +38,10 @@ enum err session_secrets_open(struct session *s, struct errinfo *ei) MUST_CHECK;
 void session_secrets_close(struct session *s); /* who waits is refused */
 void session_secrets_free(struct session *s);  /* once nobody can wait any more */
 void session_secrets_forget(struct session *s);
+/* The console's way to the servers: as config->transport_new, but a password that a server refuses is forgotten, so that the next
+   attempt asks again. On a job thread. */
+enum err session_transport(struct session *s, const char *via, struct transport **out,
+                           struct errinfo *ei) MUST_CHECK;
 /* The user begins something: what was refused before may be asked for once more. */
 void session_secrets_ask_again(struct session *s);
 

@@ -138,7 +138,7 @@ static void apply_run(void *arg)
     if (j->e == ERR_OK)
         j->e = directory_open(&directory, c->profile, session_source(s), stop, &j->ei);
     if (j->e == ERR_OK && !j->run[0])
-        j->e = c->transport_new(&transport, c->via, c->profile, &j->ei);
+        j->e = session_transport(s, c->via, &transport, &j->ei);
     if (j->e != ERR_OK)
         goto out;
     /* Several admins may share an account of the jump host. */

@@ -241,7 +241,7 @@ static void ask_hosts(struct probe_job *j, struct evidence *fresh)
     if (*j->server && !server)
         j->e = err_set(&j->ei, ERR_NOTFOUND, NULL, "%s is not in the organisation any more", j->server);
     if (!j->e)
-        j->e = c->transport_new(&req.transport, host_via(c->via), c->profile, &j->ei);
+        j->e = session_transport(j->session, host_via(c->via), &req.transport, &j->ei);
     if (!j->e)
         j->e = host_ask(j->base->org, server ? &server : NULL, 1, &req, &j->session->tasks[TASK_PROBE].stop,
                         fresh, &j->ei);

@@ -129,7 +129,7 @@ def test_a_change_is_shown_before_it_is_asked_about(lab, tmp_path):
     with Terminal(lab.config, 'apply', plan) as t:
         t.expect('go on: ')
         assert t.type('\x03').end() == 130 and not runs()
-    with Terminal(lab.config, 'apply', plan) as t:
+    with Terminal(lab.config, 'apply', plan, '--reason', 'change 4711') as t:
         t.expect('go on: ')
         assert t.type('Contoso\n').end() == 0
     run = runs()[0]['run']
@@ -141,5 +141,9 @@ def test_a_change_is_shown_before_it_is_asked_about(lab, tmp_path):
         assert t.type('Contoso\n').end() == 0
     assert lab.run('exec', '--on', 'EXCAS01', '--via', 'winrm', '--', 'Set-OutlookAnywhere', '-Identity', 'EXCAS01\\Rpc (Default Web Site)',
                    '-ClientAuthenticationMethod', 'Basic', '-IISAuthenticationMethods', 'Basic').code == 0
+    told = lab.run('journal', run).out.splitlines()
+    assert re.search(r' begin +3 steps on 3 servers by admin@CONTOSO\.LAB from \S+: change 4711$', told[0])
+    assert sum(1 for line in told if re.search(r' E\w+ +capture  [a-z_]+ [a-z]', line)) == 3 and '{' not in '\n'.join(told[:4])
+    assert '          ServerName                      : EXCAS02' in told   # a line of its own, not a mark for its end
     again = lab.run('rollback', run, '--yes', 'Contoso')
     assert again.code == 0 and f'nothing to take back: all that run {run} changed is as it was before' in again.err

@@ -4,6 +4,7 @@
 #include "core/base/str.h"
 #include "core/report/json.h"
 #include "tui/commands/cli.h"
+#include "tui/record_text.h"
 
 #include <poll.h>
 #include <stddef.h>
@@ -90,6 +91,32 @@ static enum err show_runs(struct cli *cli, struct errinfo *ei)
     return e;
 }
 
+/* The first line beside the rest, the others below it. */
+static void say_lines(struct buf *out, const char *s)
+{
+    for (bool first = true; first || *s; first = false) {
+        size_t n = strcspn(s, "\n");
+        buf_adds(out, first ? "" : "\n          ");
+        str_show(out, s, n && s[n - 1] == '\r' ? n - 1 : n);
+        s += n + (s[n] == '\n');
+    }
+}
+
+/* Of a run as a whole: who began it or took it up, from where and why. */
+static void say_who(struct buf *out, const struct journal_record *r)
+{
+    buf_adds(out, " by ");
+    cli_cell(out, r->who, 0);
+    if (r->from) {
+        buf_adds(out, " from ");
+        cli_cell(out, r->from, 0);
+    }
+    if (r->why) {
+        buf_adds(out, ": ");
+        cli_cell(out, r->why, 0);
+    }
+}
+
 static void say_record(struct cli *cli, const struct journal_record *r)
 {
     char at[CLOCK_TEXT_SIZE];
@@ -97,7 +124,10 @@ static void say_record(struct cli *cli, const struct journal_record *r)
     cli_cell(&cli->out, clock_rfc3339(r->at, at), 20);
     cli_cell(&cli->out, r->server ? r->server : "run", 14);
     cli_cell(&cli->out, r->phase, 8);
-    cli_cell(&cli->out, r->cmdlet ? r->cmdlet : r->detail ? r->detail : "", 0);
+    if (!record_captured(&cli->out, r))
+        say_lines(&cli->out, r->cmdlet ? r->cmdlet : r->detail ? r->detail : "");
+    if (r->step == 0 && !str_eq(r->phase, "end"))
+        say_who(&cli->out, r);
     buf_adds(&cli->out, "\n");
 }
 

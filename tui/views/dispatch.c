@@ -143,6 +143,15 @@ static void do_make(struct ui *ui, const char *arg)
         ui_say(ui, PAINT_INFO, "a plan of %zu step%s; nothing was changed", n, n == 1 ? "" : "s");
 }
 
+/* The organisation's name stands beside the prompt, where it is to be read however small the screen is. */
+static void ask_for_name(struct ui *ui, const char *title, dialog_accept *accept)
+{
+    const char *org = ui->session->world->org->name;
+    char label[120];
+    str_fmt(label, sizeof label, "Type %s:", org);
+    ui_ask(ui, DIALOG_TYPE, title, label, org, accept);
+}
+
 static void applied(struct ui *ui, const char *text)
 {
     (void)text;
@@ -169,11 +178,10 @@ static void list_steps(struct pane *b, const struct plan *plan, size_t pushed)
 static void do_apply(struct ui *ui, const char *arg)
 {
     struct planned *p = &ui->session->planned;
-    const char *org = ui->session->world->org->name;
     size_t pushed = planned_pushes(p);
     p->force[0] = '\0';
     str_copy(p->why, sizeof p->why, arg ? arg : "");
-    ui_ask(ui, DIALOG_TYPE, "Apply the plan", "Organisation:", org, applied);
+    ask_for_name(ui, "Apply the plan", applied);
     struct pane *b = &ui->dialog.body;
     pane_add(b, PAINT_TEXT, 0, "%zu step%s will be pushed to the servers%s.", pushed, pushed == 1 ? "" : "s",
              pushed > 1 ? ", one host first, then the others" : "");
@@ -183,7 +191,7 @@ static void do_apply(struct ui *ui, const char *arg)
         pane_add(b, PAINT_TEXT, 0, "The journal says why: %s", p->why);
     else
         pane_add(b, PAINT_DIM, 0, ":apply REASON puts the reason into the journal.");
-    pane_add(b, PAINT_TEXT, 0, "Type the organisation's name, %s, to go on.", org);
+    pane_add(b, PAINT_TEXT, 0, "Type the organisation's name to go on.");
 }
 
 static void do_force(struct ui *ui, const char *arg)
@@ -348,12 +356,11 @@ static void unlocked(struct ui *ui, const char *text)
 static void do_unlock(struct ui *ui, const char *arg)
 {
     (void)arg;
-    ui_ask(ui, DIALOG_TYPE, "Unlock", "Organisation:", ui->session->world->org->name, unlocked);
+    ask_for_name(ui, "Unlock", unlocked);
     pane_add(&ui->dialog.body, PAINT_TEXT, 0,
              "Nothing is changed by unlocking; it makes the actions in upper case possible. Each of them "
              "asks again.");
-    pane_add(&ui->dialog.body, PAINT_TEXT, 0, "Type the organisation's name, %s, to go on.",
-             ui->session->world->org->name);
+    pane_add(&ui->dialog.body, PAINT_TEXT, 0, "Type the organisation's name to go on.");
 }
 
 static void do_lock(struct ui *ui, const char *arg)

@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/str.h"
+#include "tui/record_text.h"
 
 #include <string.h>
 
@@ -115,8 +116,7 @@ static const struct column record_columns[] = {
     {"STEP", "step", 4, 4, 0, 1, true},
     {"SERVER", "server", 8, 12, 1, 0, false},
     {"PHASE", "phase", 7, 8, 0, 0, false},
-    {"CMDLET", "cmdlet", 12, 24, 3, 3, false},
-    {"DETAIL", "detail", 12, 24, 4, 0, false},
+    {"WHAT", "what", 12, 40, 4, 0, false}, /* the cmdlet, or what came of it: never both */
 };
 
 static bool is_loaded(const struct view *v)
@@ -151,8 +151,17 @@ static void record_cell(void *ctx, size_t row, size_t column, struct cell *out)
                      : str_eq(r->phase, "done") ? PAINT_OK
                                                 : PAINT_TEXT;
         break;
-    case 5: out->text = r->cmdlet ? r->cmdlet : ""; break;
-    default: out->text = r->detail ? r->detail : ""; break;
+    default: {
+        struct buf b;
+        buf_init(&b, 4096);
+        if (record_captured(&b, r)) {
+            str_copy(out->scratch, sizeof out->scratch, buf_str(&b));
+            out->text = out->scratch;
+        } else {
+            out->text = r->cmdlet ? r->cmdlet : r->detail ? r->detail : "";
+        }
+        buf_fini(&b);
+    }
     }
 }
 
@@ -187,6 +196,11 @@ static void run_describe(struct view *v, bool has_row, size_t row)
     pane_field(p, PAINT_TEXT, "from", r->from);
     pane_field(p, PAINT_TEXT, "why", r->why);
     pane_field(p, PAINT_STRONG, "cmdlet", r->cmdlet);
+    struct buf b;
+    buf_init(&b, 65536);
+    if (record_captured(&b, r))
+        pane_field(p, PAINT_STRONG, "captured", buf_str(&b));
+    buf_fini(&b);
     pane_field(p, PAINT_BEFORE, "before", r->before);
     pane_field(p, PAINT_AFTER, "after", r->after);
     pane_field(p, PAINT_TEXT, "detail", r->detail);
