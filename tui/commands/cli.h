@@ -51,8 +51,7 @@ struct cli {
     struct store *store;
     bool reader_gone; /* of standard output */
     bool krb_ready;
-    bool
-        fresh; /* set before cli_read: a snapshot's evidence is left out, only what this run observes counts */
+    bool fresh;    /* set before cli_read: only what this run observes counts, not a snapshot's evidence */
     bool recalled; /* evidence holds what the store had kept of the wire */
 };
 
