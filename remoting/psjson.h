@@ -2,8 +2,8 @@
  * A value of PowerShell as JSON, in the manner of ConvertTo-Json but without losing what it loses. Pure.
  *
  *     null                       Nil
- *     true, 42, 0.1              B, whole numbers, Sg Db D; a string where JSON readers have no such number: whole numbers above 2^63-1 (U64, D),
- *                                "NaN", "Infinity", "-Infinity", reals out of double's range
+ *     true, 42, 0.1              B, whole numbers, Sg Db D; a string where JSON readers have no such number: whole numbers out of 64
+ *                                bits (U64, D), "NaN", "Infinity", "-Infinity", reals out of double's range
  *     "text"                     S, C, G, Version, URI, SBK, XD; DT as ISO 8601; TS as PowerShell prints it: "00:15:30", "-1.02:03:04.5"
  *     "AAECAw=="                 BA, base64
  *     "(SecureString, refused)"  SS

@@ -5,8 +5,8 @@
  * A pipeline is one command with parameters, never a script: nothing is quoted, and an endpoint in no-language mode (Exchange's) takes
  * it. A server that calls for a host (a prompt, the width of a window) gets an error as its answer where it waits for one, so that no
  * prompt ever hangs; one that wants to exchange keys for a SecureString gets one that nobody can use, for it waits too, and the caller
- * is told. Messages of unknown types and
- * of other pipelines are passed over. An object that cannot be read is an event of its own: how the pipeline ended is still learnt.
+ * is told. Messages of unknown types and of other pipelines are passed over. An object that cannot be read is an event of its own: how
+ * the pipeline ended is still learnt.
  */
 #ifndef REMOTING_PSRP_H
 #define REMOTING_PSRP_H

@@ -164,6 +164,7 @@ static enum err open_pool(struct conversation *c, const char *configuration, str
             err = err_set(ei, ERR_TIMEOUT, NULL, "%s: the runspace pool did not open within %d s",
                           wsman_peer(c->w), OPEN_MS / 1000);
     }
+    c->gap = false; /* nothing was missing */
     return err;
 }
 

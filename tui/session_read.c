@@ -90,8 +90,8 @@ static void keep(const struct session *s, const struct world *w)
         host[0] = '\0';
     enum err e = store_open_profile(&store, p, &ei);
     if (e == ERR_OK)
-        e = kept_evidence_write(store, w->org->name, &w->evidence, w->probed_at > 0, session_who(s), host,
-                                &ei);
+        e = kept_evidence_write(store, w->org->name, &w->evidence, w->probed_at > 0, STORE_EVIDENCE_ANY,
+                                session_who(s), host, &ei);
     store_close(&store);
     if (e != ERR_OK) {
         err_wrap(&ei, "the evidence is not kept");

@@ -1,6 +1,7 @@
 #include "core/directory/forest.h"
 
 #include "core/base/log.h"
+#include "core/base/stop.h"
 #include "core/base/str.h"
 
 #include <string.h>
@@ -79,13 +80,22 @@ enum err forest_naming_context(struct directory *d, const char *short_name, char
     return e;
 }
 
+/* The controller has answered just now on its other port: what is silent here is dropped on the way. */
+#define OPEN_MS 5000
+
 static enum err open_catalogue(struct directory *d, const struct stop *stop, struct errinfo *ei)
 {
+    struct stop share;
     const struct ldap_session *s = &d->session;
     const char *host = s->controller[0] ? s->controller : s->host;
     char uri[300];
     str_fmt(uri, sizeof uri, "%s://%s:%d", s->tls ? "ldaps" : "ldap", host, s->tls ? GC_TLS_PORT : GC_PORT);
-    return ldap_session_open(&d->catalogue, d->profile, uri, stop, ei);
+    stop_init(&share, OPEN_MS, (struct stop *)stop);
+    enum err e = ldap_session_open(&d->catalogue, d->profile, uri, &share, ei);
+    if (e == ERR_TIMEOUT && stop_left_ms(stop, 1) > 0)
+        return err_set(ei, ERR_UNREACHABLE, "a firewall between?",
+                       "%s: the global catalogue does not answer within %d s", uri, OPEN_MS / 1000);
+    return e;
 }
 
 enum err forest_search(struct directory *d, const struct ldap_query *q, ldap_entry_sink *sink, void *arg,

@@ -21,6 +21,7 @@ struct draft {
     struct plan *plan;
     const struct org *org;
     bool nudge;
+    const char *twice; /* server of that name that was left out last */
     VEC(struct group) groups;
 };
 
@@ -76,6 +77,23 @@ static bool wanted(const struct draft *b, const struct finding *f, const struct 
     return is_in(filter->findings, filter->n_findings, f->id) &&
            (is_in(filter->servers, filter->n_servers, f->fix->server) ||
             is_in(filter->servers, filter->n_servers, fqdn));
+}
+
+enum err plan_server(const struct org *org, const char *name, const struct server **out, struct errinfo *ei)
+{
+    const struct server *found = org_server(org, name);
+    if (!found)
+        return err_set(ei, ERR_STALE, "plan again", "the server %s is not in the directory", name);
+    size_t i = (size_t)(found - org->servers);
+    if ((i > 0 && str_ieq(org->servers[i - 1].name, found->name)) ||
+        (i + 1 < org->n_servers && str_ieq(org->servers[i + 1].name, found->name)))
+        return err_set(ei, ERR_REFUSED, "remove the object that is left over from the directory",
+                       "two servers are called %s", found->name);
+    if (!found->fqdn)
+        return err_set(ei, ERR_INPUT, "networkAddress of the server object has no ncacn_ip_tcp value",
+                       "the directory knows no full name for %s: it cannot be reached", found->name);
+    *out = found;
+    return ERR_OK;
 }
 
 static const char *target_of(const struct cmdlet *c)
@@ -134,6 +152,14 @@ static enum err collect(struct draft *b, const struct finding *f, struct errinfo
     const struct server *server = org_server(b->org, f->fix->server);
     const char *target = target_of(&f->fix->cmdlet);
     struct arena *a = &b->plan->arena;
+    struct errinfo why;
+    /* A cmdlet names it by its name alone: nobody could say which of the two is meant. */
+    if (server && plan_server(b->org, server->name, &server, &why) == ERR_REFUSED) {
+        if (!str_ieq(b->twice, server->name))
+            log_line(LOG_LEVEL_WARNING, "%s: it is left out of the plan: %s", why.what, why.hint);
+        b->twice = server->name;
+        return ERR_OK;
+    }
     if (!server || !target)
         return err_set(ei, ERR_INTERNAL, NULL, "the fix of %s for %s names no object of the organisation",
                        f->id, f->fix->server);

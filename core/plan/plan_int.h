@@ -125,6 +125,9 @@ const char *nudge_interrupts(const struct plan_step *s, struct arena *a);
 /* Name part of -Identity 'SERVER\Name'; NULL when it has none. */
 const char *identity_name(const char *identity);
 
+/* The server of a step, as the organisation has it now. ERR_STALE: not there any more; ERR_REFUSED: two of them; ERR_INPUT: no full name. */
+enum err plan_server(const struct org *org, const char *name, const struct server **out,
+                     struct errinfo *ei) MUST_CHECK;
 enum err plan_new(struct plan **out, struct errinfo *ei) MUST_CHECK;
 json_t *step_to_json(const struct plan_step *s);
 /* n: the number it must have. */

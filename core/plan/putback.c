@@ -122,7 +122,10 @@ void host_put_back(struct host_run *h)
         whole = whole && is_harmless(s);
     }
     if (more && failed && !atomic_load(&r->halted))
-        run_progress(r, failed->step, whole ? PLAN_UNDONE : PLAN_FAILED,
+        run_progress(r, failed->step,
+                     whole                           ? PLAN_UNDONE
+                     : failed->result == PLAN_QUEUED ? PLAN_FAILED
+                                                     : failed->result,
                      whole ? "%s is as it was before the run" : "not all of %s could be put back",
                      h->server->name);
 }

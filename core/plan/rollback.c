@@ -92,7 +92,7 @@ static enum err add_step(struct plan *p, const struct step_history *h, const str
     enum step_state now = e == ERR_OK ? plan_history_observe(h, io, &w, &text, ei) : STATE_OLD;
     if (now == STATE_UNREADABLE)
         e = ei->code;
-    else if (now != STATE_OLD && run_server(org, h->step, &server, &gone) != ERR_OK)
+    else if (now != STATE_OLD && plan_server(org, h->step->server, &server, &gone) != ERR_OK)
         e = leave_alone(&step, &p->arena, h->step, gone.what, buf_str(&text));
     else if (now == STATE_OTHER || (h->undone && now != STATE_OLD)) /* the run left it as it was before */
         e = leave_alone(&step, &p->arena, h->step, since, buf_str(&text));

@@ -58,29 +58,11 @@ bool run_must_stop(const struct run *r)
     return run_is_halted(r) || atomic_load(&r->failed_hosts) >= max_fail(r);
 }
 
-enum err run_server(const struct org *org, const struct plan_step *s, const struct server **out,
-                    struct errinfo *ei)
-{
-    const struct server *found = org_server(org, s->server);
-    if (!found)
-        return err_set(ei, ERR_STALE, "plan again", "the server %s is not in the directory", s->server);
-    size_t i = (size_t)(found - org->servers);
-    if ((i > 0 && str_ieq(org->servers[i - 1].name, found->name)) ||
-        (i + 1 < org->n_servers && str_ieq(org->servers[i + 1].name, found->name)))
-        return err_set(ei, ERR_REFUSED, "remove the object that is left over from the directory",
-                       "two servers are called %s", found->name);
-    if (!found->fqdn)
-        return err_set(ei, ERR_INPUT, "networkAddress of the server object has no ncacn_ip_tcp value",
-                       "the directory knows no full name for %s: it cannot be reached", found->name);
-    *out = found;
-    return ERR_OK;
-}
-
 /* The step against the organisation: what the plan file alone could not know. */
 static enum err init_step(struct run *r, struct step_run *s, const struct server **server, struct errinfo *ei)
 {
     const struct server *found = NULL;
-    enum err e = run_server(r->o->org, s->step, &found, ei);
+    enum err e = plan_server(r->o->org, s->step->server, &found, ei);
     if (e == ERR_OK)
         e = step_check(s->step, 1u << found->generation, &s->watches, &r->arena, ei);
     if (e == ERR_OK && !dn_is_below(s->watches.dn, found->dn))
@@ -304,8 +286,9 @@ static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo
         if (ei) {
             *ei = r->trouble_ei;
             err_wrap(ei, "run %s had to end", r->id);
-            if (!ei->hint[0])
-                err_hint(ei, "%s", hint);
+            char first[sizeof ei->hint];
+            str_copy(first, sizeof first, ei->hint);
+            err_hint(ei, "%s%s%s", first, first[0] ? "; then " : "", hint);
         }
         return r->trouble;
     }

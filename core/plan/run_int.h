@@ -111,9 +111,6 @@ struct run {
 /* run.c: shared by apply and resume. id: of the run that is resumed, else NULL. */
 enum err run_init(struct run *r, const struct plan *p, const char *id, const struct plan_apply_options *o,
                   const struct plan_io *io, struct errinfo *ei) MUST_CHECK;
-/* The server of a step, as the organisation has it now. ERR_STALE: not there any more; ERR_REFUSED: two of them; ERR_INPUT: no full name. */
-enum err run_server(const struct org *org, const struct plan_step *s, const struct server **out,
-                    struct errinfo *ei) MUST_CHECK;
 void run_fini(struct run *r);
 /* The lock, taken away from its holder when the options say why. */
 enum err run_lock(const struct plan_apply_options *o, const char *reason, struct errinfo *ei) MUST_CHECK;

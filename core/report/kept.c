@@ -9,7 +9,7 @@
 #define EVIDENCE_LIMIT ((size_t)64 << 20)
 
 enum err kept_evidence_write(struct store *s, const char *organization, const struct evidence *e, bool probed,
-                             const char *who, const char *from, struct errinfo *ei)
+                             int64_t over, const char *who, const char *from, struct errinfo *ei)
 {
     struct buf lines;
     enum err err = ERR_OK;
@@ -27,7 +27,7 @@ enum err kept_evidence_write(struct store *s, const char *organization, const st
                                   .n = (int64_t)e->items.n,
                                   .probed = probed};
     if (!err)
-        err = store_evidence_put(s, &kept, ei);
+        err = store_evidence_put(s, &kept, over, ei);
     buf_fini(&lines);
     return err;
 }

@@ -16,9 +16,10 @@ struct kept_facts {
     char who[256], from[256]; /* from "" not known */
 };
 
-/* In place of what was kept of that organisation. Nothing to keep is ERR_OK. */
+/* In place of what was kept of that organisation, or (over, as for store_evidence_put) of just that version: ERR_STALE when it has moved.
+   Nothing to keep is ERR_OK. */
 enum err kept_evidence_write(struct store *s, const char *organization, const struct evidence *e, bool probed,
-                             const char *who, const char *from, struct errinfo *ei) MUST_CHECK;
+                             int64_t over, const char *who, const char *from, struct errinfo *ei) MUST_CHECK;
 /* Adds it to e; ERR_NOTFOUND when there is none, ERR_CONFIG when a newer casbridge wrote it, ERR_INPUT when it cannot be read: e is as
    before then. */
 enum err kept_evidence_read(struct store *s, const char *organization, struct evidence *e,

@@ -70,7 +70,7 @@ static enum err check_texts(const struct journal_record *r, struct errinfo *ei)
 }
 
 struct head {
-    int64_t id;
+    int64_t id, layout;
     char hash[65];
     bool there;
 };
@@ -82,6 +82,7 @@ static enum err take_head(void *arg, const struct store_row *row, struct errinfo
     h->there = true;
     h->id = store_row_number(row, 0);
     str_copy(h->hash, sizeof h->hash, row->v[1] ? row->v[1] : "");
+    h->layout = store_row_number(row, 2);
     return ERR_OK;
 }
 
@@ -94,6 +95,8 @@ enum err journal_head(struct store *s, int64_t *id, char hash[static 65], struct
     if (!h.there)
         return err_set(ei, ERR_INPUT, "somebody changed the store; keep it as evidence and name another",
                        "the journal has lost its head");
+    if (h.layout > STORE_SCHEMA) /* since it was opened */
+        return store_is_newer(s->path, h.layout, ei);
     *id = h.id;
     str_copy(hash, 65, h.hash);
     return ERR_OK;

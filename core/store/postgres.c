@@ -4,13 +4,19 @@
 #include "core/base/clock.h"
 #include "core/base/str.h"
 
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #define VALUES_MAX    16
 #define ADVISORY_TEXT "1129529927" /* STORE_APPLICATION_ID: the first half of our advisory locks' names */
+
+/* A long way is slow, not silent: 32 MiB of evidence may take this many times as long as an answer, if something moves all the while. */
+#define SLOWEST 20
+#define LOOK_MS 250
 
 int store_answer_ms = STORE_ANSWER_MS;
 
@@ -30,32 +36,51 @@ static const bool only_reads[] = {
 };
 
 /* Until something can be read, or the time is over. What is still to be sent goes out meanwhile. */
-bool pg_read(struct store *s, int timeout_ms)
+static bool move(struct store *s, int timeout_ms, bool *moved)
 {
     struct store_server *p = s->handle;
     int unsent = PQflush(p->conn);
     struct pollfd fd = {PQsocket(p->conn), (short)(POLLIN | (unsent > 0 ? POLLOUT : 0)), 0};
     if (unsent < 0 || fd.fd < 0)
         return false;
-    if (poll(&fd, 1, timeout_ms) > 0 && (fd.revents & (POLLIN | POLLERR | POLLHUP | POLLNVAL)))
-        return PQconsumeInput(p->conn) == 1;
-    return true;
+    *moved = poll(&fd, 1, timeout_ms) > 0;
+    return !*moved || !(fd.revents & (POLLIN | POLLERR | POLLHUP | POLLNVAL)) || PQconsumeInput(p->conn) == 1;
+}
+
+bool pg_read(struct store *s, int timeout_ms)
+{
+    bool moved;
+    return move(s, timeout_ms, &moved);
+}
+
+/* What the kernel has of ours that the other end has not acknowledged (tcp(7)): megabytes may be on their way without a word from it. */
+static int on_its_way(const struct store_server *p)
+{
+    int n = 0;
+    return ioctl(PQsocket(p->conn), SIOCOUTQ, &n) == 0 ? n : 0;
 }
 
 static enum err await(struct store *s, struct errinfo *ei)
 {
     struct store_server *p = s->handle;
-    int64_t end = clock_mono_ms() + store_answer_ms;
+    int64_t begun = clock_mono_ms(), end = begun + store_answer_ms,
+            last = begun + (int64_t)SLOWEST * store_answer_ms;
+    int queued = 0;
     while (PQisBusy(p->conn)) {
-        int64_t left = end - clock_mono_ms();
+        bool moved = false;
+        int64_t left = (end < last ? end : last) - clock_mono_ms();
         if (left <= 0) {
             pg_disconnect(s);
             return err_set(ei, ERR_UNREACHABLE,
                            "see what the server is doing; what was not confirmed was not kept",
                            "the store %s has not answered for %d s", s->path, store_answer_ms / 1000);
         }
-        if (!pg_read(s, (int)left))
+        if (!move(s, left < LOOK_MS ? (int)left : LOOK_MS, &moved))
             return pg_lost(s, "while an answer was awaited", ei);
+        int still = on_its_way(p);
+        if (moved || still != queued)
+            end = clock_mono_ms() + store_answer_ms;
+        queued = still;
     }
     return ERR_OK;
 }

@@ -105,6 +105,10 @@ static enum err take_options(struct store *s, const PQconninfoOption *options, s
     for (const PQconninfoOption *o = options; o->keyword; o++) {
         if (!o->val || !*o->val)
             continue;
+        int64_t seconds = 0;
+        if (strcmp(o->keyword, "connect_timeout") == 0 && str_to_i64(o->val, strlen(o->val), &seconds) &&
+            seconds <= 0)
+            continue; /* for ever, to libpq: the default is less */
         if (strcmp(o->keyword, "password") == 0 || strcmp(o->keyword, "sslpassword") == 0)
             return err_set(ei, ERR_CONFIG, PASSWORD_HINT, "the store's address holds a password");
         if (!add(p, o->keyword, o->val))

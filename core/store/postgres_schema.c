@@ -146,9 +146,7 @@ static enum err make_or_check(struct store *s, struct errinfo *ei)
         return err_set(ei, ERR_CONFIG, "name another database",
                        "the schema casbridge in %s is of another program", s->path);
     if (m.layout > STORE_SCHEMA)
-        return err_set(ei, ERR_CONFIG, "use that casbridge, or another store",
-                       "the store %s was made by a newer casbridge (layout %lld, this one knows %d)", s->path,
-                       (long long)m.layout, STORE_SCHEMA);
+        return store_is_newer(s->path, m.layout, ei);
     return ERR_OK;
 }
 

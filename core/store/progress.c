@@ -134,7 +134,10 @@ enum err store_evidence_list(struct store *s, const char *organization, store_ev
     store_evidences found = {0};
     const struct store_value values[] = {STORE_TEXT(organization)};
     pthread_mutex_lock(&s->mutex);
-    enum err e = store_run(s, STORE_EVIDENCE, values, 1, take_evidence, &found, ei);
+    /* A turn has the time that 32 MiB take. */
+    enum err e = store_begin(s, STORE_TURN_READ, ei);
+    if (e == ERR_OK)
+        e = store_end(s, store_run(s, STORE_EVIDENCE, values, 1, take_evidence, &found, ei), ei);
     pthread_mutex_unlock(&s->mutex);
     if (e == ERR_OK)
         *out = found;
@@ -168,7 +171,19 @@ static enum err insert_evidence(struct store *s, const struct store_evidence *e,
     return store_run(s, STORE_EVIDENCE_PUT, values, ARRAY_LEN(values), NULL, NULL, ei);
 }
 
-enum err store_evidence_put(struct store *s, struct store_evidence *ev, struct errinfo *ei)
+static enum err check_seen(struct store *s, const struct store_evidence *ev, int64_t over, struct errinfo *ei)
+{
+    int64_t seen = 0;
+    const struct store_value values[] = {STORE_TEXT(ev->organization)};
+    enum err e =
+        over == STORE_EVIDENCE_ANY ? ERR_OK : store_number(s, STORE_EVIDENCE_SEEN, values, 1, &seen, ei);
+    if (e == ERR_OK && over != STORE_EVIDENCE_ANY && seen != over)
+        e = err_set(ei, ERR_STALE, "try again", "somebody else has kept evidence of %s meanwhile",
+                    ev->organization);
+    return e;
+}
+
+enum err store_evidence_put(struct store *s, struct store_evidence *ev, int64_t over, struct errinfo *ei)
 {
     struct store_evidence c = *ev;
     enum err e = store_check_text("the organisation", c.organization, MAX_NAME, ei);
@@ -183,7 +198,9 @@ enum err store_evidence_put(struct store *s, struct store_evidence *ev, struct e
     pthread_mutex_lock(&s->mutex);
     e = store_begin(s, STORE_TURN_WRITE, ei);
     if (e == ERR_OK) {
-        e = store_number(s, STORE_EVIDENCE_VERSION, NULL, 0, &c.version, ei);
+        e = check_seen(s, &c, over, ei);
+        if (e == ERR_OK)
+            e = store_number(s, STORE_EVIDENCE_VERSION, NULL, 0, &c.version, ei);
         c.version++;
         if (e == ERR_OK)
             e = insert_evidence(s, &c, ei);

@@ -70,9 +70,7 @@ enum err sqlite_prepare_schema(struct store *s, struct errinfo *ei)
         return err_set(ei, ERR_CONFIG, "name another file (store = sqlite:FILE)",
                        "%s is a database of another program", s->path);
     if (version > STORE_SCHEMA)
-        return err_set(ei, ERR_CONFIG, "use that casbridge, or another store",
-                       "the store %s was made by a newer casbridge (layout %lld, this one knows %d)", s->path,
-                       (long long)version, STORE_SCHEMA);
+        return store_is_newer(s->path, version, ei);
     if (version == STORE_SCHEMA)
         return ERR_OK;
     for (int64_t i = version; e == ERR_OK && i < STORE_SCHEMA; i++) {

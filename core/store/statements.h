@@ -12,7 +12,6 @@
 
 /* name, reads only, SQL for both */
 #define STORE_COMMON_MAP(X)                                                                                  \
-    X(HEAD, 1, "SELECT id, hash FROM head")                                                                  \
     X(HEAD_MOVE, 0, "UPDATE head SET id = $1, hash = $2")                                                    \
     X(APPEND, 0,                                                                                             \
       "INSERT INTO journal (" STORE_COLUMNS                                                                  \
@@ -64,6 +63,7 @@
       " ON CONFLICT (organization) DO UPDATE SET version = excluded.version, at = excluded.at,"              \
       " who = excluded.who, origin = excluded.origin, probed = excluded.probed, n = excluded.n,"             \
       " lines = excluded.lines")                                                                             \
+    X(EVIDENCE_SEEN, 1, "SELECT coalesce((SELECT version FROM evidence WHERE organization = $1), -1)")       \
     X(EVIDENCE_VERSION, 1, "SELECT coalesce(max(version), 0) FROM evidence")                                 \
     X(COUNTS, 1,                                                                                             \
       "SELECT (SELECT count(*) FROM journal), (SELECT count(*) FROM accepted), (SELECT count(*) FROM"        \
@@ -78,6 +78,8 @@
 
 /* name, reads only, SQL for SQLite, for PostgreSQL */
 #define STORE_DIALECT_MAP(X)                                                                                 \
+    X(HEAD, 1, "SELECT id, hash, (SELECT user_version FROM pragma_user_version) FROM head",                  \
+      "SELECT id, hash, (SELECT layout FROM meta) FROM head")                                                \
     X(ACCEPT_LAST, 1, "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'accepted'), 0)",       \
       "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM accepted_n")                               \
     X(ACCEPT_NEXT, 0, "SELECT $1", "SELECT setval('accepted_n', $1)")

@@ -131,6 +131,13 @@ enum err store_none_yet(const char *where, struct errinfo *ei)
                    "there is no store yet in %s", where);
 }
 
+enum err store_is_newer(const char *where, int64_t layout, struct errinfo *ei)
+{
+    return err_set(ei, ERR_CONFIG, "use that casbridge, or another store",
+                   "the store %s was made by a newer casbridge (layout %lld, this one knows %d)", where,
+                   (long long)layout, STORE_SCHEMA);
+}
+
 static enum err open_with(struct store **out, const char *spec, const struct secret *password,
                           bool must_exist, struct errinfo *ei)
 {

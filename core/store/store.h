@@ -169,8 +169,12 @@ struct store_evidence {
 void store_evidence_fini(struct store_evidence *e);
 typedef VEC(struct store_evidence) store_evidences;
 void store_evidences_free(store_evidences *e);
-/* In place of the one before. Fills version and at (when 0). The strings stay the caller's. */
-enum err store_evidence_put(struct store *s, struct store_evidence *e, struct errinfo *ei) MUST_CHECK;
+/* In place of the one before. Fills version and at (when 0). The strings stay the caller's. over: the version that it was made from and
+   takes the place of, STORE_EVIDENCE_NONE, or STORE_EVIDENCE_ANY; when another one is there by now ERR_STALE, and nothing was kept. */
+#define STORE_EVIDENCE_ANY  ((int64_t)-2)
+#define STORE_EVIDENCE_NONE ((int64_t)-1)
+enum err store_evidence_put(struct store *s, struct store_evidence *e, int64_t over,
+                            struct errinfo *ei) MUST_CHECK;
 /* ERR_NOTFOUND when none was kept. */
 enum err store_evidence_get(struct store *s, const char *organization, struct store_evidence *out,
                             struct errinfo *ei) MUST_CHECK;

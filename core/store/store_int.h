@@ -100,6 +100,7 @@ struct store_backend {
 extern const struct store_backend store_sqlite, store_postgres;
 
 bool store_is_postgres(const char *spec);
+enum err store_is_newer(const char *where, int64_t layout, struct errinfo *ei);
 /* There is none at where, and s->must_exist. */
 enum err store_none_yet(const char *where, struct errinfo *ei);
 

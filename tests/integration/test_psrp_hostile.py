@@ -252,6 +252,19 @@ def test_what_was_lost_while_the_pool_opened(tmp_path):
     assert not got['warnings'] and time.monotonic() - begun < 10 and server.deleted == [server.shell_id]
 
 
+def test_a_connection_lost_before_anything_was_said(tmp_path):
+    """The pool opens over the next one: nothing is missing, nothing is remarked."""
+    class Drops(Server):
+        def receive(self, root):
+            if not self.asked:
+                self.asked = 1
+                return None
+            return super().receive(root)
+    server = Drops()
+    got = run(server, tmp_path)
+    assert got['ok'] and got['objects'] == ['done'] and not got['warnings'], got
+
+
 def test_interrupted_while_the_command_is_handed_over(tmp_path):
     """What had not left yet never leaves: the command cannot begin after it was told to stop."""
     class Slow(Server):

@@ -14,21 +14,14 @@ import pytest
 from conftest import casbridge, clean_env
 from psrp_recording import STREAMS, WINDOWS, Reader, blobs, line_of, load, names, pools, rename, said, split
 from psrp_support import PUSH, build, psrp
-from wsman_replay import A, OPS, S, SHELL, Listener, head, meaning, relate, write_config
+from wsman_replay import A, FAULT, OPS, Listener, envelope, fault, head, meaning, relate, write_config
 
 pytestmark = pytest.mark.skipif(not WINDOWS.exists(), reason='no ../shared/fixtures/winrm')
 SOAP = 'application/soap+xml;charset=UTF-8'
 
 
-def envelope(action, message_id, body):
-    return ('<s:Envelope xmlns:s="{}" xmlns:a="{}" xmlns:rsp="{}"><s:Header><a:Action>{}Response</a:Action><a:RelatesTo>{}</a:RelatesTo>'
-            '</s:Header><s:Body>{}</s:Body></s:Envelope>').format(S[1:-1], A[1:-1], SHELL, action, message_id, body)
-
-
-NO_PIPELINE = ('<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>w:InvalidSelectors</s:Value></s:Subcode></s:Code><s:Reason>'
-               '<s:Text xml:lang="en-US">The recording has no pipeline.</s:Text></s:Reason><s:Detail><f:WSManFault Code="2150858843" '
-               'xmlns:f="http://schemas.microsoft.com/wbem/wsman/1/wsmanfault"><f:Message>The recording has no pipeline.</f:Message>'
-               '</f:WSManFault></s:Detail></s:Fault>')
+NO_PIPELINE = fault(2150858843, 'InvalidSelectors', 'The recording has no pipeline.')
+NOTHING_YET = fault(2150858793, 'TimedOut', 'The pool has nothing to say.')
 
 
 class Windows:
@@ -45,6 +38,8 @@ class Windows:
         if op == 'receive':
             of_pipeline = any(e.get('CommandId') for e in root.iter())
             left = self.receives if of_pipeline else self.opening
+            if not left and not of_pipeline and 'command' in self.ops:
+                return None  # a pipeline with nothing to say is no reason not to ask the pool
             if not left:
                 self.faults.append(f'a Receive too many ({"pipeline" if of_pipeline else "pool"})')
             return left.pop(0) if left else None
@@ -66,11 +61,13 @@ class Windows:
         m = self.recorded(op, root)
         self.pairs.append((op, xml, m and m['request']))
         if op == 'command' and not self.pipeline:
-            refused = self.refusal or envelope('http://schemas.dmtf.org/wbem/wsman/1/wsman/fault', message_id, NO_PIPELINE)
-            return 500, SOAP, relate(refused, message_id).encode()
+            refused = self.refusal and relate(self.refusal, message_id).encode()
+            return 500, SOAP, refused or envelope(FAULT, message_id, NO_PIPELINE)
+        if m is None and op == 'receive':
+            return 500, SOAP, envelope(FAULT, message_id, NOTHING_YET)
         if m is None:
-            body = {'signal': '<rsp:SignalResponse/>', 'send': '<rsp:SendResponse/>', 'receive': '<rsp:Nothing/>'}.get(op, '')
-            return 200, SOAP, envelope(action, message_id, body).encode()
+            body = {'signal': '<rsp:SignalResponse/>', 'send': '<rsp:SendResponse/>'}.get(op, '')
+            return 200, SOAP, envelope(action + 'Response', message_id, body)
         text = m['response']
         if self.pid:
             text = re.sub(STREAMS, lambda s: s.group(1) + base64.b64encode(rename(base64.b64decode(s.group(2)), self.pid)).decode(), text)

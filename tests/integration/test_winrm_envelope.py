@@ -5,24 +5,12 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from test_winrm import HTTP, Remote
-from wsman_replay import A, CONFIG, OPS, S, SHELL, W, X, Listener, Session, head, write_config
+from wsman_replay import A, CONFIG, FAULT, OPS, SHELL, W, Listener, Session, envelope, fault, head, write_config
 
 SOAP = 'application/soap+xml;charset=UTF-8'
 USUAL, LEAST = 153600, 32768
 CREATED = ('<x:ResourceCreated><a:ReferenceParameters><w:SelectorSet><w:Selector Name="ShellId">S1</w:Selector></w:SelectorSet>'
            '</a:ReferenceParameters></x:ResourceCreated>')
-
-
-def envelope(action, message_id, body):
-    names = {'s': S, 'a': A, 'w': W, 'x': X}
-    return (f'<s:Envelope {" ".join(f"xmlns:{k}={chr(34)}{v[1:-1]}{chr(34)}" for k, v in names.items())}><s:Header><a:Action>{action}</a:Action>'
-            f'<a:RelatesTo>{message_id}</a:RelatesTo></s:Header><s:Body>{body}</s:Body></s:Envelope>').encode()
-
-
-def fault(code, subcode):
-    return (f'<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>w:{subcode}</s:Value></s:Subcode></s:Code><s:Reason>'
-            f'<s:Text xml:lang="en-US">No.</s:Text></s:Reason><s:Detail><f:WSManFault Code="{code}" '
-            'xmlns:f="http://schemas.microsoft.com/wbem/wsman/1/wsmanfault"><f:Message>No.</f:Message></f:WSManFault></s:Detail></s:Fault>')
 
 
 def config(kb):
@@ -40,7 +28,7 @@ def told(get):
         if get is None:
             return None
         status, body = get
-        return status, SOAP if body else None, envelope(action + 'Response', message_id, body) if body else b''
+        return status, SOAP if body else None, envelope(FAULT if status == 500 else action + 'Response', message_id, body) if body else b''
     return answer
 
 

@@ -127,6 +127,24 @@ def understood(xml):
     return u
 
 
+FAULT = W[1:-5] + '/fault'
+
+
+def envelope(action, message_id, body):
+    """An answer that nobody recorded."""
+    names = {'s': S, 'a': A, 'w': W, 'x': X, 'rsp': RSP}
+    declared = ' '.join(f'xmlns:{prefix}="{uri[1:-1]}"' for prefix, uri in names.items())
+    return (f'<s:Envelope {declared}><s:Header><a:Action>{action}</a:Action><a:RelatesTo>{message_id}</a:RelatesTo></s:Header>'
+            f'<s:Body>{body}</s:Body></s:Envelope>').encode()
+
+
+def fault(code, subcode, text='No.'):
+    """Its body, where it is a fault."""
+    return (f'<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>w:{subcode}</s:Value></s:Subcode></s:Code><s:Reason>'
+            f'<s:Text xml:lang="en-US">{text}</s:Text></s:Reason><s:Detail><f:WSManFault xmlns:f="{F[1:-1]}" Code="{code}"><f:Message>{text}'
+            '</f:Message></f:WSManFault></s:Detail></s:Fault>')
+
+
 def relate(response, message_id):
     """The recorded answer as one to our request."""
     start = response.find('RelatesTo>')

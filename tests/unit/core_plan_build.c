@@ -227,6 +227,22 @@ static void test_odd_values(void **state)
     plan_free(&p);
 }
 
+/* Left over from a server that was set up anew: no cmdlet could say which is meant, and the others are planned all the same. */
+static void test_a_name_that_is_there_twice(void **state)
+{
+    (void)state;
+    struct server *other = builder_server(org, "EX13MBX01");
+    const char *name = other->name;
+    add_auth_finding(&found, "EXCAS01", AUTH_BASIC);
+    add_auth_finding(&found, "E2K7CAS01", AUTH_BASIC);
+    other->name = "EXCAS01";
+    struct plan *p = build(NULL);
+    assert_int_equal(p->n_steps, 1);
+    assert_string_equal(p->steps[0].server, "E2K7CAS01");
+    other->name = name;
+    plan_free(&p);
+}
+
 static void test_other_objects(void **state)
 {
     (void)state;
@@ -289,6 +305,7 @@ int main(void)
         T(test_choices),
         T(test_odd_values),
         T(test_other_objects),
+        T(test_a_name_that_is_there_twice),
         T(test_order_does_not_depend_on_findings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

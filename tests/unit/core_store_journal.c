@@ -321,6 +321,24 @@ static void test_what_is_no_store(void **state)
     }
 }
 
+/* A newer casbridge brings the store to its layout while this one has it open: nothing more is written into what is not understood. */
+static void test_newer_while_open(void **state)
+{
+    struct store_fixture *f = *state;
+    struct errinfo ei = {0};
+    bool pg = f->database[0] != 0;
+    char sql[64];
+    fill(f->store, 2);
+    assert_true(store_fixture_raw(f, pg ? "UPDATE meta SET layout = 99" : "PRAGMA user_version = 99"));
+    struct journal_record r = record("run-1", 2, "result", "x");
+    assert_int_equal(journal_append(f->store, &r, &ei), ERR_CONFIG);
+    assert_non_null(strstr(ei.what, "newer casbridge (layout 99"));
+    snprintf(sql, sizeof sql, pg ? "UPDATE meta SET layout = %d" : "PRAGMA user_version = %d", STORE_LAYOUT);
+    assert_true(store_fixture_raw(f, sql));
+    assert_int_equal(journal_append(f->store, &r, &ei), ERR_OK);
+    assert_int_equal(r.id, 3);
+}
+
 static void test_folder_that_cannot_be_written(void **state)
 {
     struct store_fixture *f = *state;
@@ -386,6 +404,28 @@ static void test_list_of_runs(void **state)
     journal_runs_free(&runs);
 }
 
+/* More than the list begins with room for; each found again, however far back. */
+static void test_list_of_many_runs(void **state)
+{
+    struct store_fixture *f = *state;
+    struct errinfo ei = {0};
+    journal_runs runs = {0};
+    char run[16];
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 150; i++) {
+            snprintf(run, sizeof run, "run-%d", i);
+            append(f->store, run, round, round ? i % 2 ? "done" : "failed" : "begin", NULL);
+        }
+    assert_int_equal(journal_list(f->store, &runs, &ei), ERR_OK);
+    assert_int_equal(runs.n, 150);
+    for (int i = 0; i < 150; i++) {
+        snprintf(run, sizeof run, "run-%d", i);
+        assert_string_equal(runs.v[i].run, run);
+        assert_true(runs.v[i].done == i % 2 && runs.v[i].failed == !(i % 2));
+    }
+    journal_runs_free(&runs);
+}
+
 static void test_two_writers(void **state)
 {
     struct store_fixture *f = *state;
@@ -428,8 +468,10 @@ int main(void)
         SQLITE(test_file_is_private),
         SQLITE(test_full_disk_keeps_nothing_half),
         SQLITE(test_what_is_no_store),
+        BOTH(test_newer_while_open),
         SQLITE(test_folder_that_cannot_be_written),
         BOTH(test_list_of_runs),
+        BOTH(test_list_of_many_runs),
         BOTH(test_two_writers),
         ALONE(test_run_ids),
     };

@@ -9,6 +9,7 @@
 #include "core/base/str.h"
 #include "core/store/store_int.h"
 #define STORE_FIXTURE_BOTH
+#include "tests/unit/pg_gate.h"
 #include "tests/unit/store_fixture.h"
 
 #include <signal.h>
@@ -40,6 +41,18 @@ static void test_second_is_told(void **state)
     assert_int_equal(store_lock(f->store, "ann@CONTOSO.LAB", "apply", &ei), ERR_OK);
 }
 
+/* Until the server has seen that a session has ended. */
+static enum err lock_soon(struct store *s, const char *who, struct errinfo *ei)
+{
+    enum err e = ERR_LOCKED;
+    for (int i = 0; i < 100 && e == ERR_LOCKED; i++) {
+        e = store_lock(s, who, "second try", ei);
+        if (e == ERR_LOCKED)
+            pg_pause(50);
+    }
+    return e;
+}
+
 static void test_dead_holder_is_taken_over(void **state)
 {
     struct store_fixture *f = *state;
@@ -65,7 +78,9 @@ static void test_dead_holder_is_taken_over(void **state)
     assert_int_equal(kill(child, SIGKILL), 0);
     /* at once, and although nobody has asked how it ended: a shell that sleeps, a container without an init */
     assert_int_equal(waitid(P_PID, (id_t)child, &how, WEXITED | WNOWAIT), 0);
-    assert_int_equal(store_lock(f->store, "bob", "second try", &ei), ERR_OK);
+    assert_int_equal(f->database[0] ? lock_soon(f->store, "bob", &ei)
+                                    : store_lock(f->store, "bob", "second try", &ei),
+                     ERR_OK);
     assert_int_equal(waitpid(child, NULL, 0), child);
     journal_records all = {0};
     assert_int_equal(journal_read(f->store, JOURNAL_NO_RUN, &all, &ei), ERR_OK);
@@ -98,6 +113,48 @@ static void test_force(void **state)
     assert_non_null(strstr(all.v[0].detail, "by force"));
     journal_records_free(&all);
     store_close(&second);
+}
+
+/* The connection dies at each message of taking the lock, of a dead holder too: held by whoever was told so, and by nobody else. */
+static void test_lock_lost_at_every_message(void **state)
+{
+    struct store_fixture *f = *state;
+    struct pg_gate gate;
+    char spec[200];
+    int got = 0, lost = 0;
+    assert_true(pg_gate_open(&gate, store_pg.port));
+    snprintf(spec, sizeof spec, "postgresql://casbridge@127.0.0.1:%d/%s?gssencmode=disable&sslmode=disable",
+             gate.port, f->database);
+    for (int round = 0; round < 4; round++)
+        for (int at = 1; at <= 10; at++) {
+            struct store *s = NULL;
+            struct errinfo ei = {0};
+            bool after = round & 1;
+            if (round & 2) /* somebody who has died holds it */
+                assert_true(store_fixture_raw(f, "INSERT INTO lock VALUES (1, 'eve', 'h', 'postgresql', 1,"
+                                                 " 999999, 'x', 1)"));
+            assert_int_equal(store_open(&s, spec, &ei), ERR_OK);
+            pg_gate_cut(&gate, at, after);
+            enum err e = store_lock(s, "ann", "apply", &ei);
+            pg_gate_cut(&gate, 0, false);
+            if (e != ERR_OK && e != ERR_UNREACHABLE && e != ERR_LOCKED)
+                fail_msg("message %d: %s %s", at, err_name(e), ei.what);
+            enum err check = store_lock_check(s, &ei);
+            if ((check == ERR_OK) != (e == ERR_OK))
+                fail_msg("message %d: %s, then %s %s", at, err_name(e), err_name(check), ei.what);
+            if (e == ERR_OK)
+                assert_int_equal(store_lock(f->store, "bob", "x", &ei), ERR_LOCKED);
+            got += e == ERR_OK;
+            lost += e != ERR_OK;
+            store_close(&s);
+            if (lock_soon(f->store, "bob", &ei) != ERR_OK)
+                fail_msg("message %d, %s: %s", at, after ? "after" : "before", ei.what);
+            store_unlock(f->store);
+            size_t n = 0;
+            assert_int_equal(journal_verify(f->store, &n, &ei), ERR_OK);
+        }
+    pg_gate_close(&gate);
+    assert_true(got >= 8 && lost >= 16);
 }
 
 /* A full disk keeps the row of a run that has ended, in a console that goes on: the next run there must not be locked out by it. */
@@ -153,9 +210,8 @@ static void test_who_may_live(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_second_is_told), BOTH(test_dead_holder_is_taken_over),
-        BOTH(test_force),          BOTH(test_row_that_stays_behind),
-        ALONE(test_who_may_live),
+        BOTH(test_second_is_told),        BOTH(test_dead_holder_is_taken_over),      BOTH(test_force),
+        BOTH(test_row_that_stays_behind), POSTGRES(test_lock_lost_at_every_message), ALONE(test_who_may_live),
     };
     return store_fixture_run(tests, ARRAY_LEN(tests));
 }

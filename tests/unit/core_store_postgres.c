@@ -340,6 +340,63 @@ static void test_silent_server(void **state)
     pg_gate_close(&gate);
 }
 
+/* To libpq 0 is for ever, and nobody who looks at a screen has asked for that. */
+static void test_no_wait_for_ever(void **state)
+{
+    (void)state;
+    struct errinfo ei = {0};
+    struct store *s = NULL;
+    struct pg_gate gate;
+    char spec[240];
+    assert_true(pg_gate_open(&gate, store_pg.port));
+    pg_gate_silence(&gate, true);
+    snprintf(spec, sizeof spec,
+             "postgresql://casbridge@127.0.0.1:%d/x?gssencmode=disable&sslmode=disable&connect_timeout=0",
+             gate.port);
+    alarm(60);
+    assert_int_equal(store_open(&s, spec, &ei), ERR_UNREACHABLE);
+    alarm(0);
+    pg_gate_close(&gate);
+}
+
+/* A long way: neither sending nor receiving is ever done within the time of an answer, but something moves all the while. */
+static void test_slow_way(void **state)
+{
+    struct store_fixture *f = *state;
+    struct errinfo ei = {0};
+    struct store *s = NULL;
+    struct store_evidence found = {0};
+    struct pg_gate gate;
+    char spec[200];
+    const size_t n = (size_t)4 << 20;
+    char *lines = malloc(n + 1);
+    assert_non_null(lines);
+    memset(lines, 'x', n);
+    lines[n] = '\0';
+    struct store_evidence e = {
+        .organization = (char *)"Contoso", .who = (char *)"ann", .lines = lines, .n = 1};
+    assert_true(pg_gate_open(&gate, store_pg.port));
+    snprintf(spec, sizeof spec, "postgresql://casbridge@127.0.0.1:%d/%s?gssencmode=disable&sslmode=disable",
+             gate.port, f->database);
+    assert_int_equal(store_open(&s, spec, &ei), ERR_OK);
+    store_answer_ms = 600;
+    atomic_store(&gate.slow_ms, 20);
+    int64_t begun = clock_mono_ms();
+    if (store_evidence_put(s, &e, STORE_EVIDENCE_ANY, &ei) != ERR_OK)
+        fail_msg("%s", ei.what);
+    assert_true(clock_mono_ms() - begun > store_answer_ms);
+    begun = clock_mono_ms();
+    if (store_evidence_get(s, "Contoso", &found, &ei) != ERR_OK)
+        fail_msg("%s", ei.what);
+    assert_true(clock_mono_ms() - begun > store_answer_ms);
+    assert_string_equal(found.lines, lines);
+    store_answer_ms = STORE_ANSWER_MS;
+    store_evidence_fini(&found);
+    free(lines);
+    store_close(&s);
+    pg_gate_close(&gate);
+}
+
 /* With fsync on and the server killed: what the caller was told to be kept is there. */
 static void test_durable(void **state)
 {
@@ -383,6 +440,8 @@ int main(void)
         POSTGRES(test_progress_lost_at_commit),
         POSTGRES(test_what_the_server_says),
         POSTGRES(test_silent_server),
+        POSTGRES(test_no_wait_for_ever),
+        POSTGRES(test_slow_way),
         POSTGRES(test_durable),
     };
     return store_fixture_run(tests, ARRAY_LEN(tests));

@@ -99,8 +99,10 @@ static void test_evidence(void **state)
     evidence_init(&back, 1 << 20);
     assert_int_equal(kept_evidence_read(f->store, "Contoso", &back, &facts, &ei), ERR_NOTFOUND);
     gather(&e, 3);
-    assert_int_equal(kept_evidence_write(f->store, "Contoso", &e, true, "ann", "jump1", &ei), ERR_OK);
-    assert_int_equal(kept_evidence_write(f->store, "Contoso", &e, true, "bob", "jump2", &ei), ERR_OK);
+    assert_int_equal(
+        kept_evidence_write(f->store, "Contoso", &e, true, STORE_EVIDENCE_ANY, "ann", "jump1", &ei), ERR_OK);
+    assert_int_equal(
+        kept_evidence_write(f->store, "Contoso", &e, true, STORE_EVIDENCE_ANY, "bob", "jump2", &ei), ERR_OK);
     if (kept_evidence_read(f->store, "Contoso", &back, &facts, &ei) != ERR_OK)
         fail_msg("%s", ei.what);
     assert_int_equal(back.items.n, 3);
@@ -112,6 +114,13 @@ static void test_evidence(void **state)
     assert_string_equal(facts.who, "bob");
     assert_string_equal(facts.from, "jump2");
     assert_true(facts.probed && facts.version == 2 && clock_unix() - facts.at < 60);
+    /* made from what was read: not over what somebody else has kept since */
+    const int64_t over[] = {STORE_EVIDENCE_NONE, 1, 2, 2, 3};
+    for (size_t i = 0; i < ARRAY_LEN(over); i++)
+        assert_int_equal(kept_evidence_write(f->store, "Contoso", &e, true, over[i], "eve", NULL, &ei),
+                         i == 2 || i == 4 ? ERR_OK : ERR_STALE);
+    assert_int_equal(
+        kept_evidence_write(f->store, "Fabrikam", &e, true, STORE_EVIDENCE_NONE, "eve", NULL, &ei), ERR_OK);
     evidence_fini(&e);
     evidence_fini(&back);
     /* spoilt by a hand: refused, not half taken */
@@ -181,7 +190,9 @@ static void test_watch(void **state)
     store_watch_close(&w);
 }
 
-/* One thread writes while another looks on: nothing is missed, and the last state is seen. */
+#define WRITERS 4
+
+/* Several write while another looks on: nothing is missed or out of order, and the last state is seen. */
 static void *write_many(void *arg)
 {
     struct store_fixture *f = arg;
@@ -202,10 +213,11 @@ static void test_watch_while_it_is_written(void **state)
 {
     struct store_fixture *f = *state;
     struct store_watch *w = watch(f);
-    pthread_t writer;
+    pthread_t writers[WRITERS];
     int64_t seen = 0;
-    assert_int_equal(pthread_create(&writer, NULL, write_many, f), 0);
-    for (int64_t end = clock_mono_ms() + 30000; seen < 100 && clock_mono_ms() < end;) {
+    for (size_t i = 0; i < WRITERS; i++)
+        assert_int_equal(pthread_create(&writers[i], NULL, write_many, f), 0);
+    for (int64_t end = clock_mono_ms() + 60000; seen < 100 * WRITERS && clock_mono_ms() < end;) {
         struct store_moved m = next(w, 1000);
         journal_records more = {0};
         if (!m.journal)
@@ -215,8 +227,9 @@ static void test_watch_while_it_is_written(void **state)
             assert_int_equal(more.v[i].id, ++seen);
         journal_records_free(&more);
     }
-    pthread_join(writer, NULL);
-    assert_int_equal(seen, 100);
+    for (size_t i = 0; i < WRITERS; i++)
+        pthread_join(writers[i], NULL);
+    assert_int_equal(seen, 100 * WRITERS);
     store_watch_close(&w);
 }
 
@@ -316,7 +329,8 @@ static void fill(struct store *s)
     assert_int_equal(store_accept_remove(s, 3, "bob", NULL), ERR_OK);
     settle(s, "Contoso", "G3", "settled", "x");
     gather(&e, 2);
-    assert_int_equal(kept_evidence_write(s, "Contoso", &e, true, "ann", "jump1", NULL), ERR_OK);
+    assert_int_equal(kept_evidence_write(s, "Contoso", &e, true, STORE_EVIDENCE_ANY, "ann", "jump1", NULL),
+                     ERR_OK);
     evidence_fini(&e);
 }
 

@@ -18,7 +18,8 @@ struct pg_gate {
     int listener, port, upstream;
     pthread_t thread;
     atomic_bool ending, silent, after, was_cut;
-    atomic_int cut_at; /* counts down to the message; 0: never */
+    atomic_int cut_at;  /* counts down to the message; 0: never */
+    atomic_int slow_ms; /* a pause before each read() is passed on */
     struct {
         int client, server;
         bool cutting; /* the answer is still to come, and not to be passed on */
@@ -55,6 +56,8 @@ static inline void pg_gate_move(struct pg_gate *g, int i, bool from_client)
 {
     char data[65536];
     ssize_t n = read(from_client ? g->pairs[i].client : g->pairs[i].server, data, sizeof data);
+    if (atomic_load(&g->slow_ms))
+        pg_pause(atomic_load(&g->slow_ms));
     if (n <= 0 || (!from_client && g->pairs[i].cutting)) {
         pg_gate_drop(g, i);
         return;
@@ -107,6 +110,8 @@ static inline bool pg_gate_open(struct pg_gate *g, int upstream)
         g->pairs[i].client = g->pairs[i].server = -1;
     g->upstream = upstream;
     g->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int small = 65536; /* of what a client sends little is on this side of it */
+    setsockopt(g->listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     if (bind(g->listener, (struct sockaddr *)&a, sizeof a) < 0 || listen(g->listener, 16) < 0 ||
         getsockname(g->listener, (struct sockaddr *)&a, &len) < 0)
         return false;

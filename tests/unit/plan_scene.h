@@ -120,6 +120,21 @@ BUILDER_UNUSED static const char *records(struct scene *s, const char *server)
     return text;
 }
 
+/* What the last "failed" record of a server says of it: 'U' unchanged, 'P' to be put back, '-' neither, or no such record. */
+BUILDER_UNUSED static char left(struct scene *s, const char *server)
+{
+    char found = '-';
+    journal_records all = {0};
+    assert_int_equal(journal_read(s->o.store, s->out.run, &all, NULL), ERR_OK);
+    for (size_t i = 0; i < all.n; i++)
+        if (str_eq(all.v[i].server, server) && str_eq(all.v[i].phase, "failed"))
+            found = str_eq(all.v[i].after, "{\"unchanged\":true}")  ? 'U'
+                    : str_eq(all.v[i].after, "{\"put_back\":true}") ? 'P'
+                                                                    : '-';
+    journal_records_free(&all);
+    return found;
+}
+
 BUILDER_UNUSED static const char *status(struct scene *s)
 {
     static char text[32];

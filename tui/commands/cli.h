@@ -38,7 +38,6 @@ struct cli {
     struct stop stop;              /* raised by SIGINT and SIGTERM; deadline from --timeout */
     _Atomic(const char *) on_stop; /* NULL; what is said then: a whole line, static */
     struct buf out;                /* the document; written at the end */
-    bool reader_gone;              /* of standard output */
     cli_transport_new *transport_new;
     /* made by the session functions below, freed by the caller of the command */
     struct org *org;
@@ -50,9 +49,9 @@ struct cli {
     struct evidence evidence;
     struct findings findings;
     struct store *store;
+    bool reader_gone; /* of standard output */
     bool krb_ready;
-    bool
-        fresh; /* set before cli_read: a snapshot's evidence is left out, only what this run observes counts */
+    bool fresh;    /* set before cli_read: only what this run observes counts, not a snapshot's evidence */
     bool recalled; /* evidence holds what the store had kept of the wire */
 };
 

@@ -192,7 +192,12 @@ static enum err show_after(struct cli *cli, struct store *store, struct followin
     return e;
 }
 
-/* A server that went away is waited for: who watches a run overnight wants to see its end. */
+/* What passes by itself: a server that went away, is busy, or keeps somebody waiting. Who watches a run overnight wants to see its end. */
+static bool may_pass(enum err e)
+{
+    return e == ERR_UNREACHABLE || e == ERR_TIMEOUT || e == ERR_LOCKED;
+}
+
 static enum err follow(struct cli *cli, const char *run, struct errinfo *ei)
 {
     struct following f = {.run = run};
@@ -221,9 +226,9 @@ static enum err follow(struct cli *cli, const char *run, struct errinfo *ei)
         look = look || moved.journal;
         if (!e && look && !(e = show_after(cli, store_watch_store(w), &f, ei)))
             look = false;
-        if (e == ERR_UNREACHABLE && !gone)
+        if (may_pass(e) && !gone)
             log_err(ei);
-        gone = e == ERR_UNREACHABLE;
+        gone = may_pass(e);
         if (gone) {
             poll(NULL, 0, FOLLOW_MS);
             e = ERR_OK;

@@ -10,26 +10,39 @@
 
 #define EVIDENCE_LIMIT ((size_t)64 << 20)
 
+/* How often another console may come in between the reading of what is kept and the writing of what it has become. */
+#define TRIES 8
+
 /* Some servers were asked: what is known of the others stays. */
+static enum err keep_merged(struct cli *cli, const char *who, const char *from, struct errinfo *ei)
+{
+    const char *organization = cli->org->name;
+    enum err e = ERR_STALE;
+    for (int i = 0; i < TRIES && e == ERR_STALE; i++) {
+        struct evidence all;
+        struct kept_facts facts = {.version = STORE_EVIDENCE_NONE};
+        evidence_init(&all, EVIDENCE_LIMIT);
+        e = kept_evidence_read(cli->store, organization, &all, &facts, ei);
+        e = e == ERR_NOTFOUND ? ERR_OK : e;
+        if (!e && (e = evidence_merge(&all, &cli->evidence)))
+            err_set(ei, e, NULL, "there is more evidence than fits");
+        if (!e)
+            e = kept_evidence_write(cli->store, organization, &all, true, facts.version, who, from, ei);
+        evidence_fini(&all);
+    }
+    return e;
+}
+
 static enum err keep_all(struct cli *cli, bool partial, struct errinfo *ei)
 {
     char who[256], from[256];
-    struct evidence all;
-    struct kept_facts facts;
-    const char *organization = cli->org->name;
     enum err e = cli_store(cli, ei);
     if (e)
         return e;
-    evidence_init(&all, EVIDENCE_LIMIT);
-    if (partial && (e = kept_evidence_read(cli->store, organization, &all, &facts, ei)) == ERR_NOTFOUND)
-        e = ERR_OK;
-    if (!e && (e = evidence_merge(&all, &cli->evidence)))
-        err_set(ei, e, NULL, "there is more evidence than fits");
     cli_who(cli, who, sizeof who, from, sizeof from);
-    if (!e)
-        e = kept_evidence_write(cli->store, organization, &all, true, who, from, ei);
-    evidence_fini(&all);
-    return e;
+    return partial ? keep_merged(cli, who, from, ei)
+                   : kept_evidence_write(cli->store, cli->org->name, &cli->evidence, true, STORE_EVIDENCE_ANY,
+                                         who, from, ei);
 }
 
 void cli_keep_evidence(struct cli *cli, bool partial)
@@ -45,6 +58,13 @@ void cli_keep_evidence(struct cli *cli, bool partial)
     }
 }
 
+/* Another host's clock may be ahead of this one's. */
+static long long minutes_since(int64_t at)
+{
+    int64_t age = clock_unix() - at;
+    return age > 0 ? (long long)age / 60 : 0;
+}
+
 enum err cli_recall_evidence(struct cli *cli, struct errinfo *ei)
 {
     struct kept_facts facts = {0};
@@ -58,7 +78,7 @@ enum err cli_recall_evidence(struct cli *cli, struct errinfo *ei)
         return e;
     cli->recalled = facts.probed;
     log_line(LOG_LEVEL_WARNING, "evidence of %s, %lld minutes ago, by %s%s%s: not as of now",
-             clock_rfc3339(facts.at, at), (long long)(clock_unix() - facts.at) / 60, facts.who,
-             facts.from[0] ? " on " : "", facts.from);
+             clock_rfc3339(facts.at, at), minutes_since(facts.at), facts.who, facts.from[0] ? " on " : "",
+             facts.from);
     return ERR_OK;
 }

@@ -59,7 +59,7 @@ static void plan_text(struct buf *out, const struct plan *p)
     }
     buf_addf(out, "Plan %s for ", p->id);
     cli_cell(out, p->organization, 0);
-    buf_addf(out, ": %zu step%s\n", p->n_steps, p->n_steps == 1 ? "" : "s");
+    buf_addf(out, ": %zu %s\n", p->n_steps, p->n_steps == 1 ? "step" : "steps");
     for (size_t i = 0; i < p->n_steps; i++) {
         const struct plan_step *s = &p->steps[i];
         buf_addf(out, "\n%3d ", s->n);
