@@ -90,6 +90,31 @@ static enum err show_runs(struct cli *cli, struct errinfo *ei)
     return e;
 }
 
+/* The values of a capture, without its step as JSON, which nobody reads on a line. False when it has another form. */
+static bool say_capture(struct buf *out, const struct journal_record *r)
+{
+    json_t *before = str_eq(r->phase, "capture") && r->before ? json_loads(r->before, 0, NULL) : NULL;
+    const char *dn, *name;
+    json_t *values, *list;
+    bool any = false;
+    json_object_foreach(before, dn, values)
+    {
+        json_object_foreach(values, name, list)
+        {
+            buf_adds(out, any ? "; " : "");
+            cli_cell(out, name, 0);
+            for (size_t i = 0; i < json_array_size(list); i++) {
+                buf_adds(out, i ? ", " : " ");
+                cli_cell(out, json_string_value(json_array_get(list, i)), 0);
+            }
+            buf_adds(out, json_array_size(list) ? "" : " absent");
+            any = true;
+        }
+    }
+    json_decref(before);
+    return any;
+}
+
 static void say_record(struct cli *cli, const struct journal_record *r)
 {
     char at[CLOCK_TEXT_SIZE];
@@ -97,7 +122,8 @@ static void say_record(struct cli *cli, const struct journal_record *r)
     cli_cell(&cli->out, clock_rfc3339(r->at, at), 20);
     cli_cell(&cli->out, r->server ? r->server : "run", 14);
     cli_cell(&cli->out, r->phase, 8);
-    cli_cell(&cli->out, r->cmdlet ? r->cmdlet : r->detail ? r->detail : "", 0);
+    if (!say_capture(&cli->out, r))
+        cli_cell(&cli->out, r->cmdlet ? r->cmdlet : r->detail ? r->detail : "", 0);
     buf_adds(&cli->out, "\n");
 }
 
