@@ -100,7 +100,7 @@ static enum verified verify_wire(struct host_run *h, struct step_run *s, char *t
             run_progress(r, s->step, PLAN_VERIFY, "not yet: %s", text);
         str_copy(last, sizeof last, text);
         int64_t now = r->io->now_ms(r->io->ctx);
-        if (!stopping && stop_is_raised(r->o->stop)) {
+        if (!stopping && run_is_stopped(r)) {
             stopping = true;
             if (end > now + RUN_GRACE_MS) {
                 end = now + RUN_GRACE_MS;

@@ -68,7 +68,7 @@ void replicas_wait(struct run *r, struct step_run *s, struct buf *text)
         int64_t left = end - r->io->now_ms(r->io->ctx);
         if (left <= 0)
             atomic_store(&r->slow_replicas, true);
-        if (atomic_load(&r->slow_replicas) || atomic_load(&r->halted) || stop_is_raised(r->o->stop))
+        if (atomic_load(&r->slow_replicas) || atomic_load(&r->halted) || run_is_stopped(r))
             return;
         if (!said)
             run_progress(r, s->step, PLAN_REREAD, "%s; waiting for up to %d s", buf_str(text),

@@ -48,9 +48,14 @@ static unsigned parallel(const struct plan_apply_options *o)
     return n < MAX_PARALLEL ? n : MAX_PARALLEL;
 }
 
+bool run_is_stopped(const struct run *r)
+{
+    return stop_left_ms(r->o->stop, 1) == 0;
+}
+
 bool run_is_halted(const struct run *r)
 {
-    return atomic_load(&r->halted) || stop_is_raised(r->o->stop);
+    return atomic_load(&r->halted) || run_is_stopped(r);
 }
 
 bool run_must_stop(const struct run *r)
@@ -192,11 +197,11 @@ static bool is_spent(const struct run *r)
 static void close_steps(struct run *r, struct plan_outcome *out)
 {
     bool resumable = run_is_halted(r) || is_spent(r);
-    const char *why = atomic_load(&r->halted)      ? "not begun: the run had to end"
-                      : stop_is_raised(r->o->stop) ? "not begun: the run was stopped"
-                      : is_spent(r)                ? "not begun: too many servers had failed already"
-                      : r->canary_died             ? "not begun: the canary failed"
-                                                   : "not begun: too many servers have failed";
+    const char *why = atomic_load(&r->halted) ? "not begun: the run had to end"
+                      : run_is_stopped(r)     ? "not begun: the run was stopped"
+                      : is_spent(r)           ? "not begun: too many servers had failed already"
+                      : r->canary_died        ? "not begun: the canary failed"
+                                              : "not begun: too many servers have failed";
     for (size_t i = 0; i < r->plan->n_steps; i++) {
         struct step_run *s = &r->steps[i];
         if (s->start == START_NEVER && s->result == PLAN_QUEUED)
@@ -267,7 +272,7 @@ static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo
 {
     char hint[200];
     const struct step_run *left = NULL;
-    bool stopped = stop_is_raised(r->o->stop), spent = is_spent(r) && r->not_begun;
+    bool stopped = run_is_stopped(r), spent = is_spent(r) && r->not_begun;
     bool open = out->unfinished || atomic_load(&r->halted) || (stopped && r->not_begun) || spent;
     unsigned n_left = left_alone(r, &left);
     bool bad_now = out->failed || out->undone, bad = bad_now || r->failed_before || n_left;
@@ -307,8 +312,11 @@ static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo
                        r->id, r->failed_before);
     }
     if (open)
-        return err_set(ei, stopped ? ERR_INTERRUPTED : ERR_PARTIAL, hint,
-                       "run %s %s: %u done, %u unfinished, %u not begun", r->id,
+        return err_set(ei,
+                       !stopped                     ? ERR_PARTIAL
+                       : stop_is_raised(r->o->stop) ? ERR_INTERRUPTED
+                                                    : ERR_TIMEOUT,
+                       hint, "run %s %s: %u done, %u unfinished, %u not begun", r->id,
                        stopped ? "was stopped" : "has not ended", out->done, out->unfinished, out->skipped);
     if (n_left && !bad_now)
         return err_set(ei, ERR_PARTIAL, hint, "%s%u of %u steps left alone, the first: %s: %s",

@@ -120,6 +120,8 @@ enum err run_hosts(struct run *r, struct plan_outcome *out, struct errinfo *ei) 
 enum err run_ask_wires(struct run *r, struct errinfo *ei) MUST_CHECK;
 /* Stops everything that is not begun, keeps the first reason. */
 void run_halt(struct run *r, enum err e, const struct errinfo *ei);
+/* Told to end, or its time is over: the host in hand is finished all the same. */
+bool run_is_stopped(const struct run *r);
 /* Nothing at all is to be begun any more. */
 bool run_is_halted(const struct run *r);
 /* No other host is to be begun: that, or too many have failed. */

@@ -170,6 +170,19 @@ def test_a_ticket_of_ones_own(lab, tmp_path):
     assert 'capture  msExchExternalAuthenticationMethods 1; msExchInternalAuthenticationMethods 1\n' in text and 'capture  objectClass absent\n' in text, text
 
 
+def test_its_time_is_over(lab, tmp_path):
+    """--timeout is for the whole run: the server in hand is finished, no other is begun, and it can be gone on with."""
+    file, plan = plan_of(lab, tmp_path)
+    (lab.dir / 'faults' / plan['steps'][0]['server']).write_text('ssh-delay 6\n')
+    done = lab.run('--timeout', '4', 'apply', file, '--yes', ORG, '--via', 'ssh', timeout=180)
+    assert done.code == 4 and 'casbridge resume' in done.err and '1 done, 0 failed, 0 put back, 2 not begun' in done.err, done.err
+    (lab.dir / 'faults' / plan['steps'][0]['server']).unlink()
+    run = lab.json('journal')[-1]
+    assert run['status'] == 'interrupted' and run['done'] == 1
+    assert lab.run('resume', run['run'], '--yes', ORG, timeout=180).code == 0
+    assert lab.run('plan').code == 0
+
+
 def test_misspelt_names_are_not_nothing_to_do(lab, tmp_path):
     """A rule or a server that nobody knows must not end with 0."""
     done = lab.run('plan', '--finding', 'oa-iis-aut')

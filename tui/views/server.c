@@ -139,6 +139,19 @@ static void add_vdirs(struct detail *d, const struct world *w, const struct serv
     }
 }
 
+/* The newest build that anybody could tell: that somebody could not, later, does not take it away. NULL: none */
+static const struct observation *known_build(const struct world *w, const struct server *s)
+{
+    const struct observation *found = NULL;
+    for (size_t i = 0; i < w->evidence.items.n; i++) {
+        const struct observation *o = &w->evidence.items.v[i];
+        if (o->kind == OBSERVATION_BUILD && o->outcome == OUTCOME_OK && str_ieq(o->server, s->name) &&
+            (!found || o->at >= found->at))
+            found = o;
+    }
+    return found;
+}
+
 static void fill_server_fact(struct fact *f, const struct world *w, const struct server *s)
 {
     char text[VERSION_TEXT_SIZE], day[CLOCK_TEXT_SIZE];
@@ -146,8 +159,8 @@ static void fill_server_fact(struct fact *f, const struct world *w, const struct
     if (str_eq(f->name, "Version")) {
         str_copy(f->directory, sizeof f->directory,
                  s->has_version ? version_text(s->version, text) : "not set");
-        o = evidence_find(&w->evidence, OBSERVATION_BUILD, s->name, PROTOCOL_UNKNOWN, NULL);
-        if (o && o->outcome == OUTCOME_OK)
+        o = known_build(w, s);
+        if (o)
             str_copy(f->wire, sizeof f->wire, version_text(o->u.build.version, text));
     } else if (str_eq(f->name, "Certificate and TLS")) {
         o = evidence_find(&w->evidence, OBSERVATION_TLS, s->name, PROTOCOL_UNKNOWN, NULL);
