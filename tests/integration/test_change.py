@@ -167,7 +167,7 @@ def test_a_ticket_of_ones_own(lab, tmp_path):
     run, = lab.json('journal')
     assert run['who'] == 'admin@CONTOSO.LAB'
     text = lab.run('journal', run['run']).out
-    assert 'capture  msExchExternalAuthenticationMethods 1; msExchInternalAuthenticationMethods 1\n' in text and 'capture  objectClass absent\n' in text, text
+    assert 'capture  iis_auth basic\n' in text and 'capture  enabled false; client_auth none; ' in text, text
 
 
 def test_its_time_is_over(lab, tmp_path):
