@@ -118,7 +118,7 @@ fuzz:                     ## libFuzzer targets, run briefly each (FUZZ_SECONDS=5
 	$(Q)tests/run-fuzz build/fuzz/tests/fuzz
 
 # two threads or more: run again under the thread sanitizer
-THREADED := core_base core_host core_ldif_ahead core_store_shared core_plan_apply core_plan_replica \
+THREADED := core_base core_host core_ldif_ahead core_store_shared core_plan_apply core_plan_broken_off core_plan_replica \
             core_proxy_parts core_proxy_relay core_proxy_faults core_probe_servers core_probe_logon core_probe_apps_ask core_probe_budget \
             remoting_ssh_host remoting_winrm tui_secret tui_watch
 unit-threads: $(filter $(addprefix $(B)/tests/unit/,$(THREADED)),$(UNIT))
