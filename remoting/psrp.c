@@ -334,7 +334,7 @@ static enum err on_key_request(struct psrp *p, struct errinfo *ei)
     enum err err = ERR_OK;
     if (p->key.len == 0) {
         tell(p, &(struct psrp_event){.kind = PSRP_EVENT_SECRET});
-        err = psrp_key_new(&p->key, ei);
+        err = psrp_key(&p->key, ei);
     }
     buf_init(&body, PSRP_MAX_OBJECT);
     arena_reset(&p->say);

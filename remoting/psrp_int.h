@@ -17,8 +17,8 @@ enum err psrp_say_no_host(struct buf *out, struct arena *a, int64_t call, const 
 /* key: base64 of a public key */
 enum err psrp_say_key(struct buf *out, struct arena *a, const char *key, struct errinfo *ei) MUST_CHECK;
 
-/* psrp_key.c: appends a public key whose private half nobody has, in base64. */
-enum err psrp_key_new(struct buf *out, struct errinfo *ei) MUST_CHECK;
+/* psrp_key.c: appends a public key whose private half nobody has, in base64. Any thread. */
+enum err psrp_key(struct buf *out, struct errinfo *ei) MUST_CHECK;
 
 /* psrp_record.c: what the server says. */
 void psrp_read_error(struct psrp_error *out, const struct ps_value *record);

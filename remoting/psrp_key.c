@@ -7,6 +7,7 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "core/base/str.h"
@@ -19,24 +20,28 @@ static const unsigned char head[] = {6,   2,   0,   0,   0, 0xa4, 0, 0, /* a pub
                                      'R', 'S', 'A', '1', 0, 8,    0, 0, /* bits */
                                      1,   0,   1,   0};                 /* exponent: OpenSSL's */
 
-static bool make(unsigned char modulus[static BITS / 8])
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static unsigned char
+    blob[sizeof head + BITS / 8]; /* the process' one: nobody can use it, so all may share it */
+static bool made;
+
+static void make(void)
 {
     BIGNUM *n = NULL, *e = NULL;
     EVP_PKEY *key = EVP_RSA_gen(BITS);
-    bool ok = key && EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
-              EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && BN_is_word(e, 65537) &&
-              BN_bn2lebinpad(n, modulus, BITS / 8) == BITS / 8;
+    memcpy(blob, head, sizeof head);
+    made = key && EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
+           EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && BN_is_word(e, 65537) &&
+           BN_bn2lebinpad(n, blob + sizeof head, BITS / 8) == BITS / 8;
     BN_free(n);
     BN_free(e);
     EVP_PKEY_free(key);
-    return ok;
 }
 
-enum err psrp_key_new(struct buf *out, struct errinfo *ei)
+enum err psrp_key(struct buf *out, struct errinfo *ei)
 {
-    unsigned char blob[sizeof head + BITS / 8];
-    memcpy(blob, head, sizeof head);
-    if (!make(blob + sizeof head))
+    (void)pthread_once(&once, make);
+    if (!made)
         return err_set(ei, ERR_SYSTEM, NULL, "PSRP: no key could be made");
     enum err err = base64_encode(out, blob, sizeof blob);
     return err == ERR_OK ? ERR_OK : err_set(ei, err, NULL, "PSRP: no room for a key");

@@ -98,7 +98,7 @@ static bool is_envelope(const struct wsman_answer *a)
            !str_icontains(a->content_type, "html");
 }
 
-static void note_http_fault(struct wsman *w)
+void wsman_note_status(struct wsman *w)
 {
     w->fault = (struct wsman_fault){.wait_ms = -1, .http_status = w->answer.status};
     if (w->answer.status >= 300 && w->answer.status < 400)
@@ -121,7 +121,7 @@ static enum err understand(struct wsman *w, const struct wsman_call *c, const ch
         e = err_set(ei, ERR_PROTOCOL, "a proxy between, or an attack",
                     "the answer to an encrypted message is not encrypted");
     } else if (sealed || !is_envelope(&w->answer)) {
-        note_http_fault(w);
+        wsman_note_status(w);
         return fault_http_words(w->answer.status, w->answer.location, what, ei);
     }
     if (!e)

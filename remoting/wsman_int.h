@@ -116,6 +116,8 @@ struct wsman_call { /* one operation's arguments; those of its kind are set */
 /* Sends, once for what changes something, and reads the answer. A fault is ERR_OK with reply->is_fault and w->fault. */
 enum err wsman_exchange(struct wsman *w, const struct wsman_call *call, struct soap_reply *reply,
                         struct errinfo *ei) MUST_CHECK;
+/* An answer without an envelope as the session's fault: its status, and where it sends us. */
+void wsman_note_status(struct wsman *w);
 /* The envelope of a call into w->envelope (emptied first). */
 enum err wsman_write(struct wsman *w, const struct wsman_call *call, const char *message_id,
                      struct errinfo *ei) MUST_CHECK;

@@ -145,9 +145,10 @@ static enum err hear(struct leg *l, bool *done, struct errinfo *ei)
     else if (w->answer.status == 401)
         e = not_accepted(l, true, ei);
     else if (!conv_is_complete(w->conv) &&
-             w->answer.status >= 300) /* nobody asked who we are: not there, or elsewhere */
+             w->answer.status >= 300) { /* nobody asked who we are: not there, or elsewhere */
+        wsman_note_status(w);
         e = fault_http_words(w->answer.status, w->answer.location, "the server wants no login", ei);
-    else if (!conv_is_complete(w->conv))
+    } else if (!conv_is_complete(w->conv))
         e = err_set(ei, ERR_AUTH, "a proxy between, or not a WinRM listener?",
                     "the server let us in without proving who it is (HTTP %d)", w->answer.status);
     if (e == ERR_AUTH && w->answer.status == 401 && l->proved) /* a no, wrapped in a token */

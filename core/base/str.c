@@ -272,7 +272,7 @@ void str_show_fixed(char *dst, size_t cap, const char *s, size_t len)
     size_t at = 0, safe = 0; /* safe: where "..." still fits */
     if (cap == 0)
         return;
-    if (len < cap && is_plain(s, len)) { /* as it mostly is */
+    if (len > 0 && len < cap && is_plain(s, len)) { /* as it mostly is */
         memcpy(dst, s, len);
         dst[len] = '\0';
         return;

@@ -139,9 +139,14 @@ void host_say_what_stays(struct host_run *h)
         if (!failed && (h->steps[i].result == PLAN_FAILED || h->steps[i].result == PLAN_UNDONE))
             failed = &h->steps[i];
     }
-    if (n && failed)
+    const char *steps = n == 1 ? "step" : "steps";
+    if (n && failed && h->run->plan->rollback_of)
+        run_progress(h->run, failed->step, failed->result,
+                     "what was taken back on %s before this step stays so (%u %s)", h->server->name, n,
+                     steps);
+    else if (n && failed)
         run_progress(h->run, failed->step, failed->result,
                      "what was done on %s before this step stays (%u %s); 'casbridge rollback %s --server "
                      "%s' takes it back",
-                     h->server->name, n, n == 1 ? "step" : "steps", h->run->id, h->server->name);
+                     h->server->name, n, steps, h->run->id, h->server->name);
 }

@@ -280,7 +280,11 @@ static enum err conclude(struct run *r, struct plan_outcome *out, struct errinfo
     enum err e = run_record_end(r, open ? "interrupted" : bad ? "failed" : "done", out, &record_ei);
     if (open)
         str_fmt(hint, sizeof hint, "'casbridge resume %s' goes on", r->id);
-    else if (out->done || stays(r))
+    else if (r->plan->rollback_of && bad_now)
+        str_fmt(hint, sizeof hint,
+                "'casbridge journal %s' has it all, 'casbridge rollback %s' tries the rest", r->id,
+                r->plan->rollback_of);
+    else if (!r->plan->rollback_of && (out->done || stays(r)))
         str_fmt(hint, sizeof hint,
                 "'casbridge journal %s' has it all, 'casbridge rollback %s' takes back what stayed", r->id,
                 r->id);

@@ -60,22 +60,27 @@ void html_text(struct html *h, const char *text)
     escape(h->out, buf_str(&h->shown), h->shown.len);
 }
 
-/* A line breaks between the parts of a name in the directory, before it breaks inside of one. */
-void html_code(struct html *h, const char *text)
+/* A line breaks between the parts of a name in the directory or of an URL, before it breaks inside of one. */
+void html_name(struct html *h, const char *text)
 {
     if (!text) {
-        html_element(h, "code", NULL);
+        html_text(h, NULL);
         return;
     }
     prepare(h, text);
-    html_raw(h, "<code>");
     for (const char *s = buf_str(&h->shown); *s;) {
-        size_t n = strcspn(s, ",");
-        n += s[n] == ',';
+        size_t n = strcspn(s, ",/");
+        n += strspn(s + n, ",/");
         escape(h->out, s, n);
         s += n;
         html_raw(h, *s ? "<wbr>" : "");
     }
+}
+
+void html_code(struct html *h, const char *text)
+{
+    html_raw(h, "<code>");
+    html_name(h, text);
     html_raw(h, "</code>");
 }
 

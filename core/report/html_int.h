@@ -22,8 +22,9 @@ void html_text(struct html *h, const char *text);
 void html_textf(struct html *h, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The same cut to so many characters, for a picture. */
 void html_short(struct html *h, const char *text, size_t max);
-/* <code> with an object's name: a DN, an URL */
-void html_code(struct html *h, const char *text);
+/* An object's name, of which a line may hold a part: a DN, an URL. */
+void html_name(struct html *h, const char *text);
+void html_code(struct html *h, const char *text); /* the same in <code> */
 /* <pre> with a cmdlet */
 void html_command(struct html *h, const char *text);
 void html_time(struct html *h, int64_t at); /* <time> in days and minutes */

@@ -29,8 +29,11 @@ static void vdirs(struct html *h, const struct server *s)
         const struct vdir *v = s->vdirs[i];
         html_raw(h, "<tr>");
         html_element(h, "th scope=\"row\"", v->name);
-        html_element(h, "td", v->internal_url);
-        html_element(h, "td", v->external_url);
+        html_raw(h, "<td>");
+        html_name(h, v->internal_url);
+        html_raw(h, "</td><td>");
+        html_name(h, v->external_url);
+        html_raw(h, "</td>");
         methods(h, v->has_iis_auth, v->iis_auth);
         methods(h, v->has_client_auth, v->client_auth);
         html_raw(h, "</tr>\n");
@@ -191,7 +194,8 @@ static void observations(struct html *h, const struct observation *const *o, siz
     html_rawf(h, "</b> <span class=\"soft\">%zu observations", n);
     if (bad)
         html_rawf(h, ", %zu not good", bad);
-    html_raw(h, "</span></summary>\n<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Step</th><th "
+    html_raw(h, "</span></summary>\n<div class=\"scroll\"><table class=\"steps\"><thead><tr><th "
+                "scope=\"col\">Step</th><th "
                 "scope=\"col\">By the "
                 "name</th><th scope=\"col\">Result</th><th scope=\"col\">Asked</th><th scope=\"col\">What "
                 "came</th><th "

@@ -166,6 +166,8 @@ def test_a_ticket_of_ones_own(lab, tmp_path):
     assert done.code == 0 and 'ticket' not in done.err, done.err
     run, = lab.json('journal')
     assert run['who'] == 'admin@CONTOSO.LAB'
+    text = lab.run('journal', run['run']).out
+    assert 'capture  msExchExternalAuthenticationMethods 1; msExchInternalAuthenticationMethods 1\n' in text and 'capture  objectClass absent\n' in text, text
 
 
 def test_its_time_is_over(lab, tmp_path):

@@ -356,6 +356,27 @@ function Get-One { 1 }
     assert 'SecureString' in first['warnings'][0] and third['ok'] and third['objects'] == [1]
 
 
+@pytest.mark.parametrize('allowed,host,follows', [(True, 'b.contoso.lab', True), (True, 'b.elsewhere.lab', False), (False, 'b.contoso.lab', False)])
+def test_sent_elsewhere_before_the_login(allowed, host, follows, tmp_path):
+    """A proxy before the server sends us on before anybody asked who we are: the same rule as for a fault."""
+    secret = tmp_path / 'password'
+    secret.write_text('not asked for')
+    secret.chmod(0o600)
+    with Listener(lambda r, n: (401, None, b'', {'WWW-Authenticate': 'Basic realm="WSMAN"'})) as there:
+        place = f'http://{host}:{there.port}/PowerShell/'
+        with Listener(lambda r, n: (302, None, b'', {'Location': place})) as here:
+            config = write_config(tmp_path, 'http://x/', f'psrp_url = http://{{fqdn}}:{here.port}/PowerShell/', 'winrm_auth = ntlm',
+                                  'winrm_user = CONTOSO\\admin', f'winrm_password = file:{secret}', f'host.{host} = 127.0.0.1',
+                                  *(['winrm_redirect = yes'] if allowed else []))
+            case = {'server': 'EXCAS01', 'fqdn': 'excas01.contoso.lab', 'generation': '2010', 'cmdlet': 'Get-X', 'params': []}
+            done = subprocess.run([str(PUSH), str(config), 'psrp'], input=json.dumps(case) + '\n', capture_output=True, text=True, timeout=60,
+                                  env=clean_env())
+        got = json.loads(done.stdout)
+    assert not got['sent'] and place in got['what'] + got['hint'] + done.stderr, got
+    assert bool(there.requests) == follows and got['err'] == ('AUTH' if follows else 'REFUSED'), (got, there.requests)
+    assert follows or 'winrm_redirect' in got['hint']
+
+
 def stream(make):
     """A server whose pipeline says that instead."""
     class Says(Server):

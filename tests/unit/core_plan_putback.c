@@ -291,7 +291,10 @@ static void test_rollback_keeps_what_it_took_back(void **state)
     assert_string_equal(scp(s), old_uri);
     assert_string_equal(rpc(s), "TRUE");
     assert_string_equal(iis(s, "EXCAS01"), "3");
-    assert_true(said(s, "before this step stays (2 steps)"));
+    assert_true(said(s, "what was taken back on EXCAS01 before this step stays so (2 steps)"));
+    char hint[80];
+    snprintf(hint, sizeof hint, "'casbridge rollback %s' tries the rest", run);
+    assert_non_null(strstr(s->ei.hint, hint));
     world_server(s->world, "EXCAS01")->wire_stuck = false;
     assert_int_equal(run_rollback(&p, run, &s->o, NULL, &s->io, &s->ei), ERR_OK);
     assert_int_equal(p->n_steps, 1); /* repeatable: what is left */
