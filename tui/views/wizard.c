@@ -206,8 +206,13 @@ static int draw_steps(const struct wizard *z, struct rect r)
 static void draw(struct view *v, struct rect r)
 {
     const struct wizard *z = v->data;
+    char left[32], right[32], keys[100];
     r.y += draw_steps(z, r);
     screen_hline(r.y, r.x, r.w, PAINT_BORDER);
+    key_text(K_LEFT, text_is_ascii(), left, sizeof left);
+    key_text(K_RIGHT, text_is_ascii(), right, sizeof right);
+    str_fmt(keys, sizeof keys, " %s %s other steps ", left, right);
+    screen_put(r.y, r.x + r.w - text_width(keys) - 2, text_width(keys), PAINT_DIM, keys);
     r.y++;
     r.h -= 2;
     if (z->here != STEP_GATES) {
