@@ -263,19 +263,36 @@ enum err store_lock_force(struct store *s, const char *who, const char *reason, 
     return lock(s, who, reason, true, ei);
 }
 
+/* Who took it away has let it go since: only the journal knows. */
+static enum err lost_to_one_gone(struct store *s, int64_t since, struct errinfo *ei)
+{
+    journal_records all = {0};
+    const struct journal_record *taker = NULL;
+    if (since && journal_read(s, JOURNAL_NO_RUN, &all, NULL) == ERR_OK)
+        for (size_t i = 0; i < all.n; i++)
+            if (str_eq(all.v[i].phase, "lock") && all.v[i].at >= since)
+                taker = &all.v[i];
+    enum err e = taker ? err_set(ei, ERR_LOCKED, "ask them", "%s on %s took the lock away, and has ended: %s",
+                                 taker->who, taker->from ? taker->from : "?", taker->why ? taker->why : "")
+                       : err_set(ei, ERR_LOCKED, "begin again", "the lock is not held any more");
+    journal_records_free(&all);
+    return e;
+}
+
 enum err store_lock_check(struct store *s, struct errinfo *ei)
 {
     struct holder h;
     pthread_mutex_lock(&s->mutex);
+    int64_t since = s->locked_since;
     enum err e = read_holder(s, &h, ei);
-    bool ours = h.held && s->locked_since == h.since && is_us(s, &h.process);
+    bool ours = h.held && since == h.since && is_us(s, &h.process);
     if (e == ERR_OK && ours && s->lock_session != s->session)
         e = lost_with_connection(s, ei);
     pthread_mutex_unlock(&s->mutex);
     if (e != ERR_OK || ours)
         return e;
     if (!h.held)
-        return err_set(ei, ERR_LOCKED, "begin again", "the lock is not held any more");
+        return lost_to_one_gone(s, since, ei);
     return err_set(ei, ERR_LOCKED, "ask them", "%s on %s took the lock away: %s", h.who, h.process.host,
                    h.reason);
 }

@@ -217,12 +217,13 @@ def test_killed_then_resumed(lab, tmp_path):
 
 def test_two_consoles(lab, tmp_path):
     file, _ = plan_of(lab, tmp_path)
-    slow(lab, *LEGACY, seconds=4)
+    slow(lab, *LEGACY, seconds=12)
     with Running(lab, 'apply', file, '--yes', ORG, '--reason', 'ours') as first:
         first.until('push')
         done = lab.run('apply', file, '--yes', ORG)
         assert done.code == 7 and 'holds the lock' in done.err and '--force-lock' in done.err, done.err
         assert lab.run('apply', file, '--yes', ORG, '--force-lock', '').code == 2
+        slow(lab, *LEGACY, seconds=1)  # for what begins from now on
         done = lab.run('apply', file, '--yes', ORG, '--force-lock', 'the other console hangs', timeout=180)
         code, err = first.end()
     # the first finishes the host in hand, learns it, and begins no other; the second found either nothing moved or a stale plan

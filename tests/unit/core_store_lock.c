@@ -107,6 +107,11 @@ static void test_force(void **state)
     assert_int_equal(store_lock_force(second, "bob", "ann went home", &ei), ERR_OK);
     assert_int_equal(store_lock_check(f->store, &ei), ERR_LOCKED);
     assert_non_null(strstr(ei.what, "bob"));
+    store_unlock(second); /* who it was can still be said */
+    assert_int_equal(store_lock_check(f->store, &ei), ERR_LOCKED);
+    assert_non_null(strstr(ei.what, "bob on "));
+    assert_non_null(strstr(ei.what, "took the lock away, and has ended: ann went home"));
+    assert_int_equal(store_lock(second, "bob", "again", &ei), ERR_OK);
     store_unlock(f->store); /* must not take bob's lock away */
     assert_int_equal(store_lock_check(second, &ei), ERR_OK);
     assert_int_equal(journal_read(f->store, JOURNAL_NO_RUN, &all, &ei), ERR_OK);
