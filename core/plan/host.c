@@ -250,6 +250,14 @@ static void begin_step(struct host_run *h, struct step_run *s)
     char *now = NULL;
     enum err e = observe_preconditions(r->io, s->step, &s->watches, &now, &ei);
     free(now);
+    if (e == ERR_STALE) { /* by whoever took the lock away: that is what has to be said */
+        struct errinfo taken = {0};
+        enum err lost = store_lock_check(r->o->store, &taken);
+        if (lost != ERR_OK) {
+            e = lost;
+            ei = taken;
+        }
+    }
     if (e == ERR_STALE)
         host_fail_step(h, s, "somebody changed it since the run began, by %s: %s; %s by us", run_said_by(r),
                        ei.what, nothing_changed);

@@ -100,6 +100,23 @@ static void test_lock_taken_away(void **state)
     store_close(&second);
 }
 
+/* ... and what the next host was to get stands there already: it is the lock that is told of. */
+static void test_lock_taken_and_used(void **state)
+{
+    struct scene *s = *state;
+    struct store *second = NULL;
+    s->o.parallel = s->o.wave = 1;
+    assert_int_equal(store_open(&second, s->store->spec, &s->ei), ERR_OK);
+    str_copy(second->self.host, sizeof second->self.host, "jump2");
+    s->world->force_in_push = second;
+    s->world->foreign_in_push = "EXCAS01";
+    assert_int_equal(apply(s), ERR_LOCKED);
+    assert_non_null(strstr(s->ei.what, "bob on jump2 took the lock away"));
+    assert_outcome(s, 1, 0, 0, 2);
+    assert_string_equal(records(s, "EXCAS01"), "capture");
+    store_close(&second);
+}
+
 /* Waves may take hours: what moved since the first look is not overwritten. */
 static void test_moved_in_mid_run(void **state)
 {
@@ -183,9 +200,13 @@ static void test_journal_that_is_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_stop_in_mid_run),           T(test_stop_while_waiting_for_iis),
-        T(test_directory_lost_in_mid_run), T(test_lock_taken_away),
-        T(test_moved_in_mid_run),          T(test_precondition_moved_in_mid_run),
+        T(test_stop_in_mid_run),
+        T(test_stop_while_waiting_for_iis),
+        T(test_directory_lost_in_mid_run),
+        T(test_lock_taken_away),
+        T(test_lock_taken_and_used),
+        T(test_moved_in_mid_run),
+        T(test_precondition_moved_in_mid_run),
         T(test_journal_that_is_full),
     };
     log_set_level(LOG_LEVEL_ERROR);
