@@ -96,7 +96,7 @@ static enum err take_record(struct history *h, const struct journal_record *r, s
         return bad_record(ei, r);
     if (strcmp(r->phase, "intent") == 0) {
         s->begun = true;
-        s->ended = s->undo_begun = s->failed = s->undone = s->done = s->put_back = false;
+        s->ended = s->undo_begun = s->failed = s->undone = s->unchanged = s->done = s->put_back = false;
         s->sent_at = r->at;
     } else if (strcmp(r->phase, "undo") == 0 ||
                (strcmp(r->phase, "failed") == 0 && str_eq(r->after, RECORD_PUT_BACK))) {
@@ -109,6 +109,7 @@ static enum err take_record(struct history *h, const struct journal_record *r, s
         s->done = s->done || strcmp(r->phase, "done") == 0;
         s->undone = strcmp(r->phase, "undone") == 0;
         s->failed = s->undone || strcmp(r->phase, "failed") == 0;
+        s->unchanged = s->failed && str_eq(r->after, RECORD_UNCHANGED);
     }
     return ERR_OK;
 }

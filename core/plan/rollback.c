@@ -94,7 +94,8 @@ static enum err add_step(struct plan *p, const struct step_history *h, const str
         e = ei->code;
     else if (now != STATE_OLD && plan_server(org, h->step->server, &server, &gone) != ERR_OK)
         e = leave_alone(&step, &p->arena, h->step, gone.what, buf_str(&text));
-    else if (now == STATE_OTHER || (h->undone && now != STATE_OLD)) /* the run left it as it was before */
+    else if (now == STATE_OTHER ||
+             ((h->undone || h->unchanged) && now != STATE_OLD)) /* the run left it as it was before */
         e = leave_alone(&step, &p->arena, h->step, since, buf_str(&text));
     else if (now != STATE_OLD)
         e = turn_round(&step, &p->arena, h->step, &w, io, ei);

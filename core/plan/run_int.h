@@ -222,6 +222,7 @@ struct step_history {
     bool ended;             /* done, skipped, failed or undone */
     bool failed;            /* ended so: failed or undone */
     bool undone;            /* put back, and seen to be */
+    bool unchanged;         /* failed without having changed anything */
     int64_t sent_at;        /* when its last command was announced, the cmdlet or the inverse */
     const char *taken_back; /* NULL; the later run that took its server back, in the plan's arena */
 };

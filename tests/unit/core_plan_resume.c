@@ -216,6 +216,23 @@ static void test_rollback_after_undone(void **state)
     plan_free(&p);
 }
 
+/* Its command failed and changed nothing: the same change made by hand afterwards is not the run's to take back. */
+static void test_rollback_after_a_failure(void **state)
+{
+    struct scene *s = *state;
+    world_server(s->world, "E2K7CAS01")->mode = WORLD_REFUSES;
+    assert_int_equal(apply(s), ERR_PARTIAL);
+    assert_outcome(s, 0, 1, 0, 2);
+    assert_int_equal(left(s, "E2K7CAS01"), 'U');
+    world_server(s->world, "E2K7CAS01")->mode = WORLD_OBEYS;
+    str_copy(world_oa(s->world, "E2K7CAS01")->iis, 32, "3");
+    struct plan *p = rollback(s, s->out.run, NULL);
+    assert_int_equal(p->n_steps, 1);
+    assert_non_null(p->steps[0].skip);
+    assert_non_null(strstr(p->steps[0].skip, "somebody changed it since"));
+    plan_free(&p);
+}
+
 static void slow_verify(void *ctx, const char *phase)
 {
     if (strcmp(phase, "verify") == 0)
@@ -435,6 +452,7 @@ int main(void)
         T(test_resumed_run_has_failed),
         T(test_rollback_names_servers),
         T(test_rollback_after_undone),
+        T(test_rollback_after_a_failure),
         T(test_when_the_inverse_was_sent),
         T(test_resume_after_a_rollback),
         T(test_rollback_waits_for_what_was_sent),
