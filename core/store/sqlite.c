@@ -31,7 +31,9 @@ enum err sqlite_error(struct store *s, int rc, struct errinfo *ei, const char *w
     struct store_file *f = s->handle;
     enum err e = ERR_SYSTEM;
     const char *hint = NULL, *said = f->db ? sqlite3_errmsg(f->db) : sqlite3_errstr(rc);
-    int sys = f->db ? sqlite3_system_errno(f->db) : 0;
+    /* of the last such error, however long ago */
+    bool is_io = (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN;
+    int sys = f->db && is_io ? sqlite3_system_errno(f->db) : 0;
     /* the files beside it may be what there is no room for: SQLite calls that an I/O error */
     bool full = (rc & 0xff) == SQLITE_FULL || sys == ENOSPC || sys == EDQUOT;
     switch (rc & 0xff) {

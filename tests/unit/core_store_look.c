@@ -11,6 +11,7 @@
 #define STORE_FIXTURE_BOTH
 #include "tests/unit/store_fixture.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <sys/mount.h>
 
@@ -110,6 +111,38 @@ static int on_a_full_disk(const struct store_fixture *f)
     return 0;
 }
 
+static int no_room(const char *path, int flags, int mode)
+{
+    (void)path, (void)flags, (void)mode;
+    errno = ENOSPC;
+    return -1;
+}
+
+/* SQLite keeps the number of its last I/O error: it says nothing of what fails later for another reason. */
+static void test_disk_was_full(void **state)
+{
+    struct store_fixture *f = *state;
+    struct errinfo ei = {0};
+    struct store *busy = NULL;
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    sqlite3 *db = store_fixture_db(f->store);
+    char sql[200];
+    snprintf(sql, sizeof sql, "ATTACH '%s/more.db' AS more; CREATE TABLE more.t (x)", f->folder);
+    assert_int_equal(vfs->xSetSystemCall(vfs, "open", (sqlite3_syscall_ptr)no_room), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_CANTOPEN);
+    assert_int_equal(vfs->xSetSystemCall(vfs, "open", NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_system_errno(db), ENOSPC);
+    assert_int_equal(store_open(&busy, f->spec, &ei), ERR_OK);
+    assert_int_equal(sqlite3_exec(store_fixture_db(busy), "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_busy_timeout(db, 0), SQLITE_OK);
+    struct journal_record r = {.run = (char *)"r", .phase = (char *)"begin", .who = (char *)"ann"};
+    enum err e = journal_append(f->store, &r, &ei);
+    if (e != ERR_LOCKED || ei.sys == ENOSPC)
+        fail_msg("%s: %s", err_name(e), ei.what);
+    assert_int_equal(sqlite3_exec(store_fixture_db(busy), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    store_close(&busy);
+}
+
 static void test_full_disk(void **state)
 {
     struct store_fixture *f = *state;
@@ -131,6 +164,7 @@ int main(void)
         POSTGRES(test_a_look_makes_nothing),
         SQLITE(test_odd_names),
         SQLITE(test_full_disk),
+        SQLITE(test_disk_was_full),
     };
     return store_fixture_run(tests, ARRAY_LEN(tests));
 }
