@@ -1,5 +1,6 @@
 #include "remoting/ssh_trial.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -92,6 +93,16 @@ static enum err await_turn(struct ssh_trial *one, const struct ssh_conn *c, stru
     return e;
 }
 
+/* A server does not wait for ever (LoginGraceTime): one that has hung up cannot refuse the password, and must not seem to. */
+static enum err check_there(const struct ssh_conn *c, struct errinfo *ei)
+{
+    struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+    if (poll(&p, 1, 0) <= 0 || !(p.revents & (POLLRDHUP | POLLHUP | POLLERR)))
+        return ERR_OK;
+    return err_set(ei, ERR_UNREACHABLE, "LoginGraceTime or MaxAuthTries in sshd_config?",
+                   "%s: the server closed the connection before the password was offered", c->host);
+}
+
 enum err ssh_trial_begin(struct ssh_conn *c, const struct ssh_settings *s, struct ssh_trial **out,
                          struct errinfo *ei)
 {
@@ -104,6 +115,8 @@ enum err ssh_trial_begin(struct ssh_conn *c, const struct ssh_settings *s, struc
         e = err_set(ei, ERR_AUTH, "correct it first: failed logins count towards a lock-out",
                     "%s: the password of %s was not tried here, %s has just refused it", c->host, s->user,
                     one->by);
+    if (e == ERR_OK)
+        e = check_there(c, ei);
     if (e == ERR_OK && !one->accepted)
         one->alone = c;
     (void)pthread_mutex_unlock(&s->trials->lock);

@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 
+#include "remoting/ssh_trial.h"
+
 #define HOSTS 24
 
 static const char good[] = "p\xc3\xa4ss 'word'";
@@ -230,13 +232,80 @@ static void test_one_server_refuses(void **state)
     sshd_kill(&pid);
 }
 
+/* ---- waiting for the turn ---- */
+
+struct waiter {
+    struct ssh_conn c;
+    const struct ssh_settings *s;
+    enum err err;
+    struct errinfo ei;
+};
+
+static void *await_turn(void *arg)
+{
+    struct waiter *w = arg;
+    struct ssh_trial *trial = NULL;
+    w->err = ssh_trial_begin(&w->c, w->s, &trial, &w->ei);
+    if (w->err == ERR_OK)
+        ssh_trial_end(&w->c, trial, SSH_ACCEPTED);
+    return NULL;
+}
+
+/* A server that hung up on one who waited, and one that was told to end, have refused nothing: the others go on. */
+static void test_gone_while_waiting(void **state)
+{
+    (void)state;
+    enum { FIRST, GONE, STOPPED, NEXT, N };
+    static const enum err expected[N] = {ERR_OK, ERR_UNREACHABLE, ERR_INTERRUPTED, ERR_OK};
+    struct waiter w[N] = {0};
+    int ends[N][2];
+    pthread_t threads[N];
+    struct secret word = {0};
+    struct stop stop;
+    struct ssh_trial *first = NULL;
+    assert_int_equal(secret_set(&word, good, strlen(good)), 0);
+    const struct ssh_settings s = {.user = "admin", .password = &word, .trials = ssh_trials_new()};
+    assert_non_null(s.trials);
+    stop_init(&stop, 0, NULL);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends[i]), 0);
+        w[i].c = (struct ssh_conn){.fd = ends[i][0], .host = "ex.contoso.lab"};
+        w[i].s = &s;
+    }
+    w[STOPPED].c.stop = &stop;
+    assert_int_equal(ssh_trial_begin(&w[FIRST].c, &s, &first, &w[FIRST].ei), ERR_OK);
+    for (int i = GONE; i < N; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, await_turn, &w[i]), 0);
+    stop_raise(&stop);
+    pthread_join(threads[STOPPED], NULL); /* without the first's having ended */
+    (void)close(ends[GONE][1]);
+    ssh_trial_end(&w[FIRST].c, first, SSH_UNTOLD); /* it timed out */
+    pthread_join(threads[GONE], NULL);
+    pthread_join(threads[NEXT], NULL);
+    for (int i = 0; i < N; i++) {
+        if (w[i].err != expected[i])
+            fail_msg("%d: %s: %s", i, err_name(w[i].err), w[i].ei.what);
+        (void)close(ends[i][0]);
+        if (i != GONE)
+            (void)close(ends[i][1]);
+    }
+    struct ssh_settings copy = s;
+    ssh_trials_free(&copy.trials);
+    secret_fini(&word);
+}
+
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        T(test_mistyped_password),       T(test_mistyped_answer),       T(test_wrong_key),
-        T(test_password_that_was_right), T(test_answer_that_was_right), T(test_one_server_refuses),
+        T(test_mistyped_password),
+        T(test_mistyped_answer),
+        T(test_wrong_key),
+        T(test_password_that_was_right),
+        T(test_answer_that_was_right),
+        T(test_one_server_refuses),
+        cmocka_unit_test(test_gone_while_waiting),
     };
     return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
 }
