@@ -140,6 +140,17 @@ static enum err judge(struct ssh_conn *c, struct ssh_trust *trust, const struct 
     return first_contact(c, trust, s, name, key, len, known_as, ei);
 }
 
+enum err ssh_trust_take(struct ssh_trust *trust, struct ssh_conn *c, struct errinfo *ei)
+{
+    int64_t begun_ms = clock_mono_ms();
+    (void)pthread_mutex_lock(&trust->lock);
+    c->login_deadline_ms += clock_mono_ms() - begun_ms;
+    enum err err = stop_check(c->stop, ei, "waiting for another server's host key");
+    if (err != ERR_OK)
+        (void)pthread_mutex_unlock(&trust->lock);
+    return err;
+}
+
 enum err ssh_hostkey_check(struct ssh_conn *c, struct ssh_trust *trust, const struct ssh_settings *s,
                            struct errinfo *ei)
 {
@@ -150,10 +161,12 @@ enum err ssh_hostkey_check(struct ssh_conn *c, struct ssh_trust *trust, const st
     const char *key = libssh2_session_hostkey(c->session, &len, &type);
     if (!key || len == 0 || len > HOST_KEY_MAX)
         return err_set(ei, ERR_PROTOCOL, NULL, "%s: showed no usable host key", c->host);
+    enum err err = ssh_trust_take(trust, c, ei);
+    if (err != ERR_OK)
+        return err;
     buf_init(&name, 512);
     /* One at a time, and the file read inside: what another thread was just told is known here. */
-    (void)pthread_mutex_lock(&trust->lock);
-    enum err err = find_known(&known, &name, s->known_hosts, c->host, s->port, ei);
+    err = find_known(&known, &name, s->known_hosts, c->host, s->port, ei);
     if (err == ERR_OK && known.keys.n == 0)
         err = known_without_port(&plain, s, c->host, ei);
     if (err == ERR_OK) {

@@ -73,6 +73,9 @@ struct ssh_trust {
     void *arg;
     pthread_mutex_t lock;
 };
+/* Locks it, perhaps only after somebody has made up his mind about another server: that time is no part of the connection's time to
+   log in, and who was told to end meanwhile goes without it. */
+enum err ssh_trust_take(struct ssh_trust *trust, struct ssh_conn *c, struct errinfo *ei) MUST_CHECK;
 /* The key types known for the host, in libssh2's list form, to be preferred; "" when none. */
 enum err ssh_hostkey_types(const struct ssh_settings *s, const char *host, char *out, size_t cap,
                            struct errinfo *ei) MUST_CHECK;

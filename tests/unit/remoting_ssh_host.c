@@ -3,6 +3,11 @@
 #include "tests/unit/ssh_fixture.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+
+#include "remoting/ssh_int.h"
 
 static void test_unknown_host(void **state)
 {
@@ -126,7 +131,7 @@ static void *run_one(void *arg)
     struct remote_result result = {0};
     struct errinfo ei = {0};
     struct stop stop;
-    stop_init(&stop, 30000, NULL);
+    stop_init(&stop, PATIENCE_MS, NULL);
     enum err err = f.ssh->run(f.ssh, &target, &f.cmdlet, &stop, &result, &ei);
     *(bool *)arg = err == ERR_OK && remote_result_ok(&result);
     if (err != ERR_OK)
@@ -154,6 +159,65 @@ static void test_several_threads(void **state)
         assert_true(ok[i]);
     assert_int_equal(f.asked, 1);
     assert_int_equal(runs(), THREADS);
+}
+
+#define ANSWER_MS 30
+
+struct taker {
+    struct ssh_trust trust;
+    struct ssh_conn c;
+    atomic_int tid;
+    enum err err;
+};
+
+static void *take_trust(void *arg)
+{
+    struct taker *t = arg;
+    struct errinfo ei = {0};
+    atomic_store(&t->tid, (int)syscall(SYS_gettid));
+    t->err = ssh_trust_take(&t->trust, &t->c, &ei);
+    if (t->err == ERR_OK)
+        (void)pthread_mutex_unlock(&t->trust.lock);
+    return NULL;
+}
+
+static bool is_asleep(int tid)
+{
+    char path[64], text[512] = "";
+    str_fmt(path, sizeof path, "/proc/self/task/%d/stat", tid);
+    FILE *file = fopen(path, "r");
+    const char *p = file && fgets(text, sizeof text, file) ? strrchr(text, ')') : NULL;
+    if (file)
+        (void)fclose(file);
+    return p && p[1] == ' ' && p[2] == 'S';
+}
+
+/* While a person compares one server's fingerprint the others' time to log in stands still; told to end, they ask nobody more. */
+static void test_waiting_for_an_answer(void **state)
+{
+    (void)state;
+    for (int told_to_end = 0; told_to_end < 2; told_to_end++) {
+        struct stop stop;
+        struct taker t = {
+            .c = {.fd = -1, .host = "ex.contoso.lab", .stop = &stop, .login_deadline_ms = 1000}};
+        pthread_t thread;
+        stop_init(&stop, 0, NULL);
+        (void)pthread_mutex_init(&t.trust.lock, NULL);
+        (void)pthread_mutex_lock(&t.trust.lock);
+        assert_int_equal(pthread_create(&thread, NULL, take_trust, &t), 0);
+        while (!atomic_load(&t.tid) || !is_asleep(atomic_load(&t.tid)))
+            (void)sched_yield();
+        (void)usleep(ANSWER_MS * 1000);
+        if (told_to_end)
+            stop_raise(&stop);
+        (void)pthread_mutex_unlock(&t.trust.lock);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(t.err, told_to_end ? ERR_INTERRUPTED : ERR_OK);
+        assert_true(t.c.login_deadline_ms >= 1000 + ANSWER_MS - 1); /* whole milliseconds */
+        assert_int_equal(pthread_mutex_trylock(&t.trust.lock), 0);
+        (void)pthread_mutex_unlock(&t.trust.lock);
+        (void)pthread_mutex_destroy(&t.trust.lock);
+    }
 }
 
 /* ---- is it a server at all? ---- */
@@ -258,8 +322,15 @@ int main(void)
     (void)signal(SIGPIPE, SIG_IGN);
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        T(test_unknown_host),    T(test_first_contact), T(test_changed_key), T(test_known_type_preferred),
-        T(test_several_threads), T(test_no_server),     T(test_odd_servers), T(test_no_common_algorithm),
+        T(test_unknown_host),
+        T(test_first_contact),
+        T(test_changed_key),
+        T(test_known_type_preferred),
+        T(test_several_threads),
+        T(test_no_server),
+        T(test_odd_servers),
+        T(test_no_common_algorithm),
+        cmocka_unit_test(test_waiting_for_an_answer),
     };
     return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
 }
