@@ -1,6 +1,5 @@
 """PowerShell's own engine in place of the stand-in, where `lab up --engine` was given it."""
 import os
-import time
 
 from . import org
 from .faults import Faults
@@ -50,7 +49,7 @@ def run(lab, server, arguments):
 def take_over(lab, server, line):
     """Runs a command line that came by SSH; returns where it is not one for PowerShell."""
     assert org.server(server.name) is server
-    time.sleep(Faults(lab, server.name).number('ssh-delay'))
+    Faults(lab, server.name).wait('ssh-delay')
     if line == SUBSYSTEM:
         run(lab, server, ['-sshs', '-NoLogo', '-InitialScript', initial_script(lab)])
     words = line.split()  # base64 and switches: nothing of it is quoted

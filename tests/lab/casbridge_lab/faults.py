@@ -2,6 +2,7 @@
 was called. README.md lists the knobs.
 """
 import re
+import time
 
 KNOBS = {
     # the web service
@@ -97,3 +98,9 @@ class Faults:
         assert KNOBS[name] == 'number'
         value = self._read().get(name, '')
         return float(value) if _NUMBER.fullmatch(value) else 0.0
+
+    def wait(self, name):
+        """So many seconds, or until the file says that it was long enough."""
+        begun = time.monotonic()
+        while (left := begun + self.number(name) - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))

@@ -7,7 +7,6 @@ import binascii
 import json
 import re
 import sys
-import time
 
 import ldap
 
@@ -235,9 +234,7 @@ def encoded_command(line):
 
 def serve(lab, server, line, delay_knob='ssh-delay', encoding=None):
     """One command line over SSH or WinRM. Returns the exit code."""
-    delay = Faults(lab, server.name).number(delay_knob)
-    if delay:
-        time.sleep(delay)
+    Faults(lab, server.name).wait(delay_knob)
     try:
         script = encoded_command(line)
     except LabError as e:
