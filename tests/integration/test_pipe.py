@@ -1,12 +1,12 @@
 """Standard output that nobody reads to its end: as with any other tool of a pipeline, no word, and the exit code is the command's own."""
 import os
+import select
 import signal
 import subprocess
-import time
 
 import pytest
 
-from conftest import PROGRAM, clean_env
+from conftest import PROGRAM, casbridge, clean_env, wait_for
 
 
 def start(*args, to):
@@ -33,6 +33,18 @@ def config(tmp_path):
     return path
 
 
+@pytest.fixture(scope='module')
+def record(shared_lab, tmp_path_factory):
+    """Writes one more into the journal, so that it is seen whether somebody follows it by now."""
+    file = tmp_path_factory.mktemp('ldif') / 'org.ldif'
+    shared_lab.do('export', str(file))
+
+    def write(config):
+        done = casbridge('--config', config, '--source', f'ldif:{file}', 'accept', 'oa-iis-auth', '--reason', 'known')
+        assert done.code == 0, done.err
+    return write
+
+
 @pytest.mark.parametrize('args', [('help',), ('help', 'config'), ('version',), ('themes',), ('completion', 'bash'), ('store',), ('journal',),
                                   ('--format', 'json', 'journal'), ('journal', 'verify'), ('accept', 'list'), ('-o', '-', 'journal')])
 def test_without_a_directory(config, args):
@@ -53,13 +65,15 @@ def test_full_disk_is_an_error(config):
     assert process.returncode == 70 and 'cannot write to standard output' in err
 
 
-def test_following(config):
+def test_following(config, record):
     """journal --follow | head -1: ends with its reader, even when no other record comes."""
     process = start('--config', config, 'journal', '--follow', to=subprocess.PIPE)
     try:
-        time.sleep(1)
+        while not select.select([process.stdout], [], [], 0.5)[0]:
+            assert process.poll() is None
+            record(config)
         process.stdout.close()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=120) == 0
         assert process.stderr.read() == ''
     finally:
         process.stderr.close()
@@ -67,12 +81,14 @@ def test_following(config):
             process.kill()
 
 
-def test_following_to_a_file(config, tmp_path):
+def test_following_to_a_file(config, record, tmp_path):
     """What is no pipe has no reader that could leave."""
     with open(tmp_path / 'out', 'w') as out:
         process = start('--config', config, 'journal', '--follow', to=out)
-        time.sleep(1.5)
-        assert process.poll() is None
+        for lines in (1, 2):  # between the two it has looked for a reader
+            while not wait_for(lambda: (tmp_path / 'out').read_text().count('\n') >= lines, seconds=0.5):  # noqa: B023
+                assert process.poll() is None
+                record(config)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
     assert process.returncode == 130

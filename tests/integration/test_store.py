@@ -135,30 +135,38 @@ def test_two_admins_one_store(lab, postgres, tmp_path):
     shown = tmp_path / 'shown.jsonl'
     with open(shown, 'w') as f:
         following = start(lab, '--format', 'json', 'journal', '--follow', to=f)
-    time.sleep(1)
+
+    def seen():
+        return [r for r in map(json.loads, shown.read_text().splitlines()) if r['run'] != '-']
+    while not shown.read_text():                            # until it follows
+        assert following.poll() is None
+        assert lab.run('accept', 'kb3140410', '--reason', 'known').code == 0
+    wait = lab.dir / 'faults' / json.loads(plan.read_text())['steps'][0]['server']
+    wait.parent.mkdir(exist_ok=True)
+    wait.write_text('ssh-delay 250\nwinrm-delay 250\n')     # until all of this was looked at
     first = start(lab, 'apply', plan, '--yes', ORG, '--reason', 'change 4711', '--parallel', '1', '--wave', '1')
-    held = wait_for(lambda: holder(lab))
+    held = wait_for(lambda: holder(lab), seconds=120)
     assert held['pid'] == first.pid and 'change 4711' in held['reason'] and not held['ended']
     second = lab.run('apply', plan, '--yes', ORG)
     assert second.code == 7 and 'holds the lock' in second.err and 'change 4711' in second.err and str(first.pid) in second.err
 
     # the second admin sees it move while it moves, not only at its end
-    assert wait_for(lambda: shown.read_text().count('\n') > 2) and first.poll() is None
-    line = json.loads(shown.read_text().splitlines()[0])
-    assert line['phase'] == 'begin'
-    run = line['run']
+    assert wait_for(lambda: len(seen()) > 2, seconds=120) and first.poll() is None
+    assert seen()[0]['phase'] == 'begin'
+    run = seen()[0]['run']
     watching = start(lab, 'journal', run, '--follow')       # of that run: ends with it
+    wait.unlink()
     out, err = first.communicate(timeout=180)
     assert first.returncode == 0, err
-    text, err = watching.communicate(timeout=30)
+    text, err = watching.communicate(timeout=120)
     assert watching.returncode == 0, err
     for phase in ('capture', 'intent', 'result', 'reread', 'verify', 'done', 'end'):
         assert phase in text
     records = lab.json('journal', run)
     assert [int(n) for n in re.findall(r'^ *([0-9]+)  20', text, re.M)] == [r['id'] for r in records]
-    assert wait_for(lambda: [json.loads(r)['id'] for r in shown.read_text().splitlines()] == [r['id'] for r in records])
+    assert wait_for(lambda: [r['id'] for r in seen()] == [r['id'] for r in records], seconds=120)
     following.send_signal(signal.SIGINT)
-    out, err = following.communicate(timeout=30)
+    out, err = following.communicate(timeout=120)
     assert following.returncode == 130, err
     assert holder(lab) is None
     assert lab.json('journal', 'verify')['whole']

@@ -42,7 +42,7 @@ class Terminal:
         self.said += got.decode(errors='replace')
         return bool(got)
 
-    def expect(self, text, seconds=60):
+    def expect(self, text, seconds=180):
         until = time.monotonic() + seconds
         while text not in self.said:
             assert time.monotonic() < until and (self.read(1) or self.process.poll() is None), self.said
@@ -55,7 +55,7 @@ class Terminal:
     def echoes(self):
         return bool(termios.tcgetattr(self.master)[3] & termios.ECHO)
 
-    def end(self, seconds=60):
+    def end(self, seconds=180):
         until = time.monotonic() + seconds
         while self.process.poll() is None:
             assert time.monotonic() < until, self.said
@@ -111,7 +111,7 @@ def test_an_unknown_server_and_nobody_to_ask(shared_lab, tmp_path):
         lines = [f'ssh_known_hosts = {known}'] + ([f'ssh_new_host = {choice}'] if choice else [])
         config = profile(shared_lab, tmp_path, *lines, without=['ssh_known_hosts'])
         done = subprocess.run([str(PROGRAM), '--config', str(config), '--profile', 'lab', *GET], capture_output=True, text=True,
-                              env=clean_env(), stdin=subprocess.DEVNULL, start_new_session=True, timeout=60)
+                              env=clean_env(), stdin=subprocess.DEVNULL, start_new_session=True, timeout=180)
         assert done.returncode == code and words in done.stdout + done.stderr, (choice, done)
         assert known.exists() == (code == 0)
 

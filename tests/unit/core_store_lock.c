@@ -45,7 +45,7 @@ static void test_second_is_told(void **state)
 static enum err lock_soon(struct store *s, const char *who, struct errinfo *ei)
 {
     enum err e = ERR_LOCKED;
-    for (int i = 0; i < 100 && e == ERR_LOCKED; i++) {
+    for (int i = 0; i < 1200 && e == ERR_LOCKED; i++) {
         e = store_lock(s, who, "second try", ei);
         if (e == ERR_LOCKED)
             pg_pause(50);

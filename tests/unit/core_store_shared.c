@@ -217,7 +217,7 @@ static void test_watch_while_it_is_written(void **state)
     int64_t seen = 0;
     for (size_t i = 0; i < WRITERS; i++)
         assert_int_equal(pthread_create(&writers[i], NULL, write_many, f), 0);
-    for (int64_t end = clock_mono_ms() + 60000; seen < 100 * WRITERS && clock_mono_ms() < end;) {
+    for (int64_t end = clock_mono_ms() + 600000; seen < 100 * WRITERS && clock_mono_ms() < end;) {
         struct store_moved m = next(w, 1000);
         journal_records more = {0};
         if (!m.journal)
