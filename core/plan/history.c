@@ -134,40 +134,55 @@ enum err plan_history_read(struct history *out, struct store *store, const char 
     return e;
 }
 
-/* Of a record after the run's first: the beginning of a run that takes it back, or a step of that. */
-static enum err take_later(struct history *h, const struct journal_record *r, const char *run,
-                           const char **back, struct errinfo *ei)
+#define MAX_ROLLBACKS 10000
+
+typedef VEC(const char *) run_ids;
+
+static const char *find_run(const run_ids *ids, const char *run)
 {
+    for (size_t i = ids->n; i > 0; i--)
+        if (str_eq(ids->v[i - 1], run))
+            return ids->v[i - 1];
+    return NULL;
+}
+
+/* Of a record after the run's first: the beginning of a run that takes it back, or a step of one, which may have been resumed after others
+   had begun. */
+static enum err take_later(struct history *h, const struct journal_record *r, const char *run, run_ids *backs,
+                           struct errinfo *ei)
+{
+    const char *back;
     if (strcmp(r->phase, "begin") == 0) {
         json_t *j = json_loads(r->after ? r->after : "", JSON_REJECT_DUPLICATES, NULL);
         bool found = str_eq(json_string_value(json_object_get(j, "rollback_of")), run);
         json_decref(j);
-        if (found && !(*back = arena_str(&h->plan->arena, r->run)))
+        if (found && (!(back = arena_str(&h->plan->arena, r->run)) || !VEC_PUSH(backs, MAX_ROLLBACKS, back)))
             return err_set(ei, ERR_LIMIT, NULL, "the run is too large");
     }
-    if (!*back || !str_eq(*back, r->run) || strcmp(r->phase, "intent") != 0)
+    if (strcmp(r->phase, "intent") != 0 || !(back = find_run(backs, r->run)))
         return ERR_OK;
     for (size_t i = 0; i < h->plan->n_steps; i++)
         if (str_ieq(h->steps[i].step->server, r->server))
-            h->steps[i].taken_back = *back;
+            h->steps[i].taken_back = back;
     return ERR_OK;
 }
 
 enum err plan_history_rollbacks(struct history *h, struct store *store, const char *run, struct errinfo *ei)
 {
     int64_t after = h->first_id;
-    const char *back = NULL; /* the lock lets one run be at work at a time */
+    run_ids backs = {0};
     enum err e = ERR_OK;
     for (bool more = true; e == ERR_OK && more;) {
         journal_records records = {0};
         e = journal_read_after(store, after, NULL, &records, ei);
         for (size_t i = 0; e == ERR_OK && i < records.n; i++) {
             after = records.v[i].id;
-            e = take_later(h, &records.v[i], run, &back, ei);
+            e = take_later(h, &records.v[i], run, &backs, ei);
         }
         more = records.n > 0;
         journal_records_free(&records);
     }
+    VEC_FREE(&backs);
     return e;
 }
 

@@ -410,6 +410,29 @@ static void test_resume_after_a_rollback(void **state)
     assert_string_equal(status(s), "done"); /* the rollback's, begun last */
 }
 
+/* The way back was interrupted, another one went, and the first was gone on with: what it took back then is not done again either. */
+static void test_resume_after_two_rollbacks(void **state)
+{
+    struct scene *s = *state;
+    static const char *const done[] = {"E2K7CAS01"};
+    char run[32], back[32];
+    s->o.parallel = s->o.wave = 1;
+    assert_true(apply_and_die(s, 4 + 5 + 2, false, NULL)); /* one server done, the next in hand */
+    last_run(s, run, sizeof run);
+    use(s, rollback(s, run, NULL));
+    assert_true(apply_and_die(s, 3, false, NULL)); /* nothing was sent */
+    last_run(s, back, sizeof back);
+    use(s, rollback(s, run, &(struct plan_filter){.servers = done, .n_servers = 1}));
+    assert_int_equal(apply(s), ERR_OK);
+    assert_int_equal(resume(s, back, 0), ERR_PARTIAL); /* the first server has been put back */
+    assert_string_equal(iis(s, "EXCAS01"), "1");
+    assert_int_equal(resume(s, run, 0), ERR_PARTIAL);
+    assert_non_null(strstr(s->ei.what, "was taken back by run "));
+    assert_non_null(strstr(s->ei.what, back));
+    assert_string_equal(iis(s, "E2K7CAS01"), "1");
+    assert_string_equal(iis(s, "EXCAS01"), "1");
+}
+
 static void lands_late(void *ctx, int ms)
 {
     struct world *w = ctx;
@@ -455,6 +478,7 @@ int main(void)
         T(test_rollback_after_a_failure),
         T(test_when_the_inverse_was_sent),
         T(test_resume_after_a_rollback),
+        T(test_resume_after_two_rollbacks),
         T(test_rollback_waits_for_what_was_sent),
     };
     log_set_level(LOG_LEVEL_ERROR);
