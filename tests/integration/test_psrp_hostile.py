@@ -474,3 +474,49 @@ def test_a_flood_is_left_at_the_deadline(tmp_path):
     got = run(server, tmp_path, timeout_ms=2000)
     assert got['err'] == 'TIMEOUT' and got['outcome_unknown'] and len(got['objects']) > 10, str(got)[:500]
     assert time.monotonic() - begun < 12 and server.signals[0] == 'ctrl_c' and server.deleted == [server.shell_id]
+
+
+COUNT = (1 << 18) + 1  # of an array's places jansson doubles
+
+
+def test_output_that_cannot_be_shown_is_no_success(shared_lab, tmp_path):
+    """A quarter of a million numbers, and no memory for their list: exec says so, and not that there was nothing."""
+    class Counts(Server):
+        left = COUNT
+
+        def started(self):
+            self.more()
+
+        def more(self):
+            for _ in range(min(self.left, 8000)):
+                self.say(OUTPUT, '<I32>1</I32>', True)
+                self.left -= 1
+            if not self.left:
+                self.say(STATE, COMPLETED, True)
+
+        def receive(self, root):
+            if self.pipeline and not self.waiting[True]:
+                self.more()
+            return super().receive(root)
+    ldif = tmp_path / 'organisation.ldif'
+    shared_lab.do('export', ldif)
+
+    def show(form, enough):
+        with Listener(Counts()) as listener:
+            config = write_config(tmp_path, 'http://x/', 'winrm_auth = none', f'psrp_url = http://{{fqdn}}:{listener.port}/PowerShell/')
+            env = clean_env()
+            if not enough:  # the list wants four megabytes at once, nothing before it as much
+                env['ASAN_OPTIONS'] += ':allocator_may_return_null=1:max_allocation_size_mb=3'
+            return subprocess.run([str(PROGRAM), '--config', str(config), '--profile', 'test', '--source', f'ldif:{ldif}', '--format', form, 'exec',
+                                   '--on', 'EXCAS01', '--via', 'psrp', '--', 'Get-Any', '-Name', 'x'], capture_output=True, text=True, env=env,
+                                  stdin=subprocess.DEVNULL, timeout=120)
+    done = show('text', True)
+    assert done.returncode == 0 and done.stdout.count('1\n') == COUNT, done.stderr[-500:]
+    if 'asan' not in PROGRAM.parts:
+        pytest.skip('only this build can be given too little memory')
+    done = show('json', False)
+    assert done.returncode == 6, (done.stdout[:500], done.stderr[-500:])
+    host, = json.loads(done.stdout)
+    assert not host['ok'] and host['output'] == [] and 'cannot be shown' in host['errors'][0]['message'] and host['errors'][0]['id'] == 'NOMEM', host
+    done = show('text', False)
+    assert done.returncode == 6 and 'FAILED' in done.stdout and 'cannot be shown' in done.stdout, done.stdout[:500]
