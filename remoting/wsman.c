@@ -229,6 +229,10 @@ static void discard_unheard(struct wsman *w, const struct wsman_shell *shell)
 {
     struct errinfo ei = {0};
     struct wsman_fault fault = w->fault;
+    const struct stop *usual = w->stop;
+    struct stop soon;
+    stop_init(&soon, WSMAN_CLEANUP_MS, NULL);
+    w->stop = &soon;
     str_copy(w->shell_id, sizeof w->shell_id, shell->shell_id);
     str_copy(w->resource, sizeof w->resource, shell->resource);
     w->open = true;
@@ -236,6 +240,8 @@ static void discard_unheard(struct wsman *w, const struct wsman_shell *shell)
         log_line(LOG_LEVEL_DEBUG, "%s: a shell may have been left open: %s", w->peer, ei.what);
     w->shell_id[0] = '\0';
     w->fault = fault;
+    w->stop = usual;
+    w->tidying = false;
 }
 
 enum err wsman_create(struct wsman *w, const struct wsman_shell *shell, struct errinfo *ei)

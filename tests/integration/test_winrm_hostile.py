@@ -216,3 +216,22 @@ def test_urls(tmp_path):
         with Session(path) as session:
             session.process.wait(10)
             assert session.process.returncode == 3 and 'no URL of a WinRM listener' in session.process.stderr.read(), url
+
+
+def test_a_shell_nobody_told_us_of_is_not_waited_for(tmp_path):
+    """A server that loses Create and hangs on its Delete costs seconds, not one more operation's time and its repetition."""
+    freed = threading.Event()
+
+    def answer(request, n):
+        if op_of(request) == 'delete':
+            freed.wait(60)
+        return None
+    with Listener(answer) as listener:
+        try:
+            with Session(write_config(tmp_path, f'http://{{fqdn}}:{listener.port}/wsman', 'winrm_auth = none'), timeout_ms=90000) as session:
+                session.do(op='timeout', seconds=1)
+                got = session.do(**CREATE, shell_id=SHELL_ID)
+                assert got['err'] == 'UNREACHABLE' and got['shell_id'] == '', got
+                assert listener.actions() == ['create', 'delete']
+        finally:
+            freed.set()
