@@ -15,7 +15,7 @@ import pytest
 from conftest import PROGRAM, ROOT, casbridge, clean_env
 from psrp_support import PUSH, build
 from test_winrm_hostile import SOAP, op_of, reply
-from wsman_replay import RSP, S, SHELL, W, Listener, Session
+from wsman_replay import RSP, S, SHELL, W, Listener, Session, fault
 
 HTTP, HTTPS = 'http://{fqdn}:10985/wsman', 'https://{fqdn}:10986/wsman'
 GET = ('Get-ExchangeServer', '-Identity', 'EXCAS01')
@@ -340,6 +340,17 @@ def test_a_create_on_a_dying_connection(remote):
     assert [op for op, _ in heard] == once + ['create', 'delete'] + once, heard
     names = [name for op, name in heard if op == 'create']
     assert len(set(names)) == 3 and heard[5][1] == names[1], heard
+
+
+def test_a_name_that_is_taken(remote):
+    """The server had carried out a Create that it then wanted a login for: that shell is deleted, another one is asked for, once."""
+    creates = itertools.count()
+    heard = twice_on(remote, lambda r, n: (500, SOAP, reply(r, fault(2150858843, 'InvalidSelectors'))) if op_of(r) == 'create' and
+                     next(creates) == 0 else (200, SOAP, reply(r)))
+    once = ['create', 'command', 'receive', 'delete']
+    assert [op for op, _ in heard] == ['create', 'delete'] + once + once, heard
+    names = [name for op, name in heard if op == 'create']
+    assert len(set(names)) == 3 and heard[1][1] == names[0], heard
 
 
 def test_a_server_that_takes_no_names(remote):
