@@ -61,6 +61,7 @@ class Server:
         self.operations, self.heard, self.parts = [], [], {}  # heard: (operation, stream, message type)
         self.pool, self.pipeline, self.number = uuid.uuid4(), None, 0
         self.shell_id, self.deleted, self.signals, self.asked = None, [], [], 0
+        self.addressees = []  # of what was sent: a pipeline's id; None, the pool
         self.waiting = {False: [], True: []}  # of the pool, of the pipeline
         self.came, self.tidied = threading.Event(), threading.Event()  # what a test waits for; a Signal or Delete that frees who hangs
 
@@ -159,6 +160,7 @@ class Server:
 
     def send(self, root):
         stream = root.find(f'.//{RSP}Stream')
+        self.addressees.append(stream.get('CommandId'))
         self.take('send', stream.get('Name'), base64.b64decode(stream.text))
         return '<rsp:SendResponse/>'
 
@@ -241,6 +243,7 @@ def test_a_server_that_hangs_on_signals(tmp_path):
     begun = time.monotonic()
     got = run(server, tmp_path, interrupted=True)
     assert got['err'] == 'INTERRUPTED' and got['outcome_unknown'] and 'its outcome is not known' in got['what'], got
+    assert server.signals == ['ctrl_c']  # not a second one that hangs as long
     assert server.deleted == [server.shell_id] and time.monotonic() - begun < 50
 
 
@@ -334,11 +337,27 @@ def test_a_key_is_given_that_nobody_has(tmp_path):
         got = run(server, tmp_path, timeout_ms=30000)
         assert got['ok'] and got['objects'] == [{'Password': '(SecureString, refused)'}, 'done'], got
         assert 'SecureString' in got['warnings'][0]
-        assert server.heard[-1] == ('send', 'stdin', KEY)
+        assert server.heard[-1] == ('send', 'stdin', KEY) and server.addressees == [None]
         assert server.key[:20] == bytes.fromhex('0602000000a400005253413100080000') + b'\1\0\1\0' and len(server.key) == 276
         modulus = int.from_bytes(server.key[20:], 'little')
         assert modulus.bit_length() == 2048 and modulus % 2 and modulus % 3 and modulus % 5
     assert servers[0].key != servers[1].key
+
+
+def test_a_server_that_asks_for_a_key_again(tmp_path):
+    """It gets the same one; people are told once."""
+    server, keys = silent_until((KEY_REQUEST, '<S></S>')), []
+
+    def unlocked(clixml):
+        keys.append(clixml)
+        if len(keys) == 2:
+            server.started = lambda: Server.started(server)
+            server.started()
+        else:
+            server.say(KEY_REQUEST, '<S></S>')
+    server.unlocked = unlocked
+    got = run(server, tmp_path, timeout_ms=30000)
+    assert got['ok'] and len(keys) == 2 and keys[0] == keys[1] and len(got['warnings']) == 1, got
 
 
 def test_a_host_call_of_the_pool_while_the_pipeline_waits(tmp_path):
