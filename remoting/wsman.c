@@ -216,11 +216,23 @@ static bool follow(struct wsman *w, struct errinfo *ei)
     return settle(w, ei) == ERR_OK;
 }
 
-/* The answer never came or cannot be read, or says that the name is taken: the shell may be there, under the name that was asked for. */
+/* The answer never came, cannot be read, is that of somebody between who did not get one either, or says that the name is taken: the shell
+   may be there, under the name that was asked for. */
+static bool is_unheard(const struct wsman *w)
+{
+    bool fault = w->fault.code || w->fault.subcode[0];
+    return w->answer.sent && (w->answer.status < 300 || (w->answer.status >= 500 && !fault) ||
+                              w->fault.code == WSMAN_FAULT_INVALID_SELECTORS);
+}
+
 static void discard_unheard(struct wsman *w, const struct wsman_shell *shell)
 {
     struct errinfo ei = {0};
     struct wsman_fault fault = w->fault;
+    const struct stop *usual = w->stop;
+    struct stop soon;
+    stop_init(&soon, WSMAN_CLEANUP_MS, NULL);
+    w->stop = &soon;
     str_copy(w->shell_id, sizeof w->shell_id, shell->shell_id);
     str_copy(w->resource, sizeof w->resource, shell->resource);
     w->open = true;
@@ -228,6 +240,8 @@ static void discard_unheard(struct wsman *w, const struct wsman_shell *shell)
         log_line(LOG_LEVEL_DEBUG, "%s: a shell may have been left open: %s", w->peer, ei.what);
     w->shell_id[0] = '\0';
     w->fault = fault;
+    w->stop = usual;
+    w->tidying = false;
 }
 
 enum err wsman_create(struct wsman *w, const struct wsman_shell *shell, struct errinfo *ei)
@@ -240,8 +254,7 @@ enum err wsman_create(struct wsman *w, const struct wsman_shell *shell, struct e
     enum err e = call(w, &c, &reply, ei);
     for (int i = 0; e == ERR_REFUSED && i < WSMAN_REDIRECTS_MAX && follow(w, ei); i++)
         e = call(w, &c, &reply, ei);
-    if (e && w->answer.sent && shell->shell_id &&
-        (w->answer.status < 300 || w->fault.code == WSMAN_FAULT_INVALID_SELECTORS))
+    if (e && shell->shell_id && is_unheard(w))
         discard_unheard(w, shell);
     if (e)
         return e;

@@ -8,6 +8,7 @@
  *   { "err": "OK", "what": "", "hint": "", "ok": true, "sent": true, "outcome_unknown": false,
  *     "exit_code": 0 | null, "text": "the cmdlet", "output": "..." | null, "objects": [...] | null, "warnings": ["..."],
  *     "errors": [ { "message": "...", "id": ..., "category": ..., "target": ... } ] }
+ * SIGINT interrupts the case in hand and those after it.
  */
 #include <jansson.h>
 #include <signal.h>
@@ -18,6 +19,14 @@
 #include "core/kerberos/kerberos.h"
 #include "remoting/remoting.h"
 #include "tests/integration/cases.h"
+
+static struct stop told;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stop_raise(&told);
+}
 
 static json_t *run_case(struct transport *t, json_t *one)
 {
@@ -32,7 +41,7 @@ static json_t *run_case(struct transport *t, json_t *one)
     json_int_t timeout_ms = json_integer_value(json_object_get(one, "timeout_ms"));
     arena_init(&arena, 16 << 20);
     buf_init(&text, 1 << 20);
-    stop_init(&stop, timeout_ms ? timeout_ms : 60000, NULL);
+    stop_init(&stop, timeout_ms ? timeout_ms : 60000, &told);
     const char *generation = json_string_value(json_object_get(one, "generation"));
     if (!generation || !generation_from_name(generation, &target.generation))
         target.generation = GENERATION_UNKNOWN;
@@ -57,6 +66,8 @@ int main(int argc, char **argv)
     size_t cap = 0;
     int rc = 1;
     (void)signal(SIGPIPE, SIG_IGN);
+    stop_init(&told, 0, NULL);
+    (void)signal(SIGINT, on_signal);
     enum err err =
         argc >= 2 && argc <= 4 ? profile_load(&profile, argv[1], argc == 4 ? argv[3] : NULL, &ei) : ERR_USAGE;
     if (err == ERR_OK)

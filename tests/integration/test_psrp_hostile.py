@@ -3,6 +3,7 @@ hangs, nothing is sent twice, no shell is left behind, and what is said of the o
 import base64
 import json
 import re
+import signal
 import struct
 import subprocess
 import threading
@@ -60,7 +61,9 @@ class Server:
         self.operations, self.heard, self.parts = [], [], {}  # heard: (operation, stream, message type)
         self.pool, self.pipeline, self.number = uuid.uuid4(), None, 0
         self.shell_id, self.deleted, self.signals, self.asked = None, [], [], 0
+        self.addressees = []  # of what was sent: a pipeline's id; None, the pool
         self.waiting = {False: [], True: []}  # of the pool, of the pipeline
+        self.came, self.tidied = threading.Event(), threading.Event()  # what a test waits for; a Signal or Delete that frees who hangs
 
     # what it says
 
@@ -157,6 +160,7 @@ class Server:
 
     def send(self, root):
         stream = root.find(f'.//{RSP}Stream')
+        self.addressees.append(stream.get('CommandId'))
         self.take('send', stream.get('Name'), base64.b64decode(stream.text))
         return '<rsp:SendResponse/>'
 
@@ -169,15 +173,25 @@ class Server:
         return ''
 
 
-def run(server, tmp_path, timeout_ms=20000, params=(['Identity', 'string', 'x'],)):
+def run(server, tmp_path, timeout_ms=20000, params=(['Identity', 'string', 'x'],), interrupted=False):
+    """What the client makes of that server; interrupted: as soon as the server's `came` is set."""
     with Listener(server) as listener:
         config = write_config(tmp_path, 'http://x/', 'winrm_auth = none', f'psrp_url = http://{{fqdn}}:{listener.port}/PowerShell/')
         case = {'server': 'EXCAS01', 'fqdn': 'excas01.contoso.lab', 'generation': '2010', 'timeout_ms': timeout_ms, 'cmdlet': 'Set-X',
                 'params': list(params)}
-        done = subprocess.run([str(PUSH), str(config), 'psrp'], input=json.dumps(case) + '\n', capture_output=True, text=True, timeout=90,
-                              env=clean_env())
-    assert done.returncode == 0 and 'Sanitizer' not in done.stderr and 'runtime error' not in done.stderr, done.stderr
-    return json.loads(done.stdout)
+        with subprocess.Popen([str(PUSH), str(config), 'psrp'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              env=clean_env()) as process:
+            try:
+                process.stdin.write(json.dumps(case) + '\n')
+                process.stdin.flush()
+                if interrupted:
+                    assert server.came.wait(60), server.operations
+                    process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=90)
+            finally:
+                process.kill()
+    assert process.returncode == 0 and 'Sanitizer' not in err and 'runtime error' not in err, err
+    return json.loads(out)
 
 
 def test_the_server_itself(tmp_path):
@@ -201,7 +215,7 @@ def test_a_host_call_while_the_pool_opens(opens_at_once, tmp_path):
             if not opens_at_once:
                 super().opened()
     server = Asks()
-    got = run(server, tmp_path, timeout_ms=8000)
+    got = run(server, tmp_path, timeout_ms=30000)
     assert got['err'] == 'OK' and got['ok'] and 'ReadLine' in str(got['warnings']), got
     assert server.heard == [('create', '', CAPABILITY), ('create', '', 0x10004), ('send', 'pr', POOL_ANSWER), ('command', '', CREATE)]
 
@@ -212,28 +226,44 @@ def test_a_server_that_hangs_on_signals(tmp_path):
         def started(self):
             pass
 
+        def receive(self, root):
+            if self.pipeline:
+                self.came.set()
+            return super().receive(root)
+
         def signal(self, root):
             super().signal(root)
-            time.sleep(7)
+            self.tidied.wait(60)
             return '<rsp:SignalResponse/>'
+
+        def delete(self, root):
+            self.tidied.set()
+            return super().delete(root)
     server = Hangs()
     begun = time.monotonic()
-    got = run(server, tmp_path, timeout_ms=1500)
-    assert got['err'] == 'TIMEOUT' and got['outcome_unknown'] and 'its outcome is not known' in got['what'], got
-    assert server.deleted == [server.shell_id] and time.monotonic() - begun < 15
+    got = run(server, tmp_path, interrupted=True)
+    assert got['err'] == 'INTERRUPTED' and got['outcome_unknown'] and 'its outcome is not known' in got['what'], got
+    assert server.signals == ['ctrl_c']  # not a second one that hangs as long
+    assert server.deleted == [server.shell_id] and time.monotonic() - begun < 50
 
 
-@pytest.mark.parametrize('how', ['dropped', 'unreadable', 'silent', 'fault'])
+@pytest.mark.parametrize('how', ['dropped', 'unreadable', 'silent', 'gateway', 'fault'])
 def test_an_answer_to_create_that_never_came(how, tmp_path):
     """We chose the shell's name, so it can be deleted unheard; where it was refused there is none."""
     class Mute(Server):
         def create(self, root):
             super().create(root)
+            self.came.set()
             if how == 'silent':
-                time.sleep(3)
-            return {'unreadable': (200, SOAP, b'<not'), 'fault': TIMED_OUT.replace('2150858793', '5')}.get(how)
+                self.tidied.wait(60)
+            return {'unreadable': (200, SOAP, b'<not'), 'gateway': (502, 'text/html', b'<html>Bad Gateway</html>'),
+                    'fault': TIMED_OUT.replace('2150858793', '5')}.get(how)
+
+        def delete(self, root):
+            self.tidied.set()
+            return super().delete(root)
     server = Mute()
-    got = run(server, tmp_path, timeout_ms=1500)
+    got = run(server, tmp_path, interrupted=how == 'silent')
     assert got['err'] != 'OK' and not got['sent'] and not got['outcome_unknown'] and got['objects'] is None, got
     assert server.operations.count('create') == 1
     assert server.deleted == ([] if how == 'fault' else [server.shell_id]), server.operations
@@ -249,7 +279,7 @@ def test_what_was_lost_while_the_pool_opened(tmp_path):
     begun = time.monotonic()
     got = run(server, tmp_path, timeout_ms=30000)
     assert got['err'] == 'UNREACHABLE' and not got['sent'] and 'while the runspace pool was being opened' in got['what'], got
-    assert not got['warnings'] and time.monotonic() - begun < 10 and server.deleted == [server.shell_id]
+    assert not got['warnings'] and time.monotonic() - begun < 25 and server.deleted == [server.shell_id]
 
 
 def test_a_connection_lost_before_anything_was_said(tmp_path):
@@ -270,11 +300,16 @@ def test_interrupted_while_the_command_is_handed_over(tmp_path):
     class Slow(Server):
         def send(self, root):
             answer = super().send(root)
-            time.sleep(2)
+            self.came.set()
+            self.tidied.wait(60)
             return answer
+
+        def signal(self, root):
+            self.tidied.set()
+            return super().signal(root)
     server = Slow()
-    got = run(server, tmp_path, timeout_ms=1500, params=[[f'P{i}', 'string', 'x' * 60000] for i in range(7)])
-    assert got['err'] == 'TIMEOUT' and got['sent'] and got['outcome_unknown'], got
+    got = run(server, tmp_path, interrupted=True, params=[[f'P{i}', 'string', 'x' * 60000] for i in range(7)])
+    assert got['err'] == 'INTERRUPTED' and got['sent'] and got['outcome_unknown'], got
     assert server.operations.count('send') == 1 and server.pipeline is None, server.operations
     assert 'ctrl_c' in server.signals and server.deleted == [server.shell_id]
 
@@ -299,26 +334,42 @@ def test_a_key_is_given_that_nobody_has(tmp_path):
     """A server of 2.1 waits for one before it sends a SecureString, and takes no signal meanwhile."""
     servers = [silent_until((KEY_REQUEST, '<S></S>')) for _ in range(2)]
     for server in servers:
-        got = run(server, tmp_path, timeout_ms=8000)
+        got = run(server, tmp_path, timeout_ms=30000)
         assert got['ok'] and got['objects'] == [{'Password': '(SecureString, refused)'}, 'done'], got
         assert 'SecureString' in got['warnings'][0]
-        assert server.heard[-1] == ('send', 'stdin', KEY)
+        assert server.heard[-1] == ('send', 'stdin', KEY) and server.addressees == [None]
         assert server.key[:20] == bytes.fromhex('0602000000a400005253413100080000') + b'\1\0\1\0' and len(server.key) == 276
         modulus = int.from_bytes(server.key[20:], 'little')
         assert modulus.bit_length() == 2048 and modulus % 2 and modulus % 3 and modulus % 5
     assert servers[0].key != servers[1].key
 
 
+def test_a_server_that_asks_for_a_key_again(tmp_path):
+    """It gets the same one; people are told once."""
+    server, keys = silent_until((KEY_REQUEST, '<S></S>')), []
+
+    def unlocked(clixml):
+        keys.append(clixml)
+        if len(keys) == 2:
+            server.started = lambda: Server.started(server)
+            server.started()
+        else:
+            server.say(KEY_REQUEST, '<S></S>')
+    server.unlocked = unlocked
+    got = run(server, tmp_path, timeout_ms=30000)
+    assert got['ok'] and len(keys) == 2 and keys[0] == keys[1] and len(got['warnings']) == 1, got
+
+
 def test_a_host_call_of_the_pool_while_the_pipeline_waits(tmp_path):
-    got = run(silent_until((POOL_CALL, host_call())), tmp_path, timeout_ms=8000)
+    got = run(silent_until((POOL_CALL, host_call())), tmp_path, timeout_ms=30000)
     assert got['ok'] and got['objects'] == ['done'] and 'ReadLine' in got['warnings'][0], got
 
 
 def test_a_pool_that_breaks_while_the_pipeline_waits(tmp_path):
     begun = time.monotonic()
-    got = run(silent_until((POOL_STATE, member('RunspaceState', 5))), tmp_path, timeout_ms=20000)
+    got = run(silent_until((POOL_STATE, member('RunspaceState', 5))), tmp_path, timeout_ms=60000)
     assert got['err'] == 'REMOTE' and got['outcome_unknown'] and 'closed the runspace pool' in got['what'], got
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 40
 
 
 OLD = """
@@ -411,7 +462,7 @@ BAD = {
 @pytest.mark.parametrize('case', list(BAD))
 def test_bad_streams(case, tmp_path):
     server = stream(BAD[case])
-    got = run(server, tmp_path, timeout_ms=8000)
+    got = run(server, tmp_path, timeout_ms=30000)
     assert got['err'] in ('PROTOCOL', 'LIMIT') and got['sent'] and got['outcome_unknown'] and not got['ok'], got
     assert 'its outcome is not known' in got['what'] and server.operations.count('command') == 1
     assert server.deleted == [server.shell_id]
@@ -425,7 +476,7 @@ def test_done_without_completed(tmp_path):
         def received(self, data, of_pipeline, state='Done'):
             return super().received(data, of_pipeline, state)
     server = Ends()
-    got = run(server, tmp_path, timeout_ms=8000)
+    got = run(server, tmp_path, timeout_ms=30000)
     assert got['err'] == 'PROTOCOL' and got['outcome_unknown'] and 'did not say how it ended' in got['what'] and got['objects'] == ['half'], got
     assert server.deleted == [server.shell_id]
 
@@ -460,7 +511,8 @@ def test_a_flood_is_left_at_the_deadline(tmp_path):
 
         def started(self):
             def flood():
-                while not self.stopped:
+                until = time.monotonic() + 60
+                while not self.stopped and time.monotonic() < until:
                     self.say(OUTPUT, f'<S>{"x" * 1000}</S>', True)
                     time.sleep(0.001)
                 self.say(STATE, member('PipelineState', 3), True)
@@ -471,6 +523,52 @@ def test_a_flood_is_left_at_the_deadline(tmp_path):
             return super().signal(root)
     server = Floods()
     begun = time.monotonic()
-    got = run(server, tmp_path, timeout_ms=2000)
+    got = run(server, tmp_path, timeout_ms=5000)
     assert got['err'] == 'TIMEOUT' and got['outcome_unknown'] and len(got['objects']) > 10, str(got)[:500]
-    assert time.monotonic() - begun < 12 and server.signals[0] == 'ctrl_c' and server.deleted == [server.shell_id]
+    assert time.monotonic() - begun < 40 and server.signals[0] == 'ctrl_c' and server.deleted == [server.shell_id]
+
+
+COUNT = (1 << 18) + 1  # of an array's places jansson doubles
+
+
+def test_output_that_cannot_be_shown_is_no_success(shared_lab, tmp_path):
+    """A quarter of a million numbers, and no memory for their list: exec says so, and not that there was nothing."""
+    class Counts(Server):
+        left = COUNT
+
+        def started(self):
+            self.more()
+
+        def more(self):
+            for _ in range(min(self.left, 8000)):
+                self.say(OUTPUT, '<I32>1</I32>', True)
+                self.left -= 1
+            if not self.left:
+                self.say(STATE, COMPLETED, True)
+
+        def receive(self, root):
+            if self.pipeline and not self.waiting[True]:
+                self.more()
+            return super().receive(root)
+    ldif = tmp_path / 'organisation.ldif'
+    shared_lab.do('export', ldif)
+
+    def show(form, enough):
+        with Listener(Counts()) as listener:
+            config = write_config(tmp_path, 'http://x/', 'winrm_auth = none', f'psrp_url = http://{{fqdn}}:{listener.port}/PowerShell/')
+            env = clean_env()
+            if not enough:  # the list wants four megabytes at once, nothing before it as much
+                env['ASAN_OPTIONS'] += ':allocator_may_return_null=1:max_allocation_size_mb=3'
+            return subprocess.run([str(PROGRAM), '--config', str(config), '--profile', 'test', '--source', f'ldif:{ldif}', '--format', form, 'exec',
+                                   '--on', 'EXCAS01', '--via', 'psrp', '--', 'Get-Any', '-Name', 'x'], capture_output=True, text=True, env=env,
+                                  stdin=subprocess.DEVNULL, timeout=120)
+    done = show('text', True)
+    assert done.returncode == 0 and done.stdout.count('1\n') == COUNT, done.stderr[-500:]
+    if 'asan' not in PROGRAM.parts:
+        pytest.skip('only this build can be given too little memory')
+    done = show('json', False)
+    assert done.returncode == 6, (done.stdout[:500], done.stderr[-500:])
+    host, = json.loads(done.stdout)
+    assert not host['ok'] and host['output'] == [] and 'cannot be shown' in host['errors'][0]['message'] and host['errors'][0]['id'] == 'NOMEM', host
+    done = show('text', False)
+    assert done.returncode == 6 and 'FAILED' in done.stdout and 'cannot be shown' in done.stdout, done.stdout[:500]

@@ -69,7 +69,7 @@ def test_a_host_that_is_called_for_says_no(pwsh, tmp_path):
 
 @live
 def test_stopped_when_its_time_is_over(pwsh, tmp_path):
-    got, after = piped(pwsh, tmp_path, [{'cmdlet': 'Get-Endless', 'params': [], 'timeout_ms': 1500}, {'params': [['Identity', 'string', 'x']]}])
+    got, after = piped(pwsh, tmp_path, [{'cmdlet': 'Get-Endless', 'params': [], 'timeout_ms': 5000}, {'params': [['Identity', 'string', 'x']]}])
     assert got['err'] == 'TIMEOUT' and got['sent'] and got['outcome_unknown']
     assert got['errors'][0]['id'] == 'PipelineStopped'  # the server said so: nothing runs on
     assert after['ok']

@@ -14,7 +14,7 @@ import pytest
 from conftest import casbridge, clean_env
 from psrp_recording import STREAMS, WINDOWS, Reader, blobs, line_of, load, names, pools, rename, said, split
 from psrp_support import PUSH, build, psrp
-from wsman_replay import A, FAULT, OPS, Listener, envelope, fault, head, meaning, relate, write_config
+from wsman_replay import A, FAULT, OPS, RSP, Listener, envelope, fault, head, meaning, relate, write_config
 
 pytestmark = pytest.mark.skipif(not WINDOWS.exists(), reason='no ../shared/fixtures/winrm')
 SOAP = 'application/soap+xml;charset=UTF-8'
@@ -232,6 +232,8 @@ def check_answers(pipeline, server):
                     ([text for kind, text in server.messages if kind == 'PIPELINE_HOST_RESPONSE'], pipeline.responses()))
     assert [(o['ci'], o['mi']) for o in ours] == [(t['ci'], t['mi']) for t in theirs]
     assert all('answers no prompts' in o['me']['Exception']['Message'] for o in ours) and all('mr' in t for t in theirs)
+    sent = [ET.fromstring(xml).find(f'.//{RSP}Stream') for op, xml, _ in server.pairs if op == 'send']
+    assert [(one.get('Name'), one.get('CommandId')) for one in sent] == [('pr', pipeline.id)] * len(theirs)
 
 
 @pytest.mark.parametrize('name', names())

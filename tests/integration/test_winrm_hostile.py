@@ -1,5 +1,6 @@
 """Listeners that answer badly, over HTTP in the clear on loopback: nothing hangs, nothing is sent twice, everything is said in words."""
 import itertools
+import signal
 import socket
 import threading
 import time
@@ -216,3 +217,48 @@ def test_urls(tmp_path):
         with Session(path) as session:
             session.process.wait(10)
             assert session.process.returncode == 3 and 'no URL of a WinRM listener' in session.process.stderr.read(), url
+
+
+def test_a_shell_nobody_told_us_of_is_not_waited_for(tmp_path):
+    """A server that loses Create and hangs on its Delete costs seconds, not one more operation's time and its repetition."""
+    freed = threading.Event()
+
+    def answer(request, n):
+        if op_of(request) == 'delete':
+            freed.wait(60)
+        return None
+    with Listener(answer) as listener:
+        try:
+            with Session(write_config(tmp_path, f'http://{{fqdn}}:{listener.port}/wsman', 'winrm_auth = none'), timeout_ms=90000) as session:
+                session.do(op='timeout', seconds=1)
+                got = session.do(**CREATE, shell_id=SHELL_ID)
+                assert got['err'] == 'UNREACHABLE' and got['shell_id'] == '', got
+                assert listener.actions() == ['create', 'delete']
+        finally:
+            freed.set()
+
+
+def test_a_hanging_signal_leaves_the_delete_its_time(tmp_path):
+    """After Ctrl-C a server that hangs on terminating the command is still asked to delete the shell."""
+    waiting, freed = threading.Event(), threading.Event()
+
+    def answer(request, n):
+        if op_of(request) == 'receive':
+            waiting.set()
+        if op_of(request) in ('receive', 'signal'):
+            freed.wait(60)
+            return None
+        if op_of(request) == 'delete':
+            freed.set()
+        return 200, SOAP, reply(request)
+    with Listener(answer) as listener:
+        try:
+            with Session(write_config(tmp_path, f'http://{{fqdn}}:{listener.port}/wsman', 'winrm_auth = none'), timeout_ms=90000) as session:
+                assert session.do(**CREATE)['err'] == session.do(**COMMAND)['err'] == 'OK'
+                threading.Thread(target=lambda: waiting.wait(60) and session.process.send_signal(signal.SIGINT)).start()
+                assert session.do(**RECEIVE)['err'] == 'INTERRUPTED'
+                assert session.do(**SIGNAL)['err'] == 'TIMEOUT'
+                assert session.do(**DELETE)['err'] == 'OK'
+        finally:
+            freed.set()
+            waiting.set()

@@ -10,7 +10,8 @@
  *   { "op": "signal", "id": "...", "signal": 0..3 }   { "op": "delete" }   { "op": "envelope", "bytes": 512000 }
  *   { "op": "get", "resource": "...", "of_shell": false, "name": "MaxEnvelopeSizekb" }   { "op": "room", "bytes": 200000 }
  * and each line of standard output its result: err, what, hint, fault, shell_id, id, unknown; of a receive chunks, state, exit_code,
- * timed_out, gap; of get the value; of room how many bytes there is room for. The session ends with the input, deleting what is still open.
+ * timed_out, gap; of get the value; of room how many bytes there is room for. The session ends with the input, deleting what is still open;
+ * SIGINT raises its stop.
  */
 #include <jansson.h>
 #include <signal.h>
@@ -208,12 +209,19 @@ static void serve(struct job *j)
     free(line);
 }
 
+static struct stop stop; /* raised by SIGINT */
+
+static void on_signal(int number)
+{
+    (void)number;
+    stop_raise(&stop);
+}
+
 int main(int argc, char **argv)
 {
     struct profile profile = {0};
     struct wsman_access *access = NULL;
     struct job j = {0};
-    struct stop stop;
     struct errinfo ei = {0};
     uint64_t ms = 60000;
     struct remote_target target = {.server = "EXCAS01", .fqdn = "excas01.contoso.lab"};
@@ -221,6 +229,7 @@ int main(int argc, char **argv)
     if (argc > 2 && !str_to_u64(argv[2], strlen(argv[2]), &ms))
         return 2;
     stop_init(&stop, (int64_t)ms, NULL);
+    (void)signal(SIGINT, on_signal);
     buf_init(&j.data, 8 << 20);
     wsman_output_init(&j.output);
     enum err e = argc >= 2 ? profile_load(&profile, argv[1], NULL, &ei) : ERR_USAGE;

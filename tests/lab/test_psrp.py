@@ -204,20 +204,19 @@ def test_a_command_that_hangs_does_not_hold_the_server(engine_lab, engine):
     address, ca = engine_lab.hosts['excas01.contoso.lab'], engine_lab.config['trust']
 
     def hang():
-        script = {'script': '[System.Threading.Thread]::Sleep(25000)'}
+        script = {'script': '[System.Threading.Thread]::Sleep(600000)'}
         with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
             client(engine_lab, engine, f'https://{address}:10986/wsman', 'Microsoft.PowerShell', [script], 'admin:Passw0rd!lab', ca)
 
     thread = threading.Thread(target=hang)
     thread.start()
     try:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not any(s['commands'] for s in shells(engine_lab)['shells']) and time.monotonic() < until:
             time.sleep(0.1)
-        time.sleep(0.5)
         begun = time.monotonic()
         engine_lab.command('winrm-stop', 'EXCAS01')
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 40
         assert shells(engine_lab)['shells'] == [] and shells(engine_lab)['running'] == 0
     finally:
         engine_lab.command('winrm-start', 'EXCAS01')

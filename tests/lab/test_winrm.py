@@ -303,6 +303,20 @@ def test_a_shell_is_its_owners(lab):
     assert shells(lab)['shells'] == []
 
 
+def test_a_command_that_cannot_be_handed_over_is_refused(lab):
+    """With an environment as large as a message: it is never one that ended well without having run."""
+    variable = '<rsp:Environment><rsp:Variable Name="long">{}</rsp:Variable></rsp:Environment><rsp:InputStreams>'
+    for text, refused in (('\u00e9' * 80000, False), ('\u00e9' * 100000, True)):
+        status, told = post(lab, envelope(body=SHELL.replace('<rsp:InputStreams>', variable.format(text))))
+        assert status == 200
+        more = shell_id(re.search(r'Name="ShellId">([0-9A-F-]{36})<', told)[1])
+        line = '<rsp:CommandLine><rsp:Command>set</rsp:Command></rsp:CommandLine>'
+        status, told = post(lab, envelope('http://schemas.microsoft.com/wbem/wsman/1/windows/shell/Command', more=more, body=line))
+        assert (status, 'too long' in told) == ((500, True) if refused else (200, False)), told
+        assert post(lab, envelope(DELETE, more=more, body=''))[0] == 200
+    assert shells(lab)['shells'] == []
+
+
 def test_sealed_means_sealed(lab):
     """Without a context, with the context of nobody, and in plain after a login: refused, each in Windows' manner."""
     sealed = 'Content-Type: multipart/encrypted;protocol="application/HTTP-SPNEGO-session-encrypted";boundary="Encrypted Boundary"'

@@ -116,17 +116,34 @@ static void notes_json(json_t *o, const struct remote_result *r)
     }
 }
 
-static json_t *host_json(const struct host *h)
+/* What the command returned, an array; NULL where it cannot be read, which is the host's error: it must not look like nothing. */
+static json_t *host_output(struct host *h)
 {
     const struct remote_result *r = &h->result;
-    json_t *o = json_object(), *errors = json_array(), *warnings = json_array(), *output = NULL;
-    if (r->output_json)
-        output = json_loads(r->output_json, JSON_ALLOW_NUL, NULL);
-    if (!output) {
-        output = json_array();
-        if (r->output && *r->output)
-            json_array_append_new(output, json_text(r->output));
+    json_error_t why = {0};
+    json_t *output = r->output_json ? json_loads(r->output_json, JSON_ALLOW_NUL, &why) : json_array();
+    if (!r->output_json && r->output && *r->output &&
+        json_array_append_new(output, json_text(r->output)) != 0) {
+        json_decref(output);
+        output = NULL;
     }
+    if (output || h->e)
+        return output;
+    /* Where it runs out of memory in the middle of a list jansson says nothing at all. */
+    bool memory = !why.text[0] || json_error_code(&why) == json_error_out_of_memory;
+    h->e = err_set(&h->ei, memory ? ERR_NOMEM : ERR_PROTOCOL, "it has run: look before you send it again",
+                   "the command has ended, but what it returned cannot be shown: %s",
+                   memory ? err_text(ERR_NOMEM) : why.text);
+    return NULL;
+}
+
+/* output: taken; NULL: none can be shown. NULL where there is no memory for all of it. */
+static json_t *host_json(const struct host *h, json_t *output)
+{
+    const struct remote_result *r = &h->result;
+    json_t *o = json_object(), *errors = json_array(), *warnings = json_array();
+    if (!output)
+        output = json_array();
     for (size_t i = 0; i < r->warnings.n; i++)
         json_array_append_new(warnings, json_text(r->warnings.v[i]));
     for (size_t i = 0; i < r->errors.n; i++) {
@@ -152,8 +169,13 @@ static json_t *host_json(const struct host *h)
     json_object_set_new(o, "output", output);
     json_object_set_new(o, "warnings", warnings);
     json_object_set_new(o, "errors", errors);
-    notes_json(o, r);
     json_object_set_new(o, "elapsed_ms", json_integer(r->elapsed_ms));
+    if (json_object_size(o) != 8 || json_array_size(warnings) != r->warnings.n ||
+        json_array_size(errors) != r->errors.n + (h->e != ERR_OK)) {
+        json_decref(o);
+        return NULL;
+    }
+    notes_json(o, r);
     return o;
 }
 
@@ -203,9 +225,9 @@ static void object_text(struct buf *out, json_t *object)
     buf_adds(out, "\n");
 }
 
-static void objects_text(struct buf *out, const char *text)
+static void objects_text(struct buf *out, json_t *objects)
 {
-    json_t *objects = json_loads(text, JSON_ALLOW_NUL, NULL), *one;
+    json_t *one;
     size_t i;
     json_array_foreach(objects, i, one)
     {
@@ -218,19 +240,15 @@ static void objects_text(struct buf *out, const char *text)
             buf_adds(out, "\n");
         }
     }
-    json_decref(objects);
 }
 
-static void host_text(struct buf *out, const struct host *h)
+static void host_text(struct buf *out, const struct host *h, json_t *output)
 {
     const struct remote_result *r = &h->result;
     buf_adds(out, "== ");
     cli_cell(out, h->target.server, 0);
     buf_addf(out, " %s (%d ms)\n", host_ok(h) ? "ok" : "FAILED", r->elapsed_ms);
-    if (r->output_json)
-        objects_text(out, r->output_json);
-    else
-        lines_text(out, r->output ? r->output : "");
+    objects_text(out, output);
     for (size_t i = 0; i < r->warnings.n; i++) {
         buf_adds(out, "warning: ");
         cli_cell(out, r->warnings.v[i], 0);
@@ -309,13 +327,16 @@ COMMAND_RUN(cmd_exec)
         job_pool_wait(pool);
     json_t *list = json_array();
     for (size_t i = 0; !e && i < n; i++) {
+        json_t *output = host_output(&hosts[i]);
         failed += !host_ok(&hosts[i]);
-        if (cli->format == FORMAT_JSON)
-            json_array_append_new(list, host_json(&hosts[i]));
-        else
-            host_text(&cli->out, &hosts[i]);
-        if (cli->format != FORMAT_JSON)
-            host_notes(&hosts[i]);
+        if (cli->format == FORMAT_JSON) {
+            if (json_array_append_new(list, host_json(&hosts[i], output)) != 0)
+                e = err_set(ei, ERR_NOMEM, NULL, "no memory for the document");
+            continue;
+        }
+        host_text(&cli->out, &hosts[i], output);
+        json_decref(output);
+        host_notes(&hosts[i]);
     }
     if (!e && cli->format == FORMAT_JSON)
         e = cli_json(cli, json_incref(list), ei);

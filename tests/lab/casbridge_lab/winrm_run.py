@@ -24,6 +24,10 @@ COMMANDS_EACH = 200
 READ_SIZE = 65536
 
 
+class TooLong(Exception):
+    """A request that no child can be handed."""
+
+
 # ---- in the child
 
 
@@ -114,6 +118,7 @@ def _run(lab, request, fds, null):
 
 def _work(lab, channel_fd):
     """A child: command after command, until the daemon closes the channel."""
+    code = 120  # of a command that never ran
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -126,12 +131,13 @@ def _work(lab, channel_fd):
         while True:
             data, fds, _, _ = socket.recv_fds(channel, MESSAGE_LIMIT, 3)
             if not data:
+                code = 0
                 break
             channel.send(b'%d' % _run(lab, json.loads(data), fds, null))
     except ConnectionError:
-        pass
+        code = 0
     finally:
-        os._exit(0)
+        os._exit(code)
 
 
 def _serve(lab, channel):
@@ -337,12 +343,15 @@ class Spawner:
         return worker
 
     def start(self, **request):
-        """A command that runs from now on."""
+        """A command that runs from now on. Raises TooLong."""
+        message = json.dumps(request, ensure_ascii=False).encode()
+        if len(message) > MESSAGE_LIMIT:
+            raise TooLong
         worker = self.idle.pop() if self.idle else self._hire()
         pipes = [os.pipe() for _ in range(3)]
         theirs, ours = (pipes[0][0], pipes[1][1], pipes[2][1]), (pipes[0][1], pipes[1][0], pipes[2][0])
         try:
-            socket.send_fds(worker.channel, [json.dumps(request).encode()], theirs)
+            socket.send_fds(worker.channel, [message], theirs)
         finally:
             for fd in theirs:
                 os.close(fd)

@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 from . import winrm_soap as soap
 from .psrp_message import Joiner, Malformed, finished_state
 from .psrp_pool import EngineDied, EnginePool, OwnPool
+from .winrm_run import TooLong
 from .winrm_soap import RSP, Fault
 
 CMD_LIMIT, PROCESS_LIMIT = 8191, 32767
@@ -260,13 +261,16 @@ class Shells:
             raise Fault('too-long')
         if skip and '\\' not in line.split(' ', 1)[0] and not line.startswith('%'):
             raise Fault('no-file')
-        command.process = self.spawner.start(
-            kind='cmd',
-            server=self.server.name,
-            line=line,
-            codepage=shell.codepage,
-            environment=shell.environment,
-        )
+        try:
+            command.process = self.spawner.start(
+                kind='cmd',
+                server=self.server.name,
+                line=line,
+                codepage=shell.codepage,
+                environment=shell.environment,
+            )
+        except TooLong:
+            raise Fault('too-long') from None
         command.open = {'stdout', 'stderr'}
         shell.commands[command.id] = command
         command.process.listen(command.add, command.end)
