@@ -9,7 +9,16 @@
 #define ENTRY_BYTES ((size_t)8 * 1024 * 1024)
 
 enum { OUTSIDE, TRAILER, COLLECT, SKIP };
-enum { KIND_NONE, KIND_IGNORED, KIND_DN, KIND_CHANGETYPE, KIND_VERSION, KIND_RESULT, KIND_VALUE };
+enum {
+    KIND_NONE,
+    KIND_IGNORED,
+    KIND_DN,
+    KIND_CHANGETYPE,
+    KIND_VERSION,
+    KIND_RESULT,
+    KIND_LATE_CLASS,
+    KIND_VALUE
+};
 
 void ldif_init(struct ldif *p, const struct ldif_wants *wants, enum ldif_encoding encoding)
 {
@@ -152,6 +161,10 @@ static enum err take_value(struct ldif *p, const char *data, size_t len, bool cu
             note(p, "the file says another LDIF version than 1; read as 1");
         break;
     case KIND_RESULT: take_result(p, data, len); break;
+    case KIND_LATE_CLASS:
+        if (class_find(data, len) & p->wants->wanted)
+            note(p, "an objectClass stands apart from the others of its entry: the entry was left out");
+        break;
     default:
         if (p->attribute != ATTRIBUTE_OBJECT_CLASS)
             return add_value(p, data, len, cut, ei);
@@ -266,6 +279,12 @@ static enum err classify(struct ldif *p, const char *s, size_t name_len, uint64_
         }
         return ERR_OK;
     }
+    if (p->state == SKIP) {
+        const char *options = memchr(s, ';', name_len);
+        if (attribute_find(s, options ? (size_t)(options - s) : name_len) == ATTRIBUTE_OBJECT_CLASS)
+            p->kind = KIND_LATE_CLASS;
+        return ERR_OK;
+    }
     if (p->state == OUTSIDE && IS_NAME(s, name_len, "version") && !p->entries) {
         p->kind = KIND_VERSION;
         return ERR_OK;
@@ -333,7 +352,7 @@ static enum err take_line(struct ldif *p, const char *s, size_t len, bool cut, u
         p->kind = KIND_IGNORED;
         return ERR_OK;
     }
-    if (p->state == SKIP && (s[0] | 0x20) != 'd')
+    if (p->state == SKIP && (s[0] | 0x20) != 'd' && (s[0] | 0x20) != 'o')
         return ERR_OK;
     return begin_logical(p, s, len, cut, at, ei);
 }

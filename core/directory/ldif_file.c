@@ -91,6 +91,19 @@ static enum err scan_piece(struct ldif *p, const struct ldif_file *f, struct ldi
     return e;
 }
 
+/* An export that is still being written: what was read is parts of two files, and the rest is missing without a trace. */
+static void note_change(const struct ldif_file *f, const struct ldif_wants *wants, const struct stat *before,
+                        uint64_t line)
+{
+    struct stat now;
+    if (fstat(f->fd, &now) < 0 ||
+        (now.st_size == before->st_size && now.st_mtim.tv_sec == before->st_mtim.tv_sec &&
+         now.st_mtim.tv_nsec == before->st_mtim.tv_nsec))
+        return;
+    wants->note(wants->arg, line, NULL,
+                "the file was written to while it was read: read it again when it is complete");
+}
+
 enum err ldif_file_scan_in(struct ldif_file *f, const struct ldif_wants *wants, size_t piece,
                            unsigned threads, const struct stop *stop, struct ldif_scan *out,
                            struct errinfo *ei)
@@ -104,7 +117,8 @@ enum err ldif_file_scan_in(struct ldif_file *f, const struct ldif_wants *wants, 
     char *room = ldif_file_room(piece);
     enum err e = room ? ERR_OK : err_set(ei, ERR_NOMEM, NULL, "no memory to read %s", f->path);
     posix_fadvise(f->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-    if (!e && threads && fstat(f->fd, &st) == 0)
+    bool known = fstat(f->fd, &st) == 0;
+    if (!e && threads && known)
         ahead = ldif_ahead_start(f, wants, (uint64_t)st.st_size, piece, threads);
     while (!e && !end) {
         e = stop_check(stop, ei, f->path);
@@ -114,6 +128,8 @@ enum err ldif_file_scan_in(struct ldif_file *f, const struct ldif_wants *wants, 
     ldif_ahead_stop(&ahead);
     if (!e)
         e = ldif_finish(&p, &result.cut, ei);
+    if (!e && known)
+        note_change(f, wants, &st, p.line);
     if (!e) {
         result.entries = p.entries;
         result.with_class = p.with_class;

@@ -2,13 +2,14 @@
 
 #include <string.h>
 
-/* An empty line, or one whose name is "d" and another letter. */
+/* An empty line, or one whose name is "d" and another letter, or one that looks like "objectClass". */
 static bool is_turn(const char *at, const char *end)
 {
-    return *at == '\n' || *at == '\r' || ((*at | 0x20) == 'd' && (end - at < 3 || at[2] == ':'));
+    return *at == '\n' || *at == '\r' || ((*at | 0x20) == 'd' && (end - at < 3 || at[2] == ':')) ||
+           ((*at | 0x20) == 'o' && (end - at < 8 || (at[7] | 0x20) == 'l'));
 }
 
-enum { WIDTH = 32, STEPS = 2, BLOCK = WIDTH * STEPS, AHEAD = 3, FLUSH = 127 / STEPS };
+enum { WIDTH = 32, STEPS = 2, BLOCK = WIDTH * STEPS, AHEAD = 8, FLUSH = 127 / STEPS };
 typedef signed char bytes __attribute__((vector_size(WIDTH)));
 #define INLINE static inline __attribute__((always_inline))
 
@@ -38,13 +39,15 @@ INLINE const char *skip_blocks(const char *at, const char *end, uint64_t *lines)
             bytes found = {0}, hit = {0};
             more = (size_t)(end - at) >= BLOCK + AHEAD;
             for (size_t i = 0; more && i < BLOCK; i += WIDTH) {
-                bytes newline, first, third;
+                bytes newline, first, third, eighth;
                 load(&newline, at + i);
                 load(&first, at + i + 1);
-                load(&third, at + i + AHEAD);
+                load(&third, at + i + 3);
+                load(&eighth, at + i + AHEAD);
                 newline = newline == '\n';
                 found -= newline; /* a comparison that holds is -1 */
-                hit |= newline & ((first <= '\r') | (((first | 0x20) == 'd') & (third == ':')));
+                hit |= newline & ((first <= '\r') | (((first | 0x20) == 'd') & (third == ':')) |
+                                  (((first | 0x20) == 'o') & ((eighth | 0x20) == 'l')));
             }
             more = more && !any(&hit);
             if (!more)

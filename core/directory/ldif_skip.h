@@ -12,7 +12,8 @@
 #include <stdint.h>
 
 /*
- * Past the lines of an entry to the first that can be its end: an empty one, or one that looks like a "dn" line. from: the start of a
+ * Past the lines of an entry to the first that can be its end or change what it is: an empty one, one that looks like a "dn" line, one
+ * that looks like an "objectClass" line (which stand together as a rule, and are behind already). from: the start of a
  * line. Returns the start of such a line, or of the last one when it has no newline before end, or end. *lines grows by the newlines
  * passed. Reads nothing at or behind end.
  */

@@ -152,13 +152,69 @@ static struct profile_server *server_section(struct profile *p, const char *name
     return &p->servers.v[p->servers.n - 1];
 }
 
+struct given {  /* a key of the file */
+    char *name; /* with its section; what differs in case only is the same */
+    unsigned line;
+};
+
 struct reading {
     struct profile *out;
     const char *wanted; /* section, or NULL while the only one is sought */
     bool found, names_file_secret;
     unsigned sections;
     char only[256], names[512]; /* of the profiles there are */
+    VEC(struct given) given;
 };
+
+static int order_of_given(const void *x, const void *y)
+{
+    const struct given *a = x, *b = y;
+    int c = strcmp(a->name, b->name);
+    return c ? c : (a->line > b->line) - (a->line < b->line);
+}
+
+static enum err remember(struct reading *r, const char *profile, const char *server, const char *key,
+                         unsigned line, struct errinfo *ei)
+{
+    struct buf b;
+    buf_init(&b, 16384);
+    /* names of profiles keep their case; a newline is in none of the three */
+    if (!buf_addf(&b, "%s\n%s\n%s", profile, server ? server : "", key))
+        for (char *c = b.data + strlen(profile); *c; c++)
+            *c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
+    struct given g = {b.failed ? NULL : strdup(buf_str(&b)), line};
+    buf_fini(&b);
+    if (g.name && VEC_PUSH(&r->given, MAX_FILE, g))
+        return ERR_OK;
+    free(g.name);
+    return err_set(ei, ERR_NOMEM, NULL, "no memory for a profile");
+}
+
+/* Which of two values is meant nobody can tell: neither is taken. */
+static enum err refuse_twice(struct reading *r, const char *path, struct errinfo *ei)
+{
+    const struct given *first = NULL, *again = NULL;
+    if (r->given.n)
+        qsort(r->given.v, r->given.n, sizeof *r->given.v, order_of_given);
+    for (size_t i = 1; i < r->given.n; i++) {
+        const struct given *a = &r->given.v[i - 1], *b = &r->given.v[i];
+        if (strcmp(a->name, b->name) == 0 && (!again || b->line < again->line)) {
+            first = a;
+            again = b;
+        }
+    }
+    if (!again)
+        return ERR_OK;
+    return err_set(ei, ERR_CONFIG, "leave one of them out", "%s:%u: %s is given twice, first in line %u",
+                   path, again->line, strrchr(again->name, '\n') + 1, first->line);
+}
+
+static void forget_given(struct reading *r)
+{
+    for (size_t i = 0; i < r->given.n; i++)
+        free(r->given.v[i].name);
+    VEC_FREE(&r->given);
+}
 
 /* "lab server EXCAS01" -> "lab" and "EXCAS01". */
 static bool split_section(const char *section, char *profile, size_t cap, const char **server)
@@ -176,7 +232,6 @@ static enum err survey(void *arg, const char *section, const char *key, const ch
     char profile[256];
     const char *server;
     enum profile_key k;
-    (void)line;
     if (!*section)
         return err_set(ei, ERR_CONFIG, "begin with [NAME]", "a key stands before the first section");
     split_section(section, profile, sizeof profile, &server);
@@ -189,6 +244,9 @@ static enum err survey(void *arg, const char *section, const char *key, const ch
         r->sections++;
         return ERR_OK;
     }
+    enum err full = remember(r, profile, server, key, line, ei);
+    if (full)
+        return full;
     if (strncmp(key, "host.", 5) == 0) {
         struct hostmap scratch = {0};
         enum err e = server ? err_set(ei, ERR_CONFIG, "put it into the profile's own section",
@@ -254,6 +312,8 @@ static enum err load(struct profile *out, const char *path, bool must_exist, con
         goto out;
     }
     e = ini_parse(buf_str(&text), text.len, path, survey, &r, ei);
+    if (!e)
+        e = refuse_twice(&r, path, ei);
     if (e)
         goto out;
     if (r.names_file_secret && stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & 077) {
@@ -276,6 +336,7 @@ static enum err load(struct profile *out, const char *path, bool must_exist, con
             e = put(&out->file, path, ei);
     }
 out:
+    forget_given(&r);
     buf_fini(&text);
     return e;
 }

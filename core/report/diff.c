@@ -175,6 +175,87 @@ static enum err merge_findings(struct diff *d, const struct findings *a, const s
     return ok ? ERR_OK : ERR_LIMIT;
 }
 
+/* What a side says of a rule and a server, the weightiest last. */
+enum said { SAID_PASSED, SAID_UNKNOWN, SAID_FOUND };
+struct verdict_on {
+    const char *id, *server, *why;
+    enum said said;
+};
+
+static int order_of_rules(const struct verdict_on *a, const struct verdict_on *b)
+{
+    int c = str_icmp(a->id, b->id);
+    return c ? c : str_icmp(a->server ? a->server : "", b->server ? b->server : "");
+}
+
+static int order_of_verdicts(const void *x, const void *y)
+{
+    const struct verdict_on *a = x, *b = y;
+    int c = order_of_rules(a, b);
+    c = c ? c : (a->said > b->said) - (a->said < b->said);
+    return c ? c : str_icmp(a->why ? a->why : "", b->why ? b->why : "");
+}
+
+static struct verdict_on *verdicts(struct diff *d, const struct findings *f, size_t *n)
+{
+    struct verdict_on *list =
+        arena_array(&d->arena, f->found.n + f->unknown.n + f->passed.n + 1, sizeof *list);
+    *n = 0;
+    for (size_t i = 0; list && i < f->passed.n; i++)
+        list[(*n)++] = (struct verdict_on){f->passed.v[i].id, f->passed.v[i].server, NULL, SAID_PASSED};
+    for (size_t i = 0; list && i < f->unknown.n; i++)
+        list[(*n)++] = (struct verdict_on){f->unknown.v[i].id, f->unknown.v[i].server, f->unknown.v[i].why,
+                                           SAID_UNKNOWN};
+    for (size_t i = 0; list && i < f->found.n; i++)
+        list[(*n)++] = (struct verdict_on){f->found.v[i].id, f->found.v[i].server, NULL, SAID_FOUND};
+    if (list)
+        qsort(list, *n, sizeof *list, order_of_verdicts);
+    return list;
+}
+
+/* Past all of the same rule and server; the weightiest of them. */
+static const struct verdict_on *weightiest(const struct verdict_on *list, size_t n, size_t *i)
+{
+    const struct verdict_on *v = &list[(*i)++];
+    while (*i < n && order_of_rules(v, &list[*i]) == 0)
+        v = &list[(*i)++];
+    return v;
+}
+
+static const char *verdict_words(struct diff *d, const struct verdict_on *v)
+{
+    return v->said == SAID_PASSED ? "passed" : arena_fmt(&d->arena, "unknown: %s", v->why ? v->why : "");
+}
+
+/* What was found on neither side, but not known on one of them: that it is known now, or no more, is news too. */
+static enum err merge_verdicts(struct diff *d, const struct findings *a, const struct findings *b)
+{
+    size_t n, m;
+    const struct verdict_on *x = verdicts(d, a, &n), *y = verdicts(d, b, &m);
+    bool ok = x && y;
+    for (size_t i = 0, k = 0; ok && i < n && k < m;) {
+        int c = order_of_rules(&x[i], &y[k]);
+        const struct verdict_on *v = c <= 0 ? weightiest(x, n, &i) : NULL;
+        const struct verdict_on *w = c >= 0 ? weightiest(y, m, &k) : NULL;
+        if (v && w && v->said != w->said && v->said != SAID_FOUND && w->said != SAID_FOUND) {
+            const struct finding like = {.id = v->id, .server = v->server};
+            ok = finding_change(d, &like, NULL, verdict_words(d, v), verdict_words(d, w));
+        }
+    }
+    return ok ? ERR_OK : ERR_LIMIT;
+}
+
+static int order_of_changes(const void *x, const void *y)
+{
+    const struct diff_change *a = x, *b = y;
+    const char *const texts[][2] = {
+        {a->subject, b->subject}, {a->property, b->property}, {a->before, b->before}, {a->after, b->after}};
+    int c = 0;
+    for (size_t i = 0; !c && i < ARRAY_LEN(texts); i++)
+        c = str_icmp(texts[i][0] ? texts[i][0] : "", texts[i][1] ? texts[i][1] : "");
+    return c;
+}
+
 enum err diff_build(struct diff *out, const struct diff_side *a, const struct diff_side *b,
                     struct errinfo *ei)
 {
@@ -191,8 +272,14 @@ enum err diff_build(struct diff *out, const struct diff_side *a, const struct di
             qsort(y.list.v, y.list.n, sizeof *y.list.v, order_of_facts);
         e = merge(&d, &x, &y);
     }
+    size_t before_findings = d.changes.n;
     if (!e && a->findings && b->findings)
         e = merge_findings(&d, a->findings, b->findings);
+    if (!e && a->findings && b->findings)
+        e = merge_verdicts(&d, a->findings, b->findings);
+    if (!e && d.changes.n > before_findings)
+        qsort(d.changes.v + before_findings, d.changes.n - before_findings, sizeof *d.changes.v,
+              order_of_changes);
     VEC_FREE(&x.list);
     VEC_FREE(&y.list);
     if (e) {

@@ -129,7 +129,12 @@ static void web_services(struct route_work *w, const struct server *s, enum prot
     const struct vdir *v = server_vdir(s, p);
     if (!v)
         return;
+    bool said;
+    const char *text = NULL;
     enum tri windows = judge_has_windows(v);
+    /* the rule speaks of both virtual directories of a server: only when it passed does it answer for this one */
+    if (by_findings(w, "proxy-auth", s, &text, &said) == TRI_YES)
+        windows = TRI_YES;
     add(w, "proxy-auth", s, windows,
         windows == TRI_NO        ? "its methods do not include Windows authentication"
         : windows == TRI_UNKNOWN ? "the directory does not show its methods"

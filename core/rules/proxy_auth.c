@@ -6,23 +6,25 @@
 
 #include "core/base/str.h"
 
-/* An answer on the wire that shows the methods, without Negotiate among them; NULL. */
-static const struct observation *refusal(const struct rule_run *run, const struct vdir *v)
+/* An answer on the wire that shows the methods; NULL. */
+static const struct observation *seen_methods(const struct rule_run *run, const struct vdir *v)
 {
     const struct observation *o =
         facts_newest(run, v->server->name, OBSERVATION_CHALLENGE, v->protocol, NULL);
-    return o && (o->outcome == OUTCOME_OK || o->outcome == OUTCOME_FAILED) && o->u.challenge.status == 401 &&
-                   !(o->u.challenge.offered & (AUTH_NEGOTIATE | AUTH_KERBEROS))
+    return o && (o->outcome == OUTCOME_OK || o->outcome == OUTCOME_FAILED) && o->u.challenge.status == 401
                ? o
                : NULL;
 }
 
+/* IIS answers by its own settings: where they were seen, what the directory says of them proves nothing (auth-drift tells of it). */
 static void judge_one(struct rule_run *run, const struct vdir *v, bool *found, const struct vdir **open)
 {
     const struct server *s = v->server;
     enum tri holds = judge_has_windows(v);
-    const struct observation *wire = refusal(run, v);
+    const struct observation *wire = seen_methods(run, v);
     struct draft d;
+    if (wire && wire->u.challenge.offered & (AUTH_NEGOTIATE | AUTH_KERBEROS))
+        return;
     if (holds == TRI_UNKNOWN)
         *open = v;
     if (holds != TRI_NO && !wire)

@@ -203,8 +203,8 @@ static const char *const beginnings[] = {
     [STORE_TURN_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0",
     [STORE_TURN_WRITE] = "BEGIN; SELECT one FROM head FOR UPDATE",
     [STORE_TURN_FILL] =
-        "BEGIN; SET LOCAL statement_timeout = 0;"
-        " SET LOCAL idle_in_transaction_session_timeout = 600000; SELECT one FROM head FOR UPDATE",
+        ("BEGIN; SET LOCAL statement_timeout = 0;"
+         " SET LOCAL idle_in_transaction_session_timeout = 600000; SELECT one FROM head FOR UPDATE"),
 };
 
 static enum err begin(struct store *s, enum store_turn t, struct errinfo *ei)

@@ -9,7 +9,7 @@
  *     type "text"            as typed        paste "text"   as a bracketed paste
  *     wait "text"            until it stands on the screen and the program is quiet
  *     gone "text"            until it no longer does
- *     see "text"             it stands there now           not "text"   it does not
+ *     see "text"             it stands there               not "text"   it does not
  *     row N "text"           row N (from 0, negative from the bottom) holds it
  *     order "a" "b"          a stands above, or on the same row before, b
  *     size COLSxROWS         the window changes
@@ -23,6 +23,8 @@
  *     restored               the terminal is as it was: main screen, cursor visible, no bracketed paste
  *     screen                 prints the screen
  *     within MS              limit of the waits that follow
+ *
+ * On a busy machine a key may take long to show: what is looked for and not there is waited for, too, before it is missed.
  *
  * Ends 0 when all held; else 1 after printing the line, the reason and the screen. The child's TERM and locale are the caller's.
  */
@@ -39,6 +41,15 @@ static int number(const char *text)
     if (end == text || *end || n < -100000 || n > 100000)
         fail("'%s' is no number", text);
     return (int)n;
+}
+
+/* For a check that did not hold: whether it is worth another look. */
+static bool may_come(long long end)
+{
+    if (fd < 0 || now_ms() >= end)
+        return false;
+    pump(QUIET_MS);
+    return true;
 }
 
 static void wait_for(const char *what, bool present)
@@ -208,9 +219,15 @@ static void check_order(char **p)
 {
     char *a = quoted(p), *b = quoted(p);
     int ay, ax, by, bx;
-    if (!find_text(a, 0, &ay, &ax) || !find_text(b, 0, &by, &bx))
+    bool both, before;
+    long long end = now_ms() + wait_ms;
+    do {
+        both = find_text(a, 0, &ay, &ax) && find_text(b, 0, &by, &bx);
+        before = both && (ay < by || (ay == by && ax <= bx));
+    } while (!before && may_come(end));
+    if (!both)
         fail("\"%s\" and \"%s\" are not both on the screen", a, b);
-    if (ay > by || (ay == by && ax > bx))
+    if (!before)
         fail("\"%s\" does not stand before \"%s\"", a, b);
 }
 
@@ -218,7 +235,10 @@ static void check_row(char **p)
 {
     int y = number(word(p));
     char *what = quoted(p), text[ROW_MAX];
-    row_text(y < 0 ? rows + y : y, text, NULL);
+    long long end = now_ms() + wait_ms;
+    do
+        row_text(y < 0 ? rows + y : y, text, NULL);
+    while (!strstr(text, what) && may_come(end));
     if (!strstr(text, what))
         fail("row %d does not hold \"%s\"", y, what);
 }
@@ -290,6 +310,9 @@ static void run_line(char *line)
     } else if (strcmp(command, "see") == 0 || strcmp(command, "not") == 0) {
         char *text = quoted(&p);
         settle();
+        long long end = now_ms() + wait_ms;
+        while (find_text(text, 0, NULL, NULL) != (*command == 's') && may_come(end)) {
+        }
         if (find_text(text, 0, NULL, NULL) != (*command == 's'))
             fail(*command == 's' ? "\"%s\" is not on the screen" : "\"%s\" is on the screen", text);
     } else if (strcmp(command, "row") == 0) {

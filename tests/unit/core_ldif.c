@@ -176,6 +176,38 @@ static void interest(void **state)
     buf_fini(&s.text);
 }
 
+/* Nobody writes so, but it is LDIF: an entry passed over as another kind that then says that it is of a wanted one too is not lost
+   without a word, also behind others that begin alike. */
+static void a_class_that_comes_late(void **state)
+{
+    (void)state;
+    static const char begin[] = "dn: CN=u\nobjectClass: top\nobjectClass: user\ncn: u\n";
+    static const char plain[] = "description: 0123456789012345678901234567890123456789\n\n";
+    static const char *const lines[] = {
+        "objectClass: site\n",        "OBJECTCLASS: Site\r\n", /* these are of it */
+        "objectClass;x-a: si\n te\n", "objectClass:: c2l0ZQ==\n", "objectClass: person\n",
+        "objectClassX: site\n", /* these are not */
+        "objectCategory: site\n",     "# objectClass: site\n",    "o: x\n objectClass: site\n"};
+    const struct ldif_wants w = {.who = FOR_ORG, .wanted = CLASS_SITE, .entry = see_entry, .note = see_note};
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        struct buf b;
+        struct seen s;
+        char expected[200];
+        buf_init(&b, 1 << 20);
+        for (int n = 0; n < 21; n++)
+            buf_addf(&b, "%s%s%s", begin, n == 9 ? lines[i] : "", plain);
+        str_fmt(expected, sizeof expected, "note %d CN=u: an objectClass stands apart",
+                60 + (strstr(lines[i], "\n ") != NULL));
+        for (size_t step = 0; step < 4; step++) {
+            const char *text = parse(&s, &w, buf_str(&b), b.len, step);
+            assert_int_equal(s.notes, i < 4);
+            assert_int_equal(strstr(text, expected) != NULL, i < 4);
+            buf_fini(&s.text);
+        }
+        buf_fini(&b);
+    }
+}
+
 static void long_values_are_cut(void **state)
 {
     (void)state;
@@ -451,6 +483,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records),
         cmocka_unit_test(interest),
+        cmocka_unit_test(a_class_that_comes_late),
         cmocka_unit_test(long_values_are_cut),
         cmocka_unit_test(too_many_values),
         cmocka_unit_test(pieces_make_no_difference),

@@ -71,6 +71,38 @@ static void passed_over_is_as_read(void **state)
     }
 }
 
+/* An export that is still under way: whoever reads it must not believe that it is all. */
+static enum err write_more(void *arg, const struct entry *e, struct errinfo *ei)
+{
+    FILE *f = fopen(path, "ab");
+    (void)e, (void)ei;
+    assert_non_null(f);
+    assert_true(fputs("dn: CN=more\nobjectClass: site\n\n", f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    return ldif_say_entry(arg, e, ei);
+}
+
+static void a_file_that_grows(void **state)
+{
+    (void)state;
+    static const char text[] = "dn: CN=s\nobjectClass: site\n\n";
+    for (int grows = 0; grows < 2; grows++) {
+        struct ldif_said s;
+        struct ldif_file f;
+        struct ldif_scan found;
+        struct errinfo ei;
+        struct ldif_wants w = ldif_say(&s);
+        struct ldif_wants once = w;
+        once.entry = grows ? write_more : w.entry;
+        write_file(text, sizeof text - 1);
+        assert_int_equal(ldif_file_open(&f, path, &ei), ERR_OK);
+        assert_int_equal(ldif_file_scan_in(&f, &once, 1000, 0, NULL, &found, &ei), ERR_OK);
+        ldif_file_close(&f);
+        assert_int_equal(strstr(buf_str(&s.text), "was written to while it was read") != NULL, grows);
+        buf_fini(&s.text);
+    }
+}
+
 /* What differs from the user before in one thing only. */
 static void what_begins_otherwise(void **state)
 {
@@ -227,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(passed_over_is_as_read),
         cmocka_unit_test(what_begins_otherwise),
+        cmocka_unit_test(a_file_that_grows),
         cmocka_unit_test(dn_that_is_refused),
         cmocka_unit_test(large_file),
         cmocka_unit_test(stopped),

@@ -180,6 +180,11 @@ static void profiles(void **state)
         {"x = y\n", NULL, "before the first section", ""},
         {"[a server S]\nsource = x\n", "a", "not for one server", ""},
         {"[a]\nsource =\n", "a", "has no value", ""},
+        {"[a]\nssh_user = x\nvia = ssh\nssh_user = y\n", "a", ":4: ssh_user is given twice, first in line 2",
+         "leave one"},
+        {"[a]\nhost.dc1 = 10.0.0.1\nhost.DC1 = 10.0.0.2\n", "a", ":3: host.dc1 is given twice", ""},
+        {"[a]\nvia = ssh\n[a server S]\nvia = psrp\n[b]\nvia = ssh\n[a server s]\nvia = ssh\n", "b",
+         ":8: via is given twice, first in line 4", ""},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         assert_int_equal(load(bad[i].text, bad[i].name, &p, &ei), ERR_CONFIG);

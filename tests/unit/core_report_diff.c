@@ -194,6 +194,39 @@ static void test_findings(void **state)
     assert_int_equal(f->d.changes.n, 4);
 }
 
+static void say(struct findings *f, bool passed, const char *id, const char *server, const char *why)
+{
+    if (passed)
+        assert_true(VEC_PUSH(&f->passed, 10, (struct finding_ref){id, server, NULL}));
+    else
+        assert_true(VEC_PUSH(&f->unknown, 10, (struct finding_ref){id, server, why}));
+}
+
+/* What nobody knew and now is well, and the other way round; what both sides do not know is none, whatever they say of why. */
+static void test_known_by_now(void **state)
+{
+    struct fixture *f = *state;
+    say(&f->fa, false, "oa-wire", "EXCAS01", "not probed");
+    say(&f->fb, true, "oa-wire", "EXCAS01", NULL);
+    say(&f->fa, true, "certificate", "EXCAS02", NULL);
+    say(&f->fb, false, "certificate", "excas02", "timed out");
+    say(&f->fa, false, "version-floor", NULL, "one");
+    say(&f->fb, false, "version-floor", NULL, "two");
+    say(&f->fa, false, "tls-version", "EXCAS01", "not probed");
+    say(&f->fb, true, "tls-version", "EXCAS01", NULL);
+    say(&f->fb, false, "tls-version", "EXCAS01", "one name was not probed");
+    say(&f->fa, false, "site-consistency", "EXCAS01", "only in one"); /* the rule is not asked any more */
+    find(&f->fb, "spn-unique", "EXCAS01", "two owners");
+    say(&f->fa, false, "spn-unique", "EXCAS01", "not looked up");
+    build(f);
+    assert_change(f, DIFF_FINDING, "oa-wire EXCAS01", "-", "unknown: not probed", "passed");
+    assert_change(f, DIFF_FINDING, "certificate EXCAS02", "-", "passed", "unknown: timed out");
+    assert_change(f, DIFF_FINDING, "spn-unique EXCAS01", "-", "unknown: not looked up", "error: two owners");
+    assert_int_equal(f->d.changes.n, 3);
+    for (size_t i = 1; i < f->d.changes.n; i++)
+        assert_true(strcmp(f->d.changes.v[i - 1].subject, f->d.changes.v[i].subject) < 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +235,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_come_and_go, setup, teardown),
         cmocka_unit_test_setup_teardown(test_evidence, setup, teardown),
         cmocka_unit_test_setup_teardown(test_findings, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_known_by_now, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

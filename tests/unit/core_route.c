@@ -153,6 +153,27 @@ static void web_services_without_windows(void **state)
     }
 }
 
+/* What the rule found to be well on the wire holds for the hop too, though the directory says otherwise. */
+static void web_services_as_seen(void **state)
+{
+    (void)state;
+    struct bench t;
+    struct case_of c;
+    bench_init(&t, true);
+    builder_vdir(t.b.org, "EXCAS01", PROTOCOL_EWS)->iis_auth = AUTH_BASIC;
+    challenge(&t, "EXCAS01", PROTOCOL_EWS, 401, AUTH_BASIC | AUTH_NEGOTIATE, NOW);
+    bench_run(&t);
+    begin(&c);
+    mailbox(&c, ALICE);
+    c.r.protocol = PROTOCOL_EWS;
+    builder_vdir(c.org, "EXCAS01", PROTOCOL_EWS)->iis_auth = AUTH_BASIC;
+    decide(&c, &t.out);
+    assert_int_equal(precondition(&c, "proxy-auth")->holds, TRI_YES);
+    assert_int_equal(c.d.status, 200);
+    bench_fini(&t);
+    end(&c);
+}
+
 /* Before and after the fix, judged by the rules' findings with probe evidence. */
 static void preconditions_by_findings(void **state)
 {
@@ -314,6 +335,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_story),
         cmocka_unit_test(web_services_without_windows),
+        cmocka_unit_test(web_services_as_seen),
         cmocka_unit_test(preconditions_by_findings),
         cmocka_unit_test(conflicts),
         cmocka_unit_test(every_row),

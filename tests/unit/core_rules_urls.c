@@ -135,6 +135,9 @@ static void proxy_auth(void **state)
         {"EXCAS01", PROTOCOL_EWS, AUTH_WINDOWS, AUTH_NTLM, 'F', ""},
         {"EXCAS01", PROTOCOL_EWS, 0, 0, 'U', "absent"},
         {"EXCAS01", PROTOCOL_EWS, 0, AUTH_BASIC, 'F', ""},
+        {"EXCAS01", PROTOCOL_EWS, 0, AUTH_NEGOTIATE | AUTH_NTLM, 'P',
+         NULL}, /* the wire has answered the question */
+        {"EXCAS01", PROTOCOL_EWS, AUTH_BASIC, AUTH_BASIC | AUTH_NEGOTIATE, 'P', NULL},
         {"E2K7CAS01", PROTOCOL_EWS, AUTH_BASIC, AUTH_BASIC, '-', NULL},
         {"EX13CAS01", PROTOCOL_EWS, AUTH_BASIC, AUTH_BASIC, '-', NULL},
     };
