@@ -1,6 +1,7 @@
 #include "core/model/profile.h"
 
 #include "core/base/ini.h"
+#include "core/base/log.h"
 #include "core/base/path.h"
 #include "core/base/str.h"
 
@@ -190,23 +191,17 @@ static enum err remember(struct reading *r, const char *profile, const char *ser
     return err_set(ei, ERR_NOMEM, NULL, "no memory for a profile");
 }
 
-/* Which of two values is meant nobody can tell: neither is taken. */
-static enum err refuse_twice(struct reading *r, const char *path, struct errinfo *ei)
+/* The last one counts, so that what is appended to a file holds; but it may be a slip. */
+static void tell_twice(struct reading *r, const char *path)
 {
-    const struct given *first = NULL, *again = NULL;
     if (r->given.n)
         qsort(r->given.v, r->given.n, sizeof *r->given.v, order_of_given);
     for (size_t i = 1; i < r->given.n; i++) {
-        const struct given *a = &r->given.v[i - 1], *b = &r->given.v[i];
-        if (strcmp(a->name, b->name) == 0 && (!again || b->line < again->line)) {
-            first = a;
-            again = b;
-        }
+        const struct given *before = &r->given.v[i - 1], *again = &r->given.v[i];
+        if (strcmp(before->name, again->name) == 0)
+            log_line(LOG_LEVEL_WARNING, "%s:%u: %s was given in line %u already: this one counts", path,
+                     again->line, strrchr(again->name, '\n') + 1, before->line);
     }
-    if (!again)
-        return ERR_OK;
-    return err_set(ei, ERR_CONFIG, "leave one of them out", "%s:%u: %s is given twice, first in line %u",
-                   path, again->line, strrchr(again->name, '\n') + 1, first->line);
 }
 
 static void forget_given(struct reading *r)
@@ -312,10 +307,9 @@ static enum err load(struct profile *out, const char *path, bool must_exist, con
         goto out;
     }
     e = ini_parse(buf_str(&text), text.len, path, survey, &r, ei);
-    if (!e)
-        e = refuse_twice(&r, path, ei);
     if (e)
         goto out;
+    tell_twice(&r, path);
     if (r.names_file_secret && stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & 077) {
         e = err_set(ei, ERR_CONFIG, "chmod 600 it", "%s names a secret and is readable by others", path);
         goto out;
