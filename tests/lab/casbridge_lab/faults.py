@@ -22,6 +22,7 @@ KNOBS = {
     'winrm-delay': 'number',
     'winrm-idle-close': 'number',
     'winrm-close-after': 'number',
+    'winrm-close-on': 'text',
     'winrm-max-shells': 'number',
     'winrm-max-commands': 'number',
     'winrm-max-envelope': 'number',

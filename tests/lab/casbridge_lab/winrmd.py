@@ -118,7 +118,7 @@ class Endpoint:
         task = asyncio.current_task()
         self.tasks.add(task)
         connection = Connection(reader, writer, COMMON)
-        connection.sealer = None
+        connection.sealer, connection.ends = None, False
         connection.kind = 'exchange' if exchange else 'https' if tls else 'http'
         linger = False
         try:
@@ -154,7 +154,7 @@ class Endpoint:
             if not await connection.send(response, request):
                 return True
             answered += 1
-            if 0 < self.faults.number('winrm-close-after') <= answered:
+            if connection.ends or 0 < self.faults.number('winrm-close-after') <= answered:
                 return False
 
     def _offers(self, tls, exchange):
@@ -275,6 +275,7 @@ class Endpoint:
         if struck('winrm-deny-after'):
             self.log(connection, operation, message.shell_id or '-', 'done, denied after')
             raise Refused('as if nothing had happened')
+        connection.ends = struck('winrm-close-on')
         self.log(connection, operation, message.shell_id or '-', 'done')
         return soap.answer(message, body)
 
