@@ -22,9 +22,9 @@ enum ssh_verdict {
 struct ssh_trials *ssh_trials_new(void);
 void ssh_trials_free(struct ssh_trials **t);
 
-/* Before the password leaves; waits its turn. ERR_AUTH: another server has refused it, and it must not be offered; ERR_UNREACHABLE: the server
-   has hung up meanwhile. The secret is borrowed
-   as long as the trials live. The time of waiting is no part of the connection's time to log in. */
+/* Before the password leaves; waits its turn. ERR_AUTH: another server has refused it, and it must not be offered; ERR_UNREACHABLE: the
+   server has hung up meanwhile. The secret is borrowed as long as the trials live. The time of waiting is no part of the connection's
+   time to log in. */
 enum err ssh_trial_begin(struct ssh_conn *c, const struct ssh_settings *s, struct ssh_trial **out,
                          struct errinfo *ei) MUST_CHECK;
 /* Exactly once after each begin that was ERR_OK. */
