@@ -37,7 +37,9 @@ static void send_inverse(struct host_run *h, struct step_run *s, enum step_state
     run_progress(r, s->step, PLAN_PUSH, "putting it back by %s", r->o->transport->name);
     enum push_end end = host_push(h, &s->step->inverse, text, &elapsed);
     if (!text->len)
-        (void)buf_adds(text, end == PUSH_DONE ? "the command ran and said nothing" : "the command failed");
+        (void)buf_adds(text, end == PUSH_DONE      ? "the command ran and said nothing"
+                             : end == PUSH_UNKNOWN ? "whether the command ran is not known"
+                                                   : "the command failed");
     enum err e = run_record(r, s->step, "result", &(struct record_texts){.detail = buf_str(text)}, NULL);
     (void)e;
     host_first_line(said, sizeof said, end, buf_str(text));
