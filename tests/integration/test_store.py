@@ -119,9 +119,23 @@ def use_store(lab, url, *more):
     lab.config.write_text('\n'.join(lines[:at] + [f'store = {url}', *more] + lines[at:]) + '\n')
 
 
+STARTED = []
+
+
+@pytest.fixture(autouse=True)
+def ended():
+    """What a test that failed left at work."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        process.kill()
+        process.communicate()
+
+
 def start(lab, *args, to=subprocess.PIPE):
-    return subprocess.Popen([str(PROGRAM), '--config', str(lab.config), '--profile', 'lab', *map(str, args)], stdout=to,
-                            stderr=subprocess.PIPE, text=True, env=clean_env(), stdin=subprocess.DEVNULL)
+    STARTED.append(subprocess.Popen([str(PROGRAM), '--config', str(lab.config), '--profile', 'lab', *map(str, args)], stdout=to,
+                                    stderr=subprocess.PIPE, text=True, env=clean_env(), stdin=subprocess.DEVNULL))
+    return STARTED[-1]
 
 
 def holder(lab):
