@@ -1,4 +1,4 @@
-"""A plan against the lab: every kind of step there and exactly back, interrupted, killed, raced, nudged, seen by a controller that is behind."""
+"""A plan against the lab: every kind of step there and exactly back, interrupted, killed, raced, nudged."""
 import json
 import os
 import pathlib
@@ -8,75 +8,8 @@ import signal
 import subprocess
 import time
 
-import pytest
+from change_support import LEGACY, Running, directory, lines_of, plan_of, slow
 from conftest import ORG, PROGRAM, Lab, casbridge, clean_env, wait_for
-
-LEGACY = ('E2K7CAS01', 'EXCAS01', 'EXCAS02')
-MOVING = re.compile(r'^(whenChanged|uSNChanged|entryCSN|modifyTimestamp|modifiersName|entryUUID|createTimestamp|creatorsName|structuralObjectClass|'
-                    r'contextCSN|objectGUID|msExchVersion|whenCreated|uSNCreated|name|objectCategory|distinguishedName)::? ', re.I)
-
-
-def directory(lab, tmp_path):
-    """DN -> its attributes, without what every write moves."""
-    file = tmp_path / 'export.ldif'
-    lab.do('export', str(file))
-    text = re.sub(r'\n ', '', file.read_text())
-    entries = [e.split('\n') for e in re.split(r'\n\n+', text) if e.startswith('dn: ')]
-    return {e[0]: sorted(line for line in e[1:] if line and not MOVING.match(line)) for e in entries}
-
-
-def lines_of(done):
-    return [json.loads(line) for line in done.out.splitlines()]
-
-
-def plan_of(lab, tmp_path, *args, name='plan.json'):
-    file = tmp_path / name
-    done = lab.run('plan', '-o', file, *args)
-    assert done.code == 1, (done.code, done.err)
-    return file, json.loads(file.read_text())
-
-
-class Running:
-    """apply in the background, its progress line by line."""
-
-    def __init__(self, lab, *args):
-        self.process = subprocess.Popen([str(PROGRAM), '--config', str(lab.config), '--profile', 'lab', '--format', 'json', *map(str, args)],
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_env())
-        self.lines = []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
-
-    def comes_to(self, phase):
-        """False: it ended before."""
-        for line in self.process.stdout:
-            self.lines.append(json.loads(line))
-            if self.lines[-1]['phase'] == phase:
-                return True
-        return False
-
-    def until(self, phase):
-        if self.comes_to(phase):
-            return self.lines[-1]
-        raise AssertionError((phase, self.lines, self.process.stderr.read()))
-
-    def end(self):
-        out, err = self.process.communicate(timeout=120)
-        self.lines += [json.loads(line) for line in out.splitlines()]
-        assert 'Sanitizer' not in err and 'runtime error' not in err, err
-        return self.process.returncode, err
-
-
-def slow(lab, *servers, seconds=3):
-    folder = lab.dir / 'faults'
-    folder.mkdir(exist_ok=True)
-    for s in servers:
-        (folder / s).write_text(f'ssh-delay {seconds}\n')
 
 
 def test_every_step_there_and_back(lab, tmp_path):
@@ -328,112 +261,6 @@ def test_service_names_are_only_written(lab, tmp_path):
     assert done.code in (1, 7) and ((tmp_path / 'none.cmd').exists() or 'looked up' in done.err), done.err
 
 
-# ---- a second controller
-
-class SecondController:
-    """A copy of the lab's slapd that nobody replicates to."""
-
-    def __init__(self, lab, folder):
-        self.lab, self.folder = lab, folder
-        first = lab.dir / 'slapd'
-        (folder / 'db').mkdir(parents=True)
-        conf = (first / 'slapd.conf').read_text().replace(f'{first}/', f'{folder}/')
-        (folder / 'slapd.conf').write_text(conf)
-        shutil.copy(first / 'ad.schema', folder)
-        (folder / 'rootdse.ldif').write_text((first / 'rootdse.ldif').read_text().replace('dc1', 'dc2').replace('DC1', 'DC2'))
-        slapd, slapadd = (shutil.which(p, path=os.environ.get('PATH', '') + ':/usr/sbin:/usr/lib/openldap') for p in ('slapd', 'slapadd'))
-        subprocess.run([slapadd, '-q', '-f', folder / 'slapd.conf', '-b', 'DC=contoso,DC=lab', '-l', first / 'org.ldif'], check=True)
-        self.uri = 'ldapi://' + str(folder / 's').replace('/', '%2F')
-        self.process = subprocess.Popen([slapd, '-d', '0', '-f', folder / 'slapd.conf', '-h', self.uri], stderr=subprocess.DEVNULL)
-        assert wait_for(lambda: (folder / 's').exists())
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait()
-
-    def follow(self, dn, attribute, value):
-        """Replication, at last."""
-        change = f'dn: {dn}\nchangetype: modify\nreplace: {attribute}\n{attribute}: {value}\n'
-        subprocess.run(['ldapmodify', '-Q', '-Y', 'EXTERNAL', '-H', self.uri], input=change, text=True, check=True, capture_output=True)
-
-
-@pytest.fixture
-def second(lab, tmp_path):
-    made = SecondController(lab, pathlib.Path(tmp_path / 'dc2'))
-    lab.config.write_text(lab.config.read_text() + f'controllers = {made.uri}\n')
-    lab.config.chmod(0o600)
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-def test_a_controller_that_is_behind(lab, second, tmp_path):
-    file, plan = plan_of(lab, tmp_path, '--server', 'E2K7CAS01', '--server', 'EXCAS01')
-    where = {s['server']: s['preconditions'][0]['dn'] for s in plan['steps']}
-    with Running(lab, 'apply', file, '--yes', ORG) as apply:
-        told = set()
-        for line in apply.process.stdout:
-            p = json.loads(line)
-            apply.lines.append(p)
-            if 'waiting for up to' in (p['detail'] or '') and p['server'] not in told:
-                assert 'not yet on dc2.contoso.lab (' in p['detail'] and 'iis_auth basic' in p['detail'], p
-                told.add(p['server'])
-                second.follow(where[p['server']], 'msExchInternalAuthenticationMethods', 3)
-        code, err = apply.end()
-    assert code == 0 and told == {'E2K7CAS01', 'EXCAS01'}, (err, apply.lines)
-    done = {p['server']: p['detail'] for p in apply.lines if p['phase'] == 'done'}
-    assert set(done) == told and not any('not yet' in d for d in done.values()), done
-    assert any('dc1.contoso.lab' in (p['detail'] or '') for p in apply.lines if p['phase'] == 'reread')
-    # the way back, which nobody replicates: stopped while it waits, it is done all the same and says so
-    run = apply.lines[0]['run']
-    with Running(lab, 'rollback', run, '--server', 'EXCAS01', '--yes', ORG) as back:
-        for line in back.process.stdout:
-            back.lines.append(json.loads(line))
-            if 'waiting for up to' in (back.lines[-1]['detail'] or ''):
-                back.process.send_signal(signal.SIGINT)
-                break
-        code, err = back.end()
-    assert code == 0, err
-    assert 'not yet on dc2.contoso.lab' in back.lines[-1]['detail'] and back.lines[-1]['phase'] == 'done', back.lines
-    journal = lab.json('journal', back.lines[0]['run'])
-    assert [r['detail'] for r in journal if r['phase'] == 'done' and 'not yet on dc2' in (r['detail'] or '')]
-    # a plan against it now: the difference is said before anything is written
-    file, _ = plan_of(lab, tmp_path, '--server', 'EXCAS01')
-    second.follow(where['EXCAS01'], 'msExchInternalAuthenticationMethods', 16)
-    with Running(lab, 'apply', file, '--yes', ORG) as apply:
-        apply.until('intent')
-        apply.process.send_signal(signal.SIGINT)
-        code, err = apply.end()
-    assert 'dc2.contoso.lab says' in err and 'which is not what dc1.contoso.lab says' in err, err
-
-
-def test_controllers_are_found_in_the_directory(lab, tmp_path):
-    """Each names itself below CN=Sites; the one that was read is not asked twice."""
-    site = 'CN=Dublin,CN=Sites,CN=Configuration,DC=contoso,DC=lab'
-    add = (f'dn: CN=Servers,{site}\nobjectClass: top\nobjectClass: container\n\n'
-           f'dn: CN=DC2,CN=Servers,{site}\nobjectClass: top\nobjectClass: server\ndNSHostName: dc2.contoso.lab\n\n'
-           f'dn: CN=NTDS Settings,CN=DC2,CN=Servers,{site}\nobjectClass: top\nobjectClass: nTDSDSA\n\n'
-           f'dn: CN=OLD,CN=Servers,{site}\nobjectClass: top\nobjectClass: server\ndNSHostName: old.contoso.lab\n')
-    uri = 'ldapi://' + str(lab.dir / 'run' / 'ldapi').replace('/', '%2F')
-    done = subprocess.run(['ldapadd', '-c', '-Q', '-Y', 'EXTERNAL', '-H', uri], input=add, text=True, capture_output=True)
-    assert 'NTDS Settings' in done.stdout, done
-    lab.config.write_text(lab.config.read_text() + 'host.dc2.contoso.lab = 127.0.0.1:1\n')
-    lab.config.chmod(0o600)
-    file, _ = plan_of(lab, tmp_path, '--server', 'EXCAS01')
-    done = lab.run('--format', 'json', 'apply', file, '--yes', ORG, timeout=180)
-    assert done.code == 0, done.err
-    asked = [line for line in done.err.splitlines() if 'is not asked whether it has the changes' in line]
-    assert len(asked) == 1 and 'ldap://dc2.contoso.lab' in asked[0] and 'refused' in asked[0], done.err
-
-
-def test_a_controller_that_does_not_answer(lab, second, tmp_path):
-    second.close()
-    file, _ = plan_of(lab, tmp_path, '--server', 'EXCAS01')
-    done = lab.run('--format', 'json', 'apply', file, '--yes', ORG, timeout=180)
-    assert done.code == 0 and 'is not asked whether it has the changes' in done.err, done.err
-
-
 # ---- secrets
 
 PASSWORDS = ('Passw0rd!lab', 'S3cret-of-the-admin')
@@ -497,5 +324,3 @@ def test_no_core_file(lab):
     finally:
         process.terminate()
         process.communicate()
-
-

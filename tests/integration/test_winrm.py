@@ -1,82 +1,18 @@
 """exec --via winrm against the lab's listener, which was written apart from our client: logins, seals, faults, lost connections.
 
 The lab counts what really came: a command is never sent twice, and every shell is deleted."""
-import itertools
 import json
 import shutil
 import signal
 import socket
 import subprocess
 import time
-import xml.etree.ElementTree as ET
 
 import pytest
 
 from conftest import PROGRAM, ROOT, casbridge, clean_env
-from psrp_support import PUSH, build
-from test_winrm_hostile import SOAP, op_of, reply
-from wsman_replay import RSP, S, SHELL, W, Listener, Session, fault
-
-HTTP, HTTPS = 'http://{fqdn}:10985/wsman', 'https://{fqdn}:10986/wsman'
-GET = ('Get-ExchangeServer', '-Identity', 'EXCAS01')
-SET = ('Set-OutlookAnywhere', '-Identity', 'EXCAS01\\Rpc (Default Web Site)', '-IISAuthenticationMethods', 'Basic,NTLM')
-PASSWORD = 'Passw0rd!lab'
-MANY = ('EXCAS01', 'EXCAS02', 'E2K7CAS01', 'EX10NTLM', 'EX13CAS01') # those with TLS
-
-
-class Remote:
-    def __init__(self, lab):
-        self.lab, self.n = lab, 0
-
-    def knobs(self, *lines, server='EXCAS01'):
-        (self.lab.dir / 'faults' / server).write_text('\n'.join(lines) + '\n')
-
-    def counts(self, server='EXCAS01'):
-        answer = json.loads(self.lab.do('shells').stdout)[server]
-        return dict(answer['operations']), answer['shells']
-
-    def config(self, *lines, url=HTTP, auth='kerberos', **secrets):
-        text = ''.join(l for l in self.lab.config.read_text().splitlines(True) if not l.startswith(('winrm_url', 'winrm_auth')))
-        for name, value in secrets.items():
-            path = self.lab.dir / f'{name}-{self.n}'
-            path.write_text(value)
-            path.chmod(0o600)
-            lines += (f'{name} = file:{path}',)
-        self.n += 1
-        path = self.lab.dir / f'winrm-{self.n}.ini'
-        path.write_text('\n'.join([text, f'winrm_url = {url}', f'winrm_auth = {auth}', *lines, '']))
-        path.chmod(0o600)
-        return path
-
-    def run(self, *config, on=('EXCAS01',), cmdlet=GET, timeout=30, leaks=True, via='winrm', **kw):
-        env = clean_env()
-        if not leaks: # gss-ntlmssp is unloaded at exit without giving back its OpenSSL context
-            env['ASAN_OPTIONS'] = env['ASAN_OPTIONS'].replace('detect_leaks=1', 'detect_leaks=0')
-        how = ('--via', via) if via else ()
-        done = casbridge('--config', self.config(*config, **kw), '--profile', 'lab', '--format', 'json', '--timeout', timeout, 'exec',
-                         '--on', *on, *how, '--', *cmdlet, env=env)
-        assert PASSWORD not in done.out + done.err
-        return done, done.json() if done.out else None
-
-
-@pytest.fixture(scope='module')
-def remote(shared_lab):
-    return Remote(shared_lab)
-
-
-@pytest.fixture(autouse=True)
-def quiet(remote):
-    yield
-    wanted = ''
-    for path in (remote.lab.dir / 'faults').iterdir():
-        wanted += path.read_text()
-        path.unlink()
-    left = {s: v['shells'] for s, v in json.loads(remote.lab.do('shells').stdout).items() if v['shells']}
-    if left:
-        remote.lab.do('reset')
-    # only a Create whose answer was lost or did not open, and a Delete that was refused, may leave one behind
-    assert not left or any(w in wanted for w in ('Create', 'Delete', 'identity-change')), left
-
+from winrm_support import GET, HTTP, HTTPS, MANY, PASSWORD, SET, quiet, remote  # noqa: F401
+from wsman_replay import SHELL, Session
 
 WAYS = {
     'ticket': dict(auth='kerberos'),
@@ -294,74 +230,6 @@ def test_a_refusal_in_the_clear_is_not_believed(remote, operation, url):
         assert done.code == 6 and ('its outcome is not known' in message) == (not known), hosts
 
 
-@pytest.mark.parametrize('server,knob,left', [
-    ('EX13CAS01', 'winrm-drop-before', 0), ('EX13CAS01', 'winrm-drop-after', 0), ('EX13CAS01', 'winrm-deny-after', 0),
-    ('EXCAS01', 'winrm-drop-before', 0), ('EXCAS01', 'winrm-drop-after', 1), ('EXCAS01', 'winrm-deny-after', 2)])
-def test_a_shell_nobody_told_us_of(remote, server, knob, left):
-    """It is deleted by the name that was asked for. A 2010 server has given it another name: that does no harm."""
-    remote.knobs(f'{knob} Create', server=server)
-    before = remote.counts(server)[0]
-    done, hosts = remote.run(on=(server,), timeout=15)
-    counts, shells = remote.counts(server)
-    after = {k: v - before.get(k, 0) for k, v in counts.items()}
-    assert done.code == 6 and not after.get('Command') and after.get('Delete', 0) <= 2, (after, hosts)
-    assert len(shells) == left, (after, shells)
-
-
-def push_twice(config):
-    """Two runs of one transport on one server, one after the other (exec takes a server named twice for one)."""
-    build(PUSH)
-    case = {'server': 'EXCAS01', 'fqdn': 'excas01.contoso.lab', 'generation': '2010', 'cmdlet': GET[0], 'params': [[GET[1][1:], 'string', GET[2]]]}
-    done = subprocess.run([str(PUSH), str(config), 'winrm', 'lab'], input=(json.dumps(case) + '\n') * 2, capture_output=True, text=True,
-                          timeout=120, env=clean_env())
-    assert done.returncode == 0 and 'Sanitizer' not in done.stderr, done.stderr
-    got = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [g['ok'] for g in got] == [True, True], got
-
-
-def twice_on(remote, answer):
-    """Two runs over one session with a listener of ours: operations and the names of their shells, in order."""
-    def name(request):
-        root = ET.fromstring(request)
-        shell = root.find(f'{S}Body/{RSP}Shell')
-        return shell.get('ShellId') if shell is not None else next(e.text for e in root.iter(W + 'Selector'))
-    with Listener(answer) as listener:
-        config = remote.config(f'host.excas01.contoso.lab/{listener.port} = 127.0.0.1:{listener.port}',
-                               url=f'http://{{fqdn}}:{listener.port}/wsman', auth='none')
-        push_twice(config)
-        return [(op_of(r), name(r)) for r in listener.requests]
-
-
-def test_a_create_on_a_dying_connection(remote):
-    """Only a kept connection may have died of age: the shell that may be there is deleted, another one is asked for under another name."""
-    creates = itertools.count()
-    heard = twice_on(remote, lambda r, n: None if op_of(r) == 'create' and next(creates) == 1 else (200, SOAP, reply(r)))
-    once = ['create', 'command', 'receive', 'delete']
-    assert [op for op, _ in heard] == once + ['create', 'delete'] + once, heard
-    names = [name for op, name in heard if op == 'create']
-    assert len(set(names)) == 3 and heard[5][1] == names[1], heard
-
-
-def test_a_name_that_is_taken(remote):
-    """The server had carried out a Create that it then wanted a login for: that shell is deleted, another one is asked for, once."""
-    creates = itertools.count()
-    heard = twice_on(remote, lambda r, n: (500, SOAP, reply(r, fault(2150858843, 'InvalidSelectors'))) if op_of(r) == 'create' and
-                     next(creates) == 0 else (200, SOAP, reply(r)))
-    once = ['create', 'command', 'receive', 'delete']
-    assert [op for op, _ in heard] == ['create', 'delete'] + once + once, heard
-    names = [name for op, name in heard if op == 'create']
-    assert len(set(names)) == 3 and heard[1][1] == names[0], heard
-
-
-def test_a_server_that_takes_no_names(remote):
-    fault = ('<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value xmlns:w="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd">'
-             'w:SchemaValidationError</s:Value></s:Subcode></s:Code><s:Reason><s:Text>x</s:Text></s:Reason></s:Fault>')
-    heard = twice_on(remote, lambda r, n: (500, SOAP, reply(r, fault)) if 'ShellId="' in r and op_of(r) == 'create' else
-                     (200, SOAP, reply(r)))
-    assert [op for op, _ in heard] == ['create', 'create', 'command', 'receive', 'delete'] * 2, heard
-    assert [bool(name) for op, name in heard if op == 'create'] == [True, False] * 2
-
-
 def test_a_command_that_took_too_long_to_start(remote):
     """A time-out is no refusal: the command may have begun."""
     for code, unknown in (('2150858793', True), ('995', True), ('5', False)):
@@ -453,24 +321,6 @@ def test_a_password_outlives_its_ticket(remote):
         for _ in range(4): # closed in between, with a login each
             result = session.do(op='receive', id=started['id'], streams='stdout stderr')
             assert result['err'] == 'OK', result
-
-
-def test_the_next_run_goes_on_with_the_connection(remote):
-    """Two runs on one server, one after the other: one login, a shell each; and another login when the server has hung up between."""
-    def logins():
-        log = remote.lab.dir / 'winrm/EXCAS01.log'
-        return sum(' Login ' in line for line in log.read_text().splitlines()) if log.exists() else 0
-
-    def twice():
-        before, shells = logins(), remote.counts()[0].get('Create', 0)
-        push_twice(remote.config())
-        return logins() - before, remote.counts()[0]['Create'] - shells
-    assert twice() == (1, 2)
-    remote.knobs('winrm-close-on Delete') # with it a run is over
-    assert twice() == (2, 2)
-    # hung up while the next Create was under way: only on a kept connection is it asked for again
-    remote.knobs('winrm-drop-before Create')
-    assert casbridge('--config', remote.config(), '--profile', 'lab', 'exec', '--on', 'EXCAS01', '--via', 'winrm', '--', *GET).code == 6
 
 
 @pytest.mark.parametrize('lines,on,via', [

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from test_winrm import HTTP, Remote
+from winrm_support import HTTP, Remote
 from wsman_replay import A, CONFIG, FAULT, OPS, SHELL, W, Listener, Session, envelope, fault, head, write_config
 
 SOAP = 'application/soap+xml;charset=UTF-8'
